@@ -1,0 +1,42 @@
+// Plain JSON as a type, and the two things everything else does with it: compare and look inside.
+
+export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject;
+export interface JsonObject {
+  readonly [member: string]: JsonValue | undefined;
+}
+
+export const isObject = (value: unknown): value is JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** Deep equality of JSON values, `undefined` members counting as absent. Identical objects cost nothing. */
+export function isEqual(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((item, i) => isEqual(item, b[i]));
+  if (Array.isArray(b)) return false;
+  if (a instanceof Map) return b instanceof Map && isEqualMap(a, b);
+  if (a instanceof Set) return b instanceof Set && a.size === b.size && [...a].every((item) => b.has(item));
+  if (a instanceof Uint8Array) return b instanceof Uint8Array && isEqualBytes(a, b);
+  return isEqualObject(a, b);
+}
+
+function isEqualObject(a: object, b: object): boolean {
+  let members = 0;
+  for (const [name, value] of Object.entries(a)) {
+    if (value === undefined) continue;
+    members++;
+    if (!isEqual(value, Reflect.get(b, name))) return false;
+  }
+  for (const value of Object.values(b)) if (value !== undefined) members--;
+  return members === 0;
+}
+
+function isEqualMap(a: ReadonlyMap<unknown, unknown>, b: ReadonlyMap<unknown, unknown>): boolean {
+  if (a.size !== b.size) return false;
+  for (const [key, value] of a) if (!b.has(key) || !isEqual(value, b.get(key))) return false;
+  return true;
+}
+
+function isEqualBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}

@@ -1,0 +1,50 @@
+// `npm test`: style and types, then every test once: unit tests side by side, then what runs real processes, one file
+// after the other (two cores). Ends with one line `N passed, N failed`.
+
+import { spawn, spawnSync } from "node:child_process";
+import { globSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const bin = (name: string) => join(root, "node_modules/.bin", name);
+const wanted = process.argv.slice(2);
+
+let failed = 0;
+let passed = 0;
+
+function check(name: string, command: string, args: readonly string[]): void {
+  if (wanted.length > 0) return;
+  const { status } = spawnSync(command, args, { cwd: root, stdio: "inherit" });
+  if (status === 0) passed++;
+  else failed++;
+  process.stdout.write(`${status === 0 ? "ok" : "FAILED"}: ${name}\n`);
+}
+
+async function runTests(patterns: readonly string[], concurrency: number): Promise<void> {
+  const all = globSync([...patterns], { cwd: root }).sort();
+  const files = wanted.length === 0 ? all : all.filter((file) => wanted.some((part) => file.includes(part)));
+  if (files.length === 0) return;
+  const child = spawn(
+    process.execPath,
+    ["--test", `--test-concurrency=${concurrency}`, "--test-reporter=spec", "--test-force-exit", ...files],
+    { cwd: root, stdio: ["ignore", "pipe", "inherit"] },
+  );
+  let tail = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    process.stdout.write(chunk);
+    tail = (tail + chunk.toString("utf8")).slice(-20_000);
+  });
+  const code = await new Promise<number | null>((done) => child.on("close", done));
+  const count = (word: string) => Number([...tail.matchAll(new RegExp(`ℹ ${word} (\\d+)`, "g"))].at(-1)?.[1] ?? 0);
+  passed += count("pass");
+  failed += count("fail") + count("cancelled");
+  if (code !== 0 && failed === 0) failed++;
+}
+
+check("types", bin("tsc"), ["--noEmit"]);
+check("style", bin("biome"), ["check", "."]);
+await runTests(["src/**/*.test.ts", "tools/**/*.test.ts"], 2);
+await runTests(["test/**/*.test.ts"], 1);
+process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
+process.exit(failed === 0 && passed > 0 ? 0 : 1);
