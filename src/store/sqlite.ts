@@ -1,0 +1,139 @@
+// A store in one file of a folder, over Node's own SQLite: write-ahead log, synchronous FULL, so that what was acknowledged
+// outlives a loss of power. The file belongs to one process at a time; reads come from memory.
+
+import { chmodSync, closeSync, mkdirSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import type { Clock, Random } from "#host/world.ts";
+import { KodiakError } from "#lib/failure.ts";
+import type { Resource } from "#resources/resource.ts";
+import { groupedStore, type Journal } from "#store/grouped.ts";
+import type { Commit, Store } from "#store/store.ts";
+
+export const sqliteFileName = "kodiak.db";
+/** Raised with each change of the tables; kept in the file as `user_version`. */
+const schemaVersion = 1;
+
+/** Opens or makes the store of a folder. Throws `unavailable`: folder not writable, file in use, made by a newer version. */
+export const sqliteStore = (folder: string, clock: Pick<Clock, "now">, random: Pick<Random, "uuid">): Store =>
+  groupedStore(openJournal(folder, random.uuid), clock.now);
+
+function openJournal(folder: string, newId: () => string): Journal {
+  const file = join(folder, sqliteFileName);
+  const database = openDatabase(folder);
+  try {
+    return journalOf(database, file, newId);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** A connection that holds the file's lock and writes through to the disk. */
+export function openDatabase(folder: string): DatabaseSync {
+  const file = join(folder, sqliteFileName);
+  let database: DatabaseSync | undefined;
+  try {
+    // Secrets and signing keys are in there: nobody else may read them, not even for the moment before a chmod.
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    closeSync(openSync(file, "a", 0o600));
+    chmodSync(file, 0o600);
+    database = new DatabaseSync(file);
+    database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+    // The lock is taken with the first transaction and kept.
+    database.exec("BEGIN IMMEDIATE; COMMIT");
+    return database;
+  } catch (error) {
+    database?.close();
+    const what = /locked/.test(reason(error))
+      ? `the store ${file} is in use by another control plane; stop that one or give another folder`
+      : `cannot open the store ${file}: ${reason(error)}; give a folder that is writable`;
+    throw new KodiakError({ kind: "unavailable", what }, { cause: error });
+  }
+}
+
+function journalOf(database: DatabaseSync, file: string, newId: () => string): Journal {
+  const found = Number(database.prepare("PRAGMA user_version").get()?.user_version);
+  if (found > schemaVersion)
+    throw new KodiakError({
+      kind: "unavailable",
+      what: `the store ${file} was made by a newer Kodiak (its schema version is ${found}, this one knows up to ${schemaVersion}); run that version or give another folder`,
+    });
+  if (found === 0) createTables(database, newId());
+
+  const { id, revision } = database.prepare("SELECT id, revision FROM store").get() ?? {};
+  const put = database.prepare("INSERT OR REPLACE INTO resource (kind, mesh, name, body, wire) VALUES (?, ?, ?, ?, ?)");
+  const remove = database.prepare("DELETE FROM resource WHERE kind = ? AND mesh = ? AND name = ?");
+  const setRevision = database.prepare("UPDATE store SET revision = ?");
+  return {
+    id: String(id),
+    revision: Number(revision),
+    resources: database.prepare("SELECT kind, mesh, name, body, wire FROM resource").all().map(resourceOf),
+    append: (commit) => {
+      try {
+        inTransaction(database, () => write(commit));
+      } catch (error) {
+        throw new KodiakError(
+          { kind: "unavailable", what: `cannot write to the store ${file}: ${reason(error)}` },
+          { cause: error },
+        );
+      }
+    },
+    close: () => database.close(),
+  };
+
+  function write(commit: Commit): void {
+    for (const { id, after } of commit.changes) {
+      if (!after) remove.run(id.kind, id.mesh, id.name);
+      else put.run(id.kind, id.mesh, id.name, bodyOf(after), after.wire ?? null);
+    }
+    setRevision.run(commit.revision);
+  }
+}
+
+const createTables = (database: DatabaseSync, id: string): void =>
+  inTransaction(database, () => {
+    database.exec(`
+      CREATE TABLE store (id TEXT NOT NULL, revision INTEGER NOT NULL) STRICT;
+      CREATE TABLE resource (
+        kind TEXT NOT NULL, mesh TEXT NOT NULL, name TEXT NOT NULL,
+        body TEXT NOT NULL, -- JSON: labels, spec, status, creationTime, modificationTime
+        wire BLOB,
+        PRIMARY KEY (kind, mesh, name)
+      ) STRICT, WITHOUT ROWID;
+      PRAGMA user_version = ${schemaVersion};
+    `);
+    database.prepare("INSERT INTO store (id, revision) VALUES (?, 0)").run(id);
+  });
+
+function inTransaction(database: DatabaseSync, work: () => void): void {
+  database.exec("BEGIN IMMEDIATE");
+  try {
+    work();
+    database.exec("COMMIT");
+  } catch (error) {
+    // A full disk may have ended the transaction already.
+    if (database.isTransaction) database.exec("ROLLBACK");
+    throw error;
+  }
+}
+
+type Row = Readonly<Record<string, unknown>>;
+type Body = Omit<Resource, "kind" | "mesh" | "name" | "wire">;
+
+const bodyOf = ({ labels, spec, status, creationTime, modificationTime }: Resource): string =>
+  JSON.stringify({ labels, spec, status, creationTime, modificationTime } satisfies { [M in keyof Body]-?: unknown });
+
+function resourceOf(row: Row): Resource {
+  const body: Body = JSON.parse(String(row.body));
+  const { wire } = row;
+  return {
+    kind: String(row.kind),
+    mesh: String(row.mesh),
+    name: String(row.name),
+    ...body,
+    ...(wire instanceof Uint8Array && { wire }),
+  };
+}
+
+const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));
