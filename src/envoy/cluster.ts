@@ -1,0 +1,63 @@
+// Clusters: where requests go. Endpoints of services come over EDS; what is fixed is written inside.
+
+import { socketAddress } from "#envoy/address.ts";
+import { any } from "#envoy/any.ts";
+import { overAds } from "#envoy/tls.ts";
+import type { ClusterJson } from "#gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { HttpProtocolOptionsJson } from "#gen/envoy/config/core/v3/protocol_pb.ts";
+import type { HttpProtocolOptionsJson as UpstreamHttpJson } from "#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
+import type { HostPort } from "#lib/address.ts";
+
+/** What policies may say of a cluster. */
+export interface ClusterPiece extends ClusterJson {
+  /** Options of its HTTP connections, whatever the version. */
+  readonly http?: HttpProtocolOptionsJson;
+}
+
+/** Characters that metrics can't have become `_` (interop 7.1). */
+const statName = (name: string): { altStatName?: string } =>
+  /[^A-Za-z0-9_-]/.test(name) ? { altStatName: name.replace(/[^A-Za-z0-9_-]/g, "_") } : {};
+
+function cluster(name: string, piece: ClusterPiece, upstream: UpstreamHttpJson): ClusterJson {
+  const { http, ...rest } = piece;
+  const options: UpstreamHttpJson = { ...upstream, ...(http && { commonHttpProtocolOptions: http }) };
+  return {
+    name,
+    ...statName(name),
+    ...rest,
+    ...(Object.keys(options).length > 0 && {
+      typedExtensionProtocolOptions: {
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": any(
+          "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+          options.explicitHttpConfig ? options : { ...options, explicitHttpConfig: { httpProtocolOptions: {} } },
+        ),
+      },
+    }),
+  };
+}
+
+const http2: UpstreamHttpJson = { explicitHttpConfig: { http2ProtocolOptions: {} } };
+const upstreamFor = (protocol: string): UpstreamHttpJson => (protocol === "http2" || protocol === "grpc" ? http2 : {});
+
+/** A service's cluster on a client: inside the mesh always HTTP/2 (interop 7.9). */
+export const serviceCluster = (name: string, piece: ClusterPiece): ClusterJson =>
+  cluster(name, { type: "EDS", edsClusterConfig: { edsConfig: overAds }, ...piece }, http2);
+
+/** A cluster for bytes, not requests: at an ingress. */
+export const tcpCluster = (name: string, piece: ClusterPiece): ClusterJson =>
+  cluster(name, { type: "EDS", edsClusterConfig: { edsConfig: overAds }, ...piece }, {});
+
+/** The application behind an inbound. */
+export const localCluster = (name: string, target: HostPort, protocol: string, piece: ClusterPiece): ClusterJson =>
+  cluster(
+    name,
+    {
+      type: "STATIC",
+      loadAssignment: {
+        clusterName: name,
+        endpoints: [{ lbEndpoints: [{ endpoint: { address: socketAddress(target) } }] }],
+      },
+      ...piece,
+    },
+    upstreamFor(protocol),
+  );

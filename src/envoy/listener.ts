@@ -1,0 +1,83 @@
+// Listeners and their filters. Routes come over RDS, so that a change of routes or permissions replaces no listener and
+// drains no connection.
+
+import { socketAddress } from "#envoy/address.ts";
+import { any } from "#envoy/any.ts";
+import { overAds } from "#envoy/tls.ts";
+import type { TransportSocketJson } from "#gen/envoy/config/core/v3/base_pb.ts";
+import type {
+  FilterChainJson,
+  FilterChainMatchJson,
+  FilterJson,
+} from "#gen/envoy/config/listener/v3/listener_components_pb.ts";
+import type { ListenerJson } from "#gen/envoy/config/listener/v3/listener_pb.ts";
+import type {
+  HttpConnectionManagerJson,
+  HttpFilterJson,
+} from "#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
+import type { TcpProxyJson } from "#gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
+import type { HostPort } from "#lib/address.ts";
+
+export interface Chain {
+  readonly match?: FilterChainMatchJson;
+  readonly filters: readonly FilterJson[];
+  readonly transportSocket?: TransportSocketJson;
+}
+
+export interface ListenerOptions {
+  readonly name: string;
+  readonly at: HostPort;
+  readonly direction: "INBOUND" | "OUTBOUND";
+  readonly chains: readonly Chain[];
+  /** Looks at the first bytes to find the SNI: needed as soon as a chain matches on it. */
+  readonly inspectTls?: boolean;
+}
+
+export const listener = ({ name, at, direction, chains, inspectTls = false }: ListenerOptions): ListenerJson => ({
+  name,
+  address: socketAddress(at),
+  trafficDirection: direction,
+  // Of inbound and zone listeners, so that a restarted proxy can bind while the old one drains (interop 6.5).
+  ...(direction === "INBOUND" && { enableReusePort: true }),
+  filterChains: chains.map(chain),
+  ...(inspectTls && {
+    listenerFilters: [
+      {
+        name: "envoy.filters.listener.tls_inspector",
+        typedConfig: any("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector", {}),
+      },
+    ],
+  }),
+});
+
+const chain = ({ match, filters, transportSocket }: Chain): FilterChainJson => ({
+  ...(match && { filterChainMatch: match }),
+  ...(transportSocket && { transportSocket }),
+  filters: [...filters],
+});
+
+const router: HttpFilterJson = {
+  name: "envoy.filters.http.router",
+  typedConfig: any("envoy.extensions.filters.http.router.v3.Router", {}),
+};
+
+/** HTTP, with the route configuration `routes` over RDS; `filters` stand before the router. */
+export const httpConnections = (
+  statPrefix: string,
+  routes: string,
+  piece: HttpConnectionManagerJson,
+  filters: readonly HttpFilterJson[] = [],
+): FilterJson => ({
+  name: "envoy.filters.network.http_connection_manager",
+  typedConfig: any("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", {
+    statPrefix,
+    rds: { routeConfigName: routes, configSource: overAds },
+    ...piece,
+    httpFilters: [...filters, router],
+  }),
+});
+
+export const tcpProxy = (statPrefix: string, piece: TcpProxyJson): FilterJson => ({
+  name: "envoy.filters.network.tcp_proxy",
+  typedConfig: any("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", { statPrefix, ...piece }),
+});

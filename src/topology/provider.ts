@@ -1,0 +1,66 @@
+// Who provides a service: instances in this zone, and ingresses of other zones with the number of instances behind them.
+
+import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
+import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
+import { type Labels, type Resource, tag } from "#resources/resource.ts";
+import { inboundAddress, isHealthy } from "#topology/inbound.ts";
+
+export type Tags = Readonly<Record<string, string>>;
+
+/** A healthy inbound of a proxy of this zone. */
+export interface Instance {
+  readonly address: string;
+  readonly port: number;
+  /** Of the inbound, without the service. */
+  readonly tags: Tags;
+  readonly labels: Labels;
+}
+
+/** What one ingress of another zone says it leads to, by set of tags. */
+export interface RemoteOffer {
+  readonly zone: string;
+  readonly address: string;
+  readonly port: number;
+  readonly entries: readonly { readonly tags: Tags; readonly instances: number }[];
+}
+
+/** Services are per mesh. */
+export const serviceKey = (mesh: string, service: string): string => `${mesh}/${service}`;
+export const isSubset = (wanted: Tags, of: Tags): boolean =>
+  Object.entries(wanted).every(([key, value]) => of[key] === value);
+
+const withoutService = (tags: Tags): Tags => {
+  const { [tag.service]: _, ...rest } = tags;
+  return rest;
+};
+
+/** Service keys with the instances that a proxy of this zone adds to each. */
+export function instancesOf(dataplane: Resource<DataplaneJson>): Map<string, readonly Instance[]> {
+  const found = new Map<string, Instance[]>();
+  for (const inbound of dataplane.spec.networking?.inbound ?? []) {
+    const service = inbound.tags?.[tag.service];
+    if (service === undefined || !isHealthy(inbound)) continue;
+    const key = serviceKey(dataplane.mesh, service);
+    const own = inboundAddress(dataplane.spec, inbound);
+    const address = dataplane.spec.networking?.advertisedAddress || own.address;
+    const instance = { address, port: own.port, tags: withoutService(inbound.tags ?? {}), labels: dataplane.labels };
+    found.set(key, [...(found.get(key) ?? []), instance]);
+  }
+  return found;
+}
+
+/** Service keys with what an ingress of another zone offers; nothing for one of this zone, or one that isn't public. */
+export function offersOf(ingress: Resource<ZoneIngressJson>, localZone: string): Map<string, RemoteOffer> {
+  const { zone = "", networking = {}, availableServices = [] } = ingress.spec;
+  const { advertisedAddress: address = "", advertisedPort: port = 0 } = networking;
+  const offers = new Map<string, RemoteOffer>();
+  if (zone === "" || zone === localZone || address === "" || port === 0) return offers;
+  for (const { tags = {}, instances = 0, mesh = "", externalService = false } of availableServices) {
+    const service = tags[tag.service];
+    if (service === undefined || instances === 0 || externalService) continue;
+    const key = serviceKey(mesh, service);
+    const entry = { tags: withoutService(tags), instances };
+    offers.set(key, { zone, address, port, entries: [...(offers.get(key)?.entries ?? []), entry] });
+  }
+  return offers;
+}
