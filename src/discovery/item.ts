@@ -1,9 +1,35 @@
 // What a subscription sends: a resource encoded once, its bytes shared by every stream that carries it.
+// What a peer is meant to have is a snapshot of items; streams share snapshots and never copy them.
 
 export interface Item {
   readonly name: string;
-  /** Opaque to receivers; equal content has an equal version. */
+  /** Opaque to receivers; equal content has an equal version. Never empty. */
   readonly version: string;
   /** An encoded `envoy.service.discovery.v3.Resource`, without the tag and length of the field that holds it. */
   readonly bytes: Uint8Array;
+  /** Listeners and route configurations: the clusters they send to. `order.ts` sends those first and removes them last. */
+  readonly refers?: readonly string[];
 }
+
+/**
+ * All items of one type that one peer should have: a snapshot, whose answers must never change once it is handed over. A
+ * change is another snapshot; the same one again is no change.
+ */
+export interface Wanted {
+  get(name: string): Item | undefined;
+  names(): Iterable<string>;
+}
+
+export const wantedOf = (items: ReadonlyMap<string, Item>): Wanted => ({
+  get: (name) => items.get(name),
+  names: () => items.keys(),
+});
+
+/** What a peer has under a name: an item it accepted, or what it says it holds from an earlier stream. */
+export interface Holding {
+  readonly version: string;
+  readonly refers?: readonly string[] | "unknown";
+}
+
+/** Equal versions are equal content; "" is nothing. */
+export const versionOf = (holding: Holding | undefined): string => holding?.version ?? "";

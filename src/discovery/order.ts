@@ -1,0 +1,210 @@
+// The subscriptions of one Envoy, in the order that makes before it breaks. No rounds are kept: each name waits for what
+// it needs, and a change that arrives meanwhile joins.
+//
+//   clusters, secrets          at once
+//   endpoints                  as soon as Envoy asks; once more behind a cluster that is sent again
+//   listeners, routes          when Envoy has acknowledged the clusters they refer to
+//   removal of a cluster       when no listener or route that Envoy may still have refers to it
+//   removal of its endpoints   when the cluster is acknowledged without them
+//
+// Envoy acknowledges clusters only when they are warm, that is, with their endpoints: endpoints never wait for that.
+
+import type { Item, Wanted } from "#discovery/item.ts";
+import {
+  absorb,
+  type Behind,
+  type Event,
+  eventsOf,
+  type Gate,
+  hasAllWanted,
+  heldOf,
+  newSubscription,
+  offer,
+  type Push,
+  type Refusal,
+  type Request,
+  refusalsOf,
+  type Subscription,
+} from "#discovery/subscription.ts";
+import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
+
+/** The types that are served, in the order in which they go out. */
+export const envoyTypes = ["cluster", "secret", "endpoint", "listener", "route"] as const;
+export type EnvoyType = (typeof envoyTypes)[number];
+
+export const envoyTypeUrl: Readonly<Record<EnvoyType, string>> = {
+  cluster: "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+  secret: "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+  /** An assignment has the name of its cluster. */
+  endpoint: "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+  listener: "type.googleapis.com/envoy.config.listener.v3.Listener",
+  route: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+};
+
+const envoyTypeOf = (typeUrl: string): EnvoyType | undefined =>
+  envoyTypes.find((type) => envoyTypeUrl[type] === typeUrl);
+
+export interface Order {
+  readonly subscriptions: Readonly<Record<EnvoyType, Subscription>>;
+  readonly lastNonce: number;
+  /** Envoy brought something from an earlier stream, so it may have listeners that it has not named yet. */
+  readonly isResumed: boolean;
+}
+
+export type EnvoyRequest = Request & Pick<DeltaDiscoveryRequest, "typeUrl">;
+
+export type OrderEvent =
+  | { readonly kind: "request"; readonly request: EnvoyRequest }
+  /** One consistent set: a listener or route refers to clusters of the same change, or of an earlier one if it is not in this. */
+  | { readonly kind: "changed"; readonly changes: ReadonlyMap<EnvoyType, Change> };
+
+export interface Change {
+  readonly wanted: Wanted;
+  readonly names: Iterable<string> | "everything";
+}
+
+export interface TypedPush {
+  readonly type: EnvoyType;
+  readonly response: Push;
+}
+
+export interface OrderStep {
+  readonly next: Order;
+  /** To be written in this order. */
+  readonly send: readonly TypedPush[];
+}
+
+export function newOrder(): Order {
+  const empty = newSubscription({ answersMissing: true });
+  return {
+    subscriptions: { cluster: empty, secret: empty, endpoint: empty, listener: empty, route: empty },
+    lastNonce: 0,
+    isResumed: false,
+  };
+}
+
+/** A request for a type that is not served changes nothing: the peer keeps waiting, as the protocol has it. */
+export function orderStep(now: Order, event: OrderEvent): OrderStep {
+  switch (event.kind) {
+    case "request": {
+      const type = envoyTypeOf(event.request.typeUrl);
+      return type === undefined ? { next: now, send: [] } : offerAll(afterRequest(now, type, event.request));
+    }
+    case "changed":
+      return offerAll(afterChange(now, event.changes));
+  }
+}
+
+/** Envoy has asked for clusters and listeners, and has acknowledged everything but what it refused and what waits for that. */
+export const isSettled = ({ subscriptions }: Order): boolean =>
+  subscriptions.cluster.asked &&
+  subscriptions.listener.asked &&
+  envoyTypes.every((type) => {
+    const { asked, wanted, inFlight, owesGreeting } = subscriptions[type];
+    return !asked || (wanted !== undefined && inFlight === undefined && !owesGreeting);
+  });
+
+/** What Envoy refused alone and still refuses. */
+export const refusalsOfOrder = ({ subscriptions }: Order): readonly (Refusal & { readonly type: EnvoyType })[] =>
+  envoyTypes.flatMap((type) => refusalsOf(subscriptions[type]).map((refusal) => ({ type, ...refusal })));
+
+function afterRequest(now: Order, type: EnvoyType, request: EnvoyRequest): Order {
+  const isResumed = now.isResumed || Object.keys(request.initialResourceVersions).length > 0;
+  const taken = eventsOf(request).reduce((order, event) => absorbed(order, type, event), { ...now, isResumed });
+  // A cluster on its way warms anew and needs its endpoints on this stream, also those that Envoy says it has.
+  if (type !== "endpoint" || request.resourceNamesSubscribe.length === 0) return taken;
+  const warming = taken.subscriptions.cluster.inFlight?.sent;
+  return absorbed(taken, type, {
+    kind: "again",
+    names: request.resourceNamesSubscribe.filter((name) => warming?.get(name)?.item),
+  });
+}
+
+function afterChange(start: Order, changes: ReadonlyMap<EnvoyType, Change>): Order {
+  let now = start;
+  for (const [type, change] of changes) now = absorbed(now, type, { kind: "changed", ...change });
+  return now;
+}
+
+const absorbed = (now: Order, type: EnvoyType, event: Event): Order =>
+  withSubscription(now, type, absorb(now.subscriptions[type], event));
+
+const withSubscription = (now: Order, type: EnvoyType, subscription: Subscription): Order => ({
+  ...now,
+  subscriptions: { ...now.subscriptions, [type]: subscription },
+});
+
+function offerAll(start: Order): OrderStep {
+  let now = start;
+  const send: TypedPush[] = [];
+  for (const type of envoyTypes) {
+    let { lastNonce } = now;
+    const offered = offer(now.subscriptions[type], () => String(++lastNonce), gateOf(now, type));
+    now = { ...withSubscription(now, type, offered.next), lastNonce };
+    if (!offered.send) continue;
+    send.push({ type, response: offered.send });
+    if (type === "cluster") {
+      now = absorbed(now, "endpoint", { kind: "again", names: offered.send.upsert.map(({ name }) => name) });
+    }
+  }
+  return { next: now, send };
+}
+
+function gateOf(now: Order, type: EnvoyType): Gate {
+  const { cluster, listener, route } = now.subscriptions;
+  switch (type) {
+    case "cluster":
+      return gate((name) => !isListenerUnknown(now) && !mayRefer(listener, name) && !mayRefer(route, name));
+    case "secret":
+      return gate(() => hasAllWanted(cluster) && hasAllWanted(listener));
+    case "endpoint":
+      return gate((name) => !cluster.behind.has(name) && !cluster.inFlight?.sent.has(name));
+    case "listener":
+      // An empty greeting while clusters are under way would tell a starting Envoy that it is ready.
+      return { ...gate(() => true, cluster), greets: cluster.asked && cluster.inFlight === undefined };
+    case "route":
+      return gate(() => hasAllWanted(listener), cluster);
+  }
+}
+
+/** `mayRemove` is about names that Envoy has; that a name it asks for does not exist is told at once, as Envoy waits for it. */
+function gate(mayRemove: (name: string) => boolean, clusters?: Subscription): Gate {
+  return {
+    greets: true,
+    passes(name: string, item: Item | undefined, behind: Behind): boolean {
+      if (!item) return behind.owed === "asked" || mayRemove(name);
+      return clusters === undefined || (item.refers ?? []).every((cluster) => isReady(clusters, cluster));
+    },
+  };
+}
+
+/** A cluster that nobody wants never comes, so nothing waits for it. */
+function isReady(clusters: Subscription, name: string): boolean {
+  const leaving = clusters.inFlight?.sent.get(name);
+  const isHeld = heldOf(clusters, name) !== undefined && !(leaving && !leaving.item);
+  return isHeld || clusters.wanted?.get(name) === undefined;
+}
+
+/**
+ * After a reconnection Envoy asks for clusters first, and may have listeners and routes that need one that is gone. When it
+ * has answered for listeners, all its first requests are here.
+ */
+const isListenerUnknown = (now: Order): boolean => now.isResumed && !now.subscriptions.listener.answered;
+
+/**
+ * Whether something that Envoy has or is being sent may refer to the cluster. What it has as wanted does not, a wanted set
+ * being closed under references; so only what differs is looked at.
+ */
+function mayRefer(subscription: Subscription, cluster: string): boolean {
+  for (const { held, owed } of subscription.behind.values()) {
+    // Of a refused response Envoy may have applied a part.
+    if (owed === "suspect" || refersTo(held?.refers, cluster)) return true;
+  }
+  for (const { item, held } of subscription.inFlight?.sent.values() ?? []) {
+    if (refersTo(held?.refers, cluster) || refersTo(item?.refers, cluster)) return true;
+  }
+  return false;
+}
+
+const refersTo = (refers: readonly string[] | "unknown" | undefined, cluster: string): boolean =>
+  refers === "unknown" || (refers?.includes(cluster) ?? false);
