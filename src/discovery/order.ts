@@ -41,7 +41,7 @@ export const envoyTypeUrl: Readonly<Record<EnvoyType, string>> = {
   route: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
 };
 
-const envoyTypeOf = (typeUrl: string): EnvoyType | undefined =>
+export const envoyTypeOf = (typeUrl: string): EnvoyType | undefined =>
   envoyTypes.find((type) => envoyTypeUrl[type] === typeUrl);
 
 export interface Order {
