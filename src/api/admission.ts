@@ -1,0 +1,125 @@
+// From a body to an edit, or to everything that is wrong with it at once. `PUT`, `DELETE` and `apply` all come through here.
+// Order as in interop 1.9: JSON, shape and meaning, URL and labels, what the store holds.
+
+import { identityIssues, labelIssues, nameIssues } from "#api/envelope.ts";
+import { deletionIssues, dependents, missingSecretIssues, type View } from "#api/in-use.ts";
+import { originIssues, requireOwn, requireWritable, type Site } from "#api/ownership.ts";
+import { badRequest, invalid, notFound, type Problem } from "#api/problem.ts";
+import type { Issue } from "#lib/issue.ts";
+import { isObject, type JsonObject } from "#lib/json.ts";
+import type { Kind } from "#resources/kind.ts";
+import { completeLabels, immutableLabelIssues, labelPath } from "#resources/labels.ts";
+import { label, type Resource, type ResourceId } from "#resources/resource.ts";
+import { fromRest, isSameContent } from "#resources/rest.ts";
+import type { Edit } from "#store/store.ts";
+
+export interface Rules extends Site {
+  /** Checks of a kind's meaning. */
+  readonly validate: (kind: Kind, resource: Resource) => readonly Issue[];
+  /** Paths of members in the resource's spec that this version doesn't know, where it knows the kind. */
+  readonly unknownMembers: (kind: Kind, resource: Resource) => readonly string[];
+  /** Whether anything of this kind has an effect yet. */
+  readonly isActedOn: (kind: Kind) => boolean;
+}
+
+export interface Admitted {
+  readonly edit: Edit & { readonly kind: "put" };
+  readonly result: "created" | "updated" | "unchanged";
+  readonly warnings: readonly string[];
+}
+
+export function bodyOf(kind: Kind, text: string): JsonObject {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw malformed(kind, (error as Error).message);
+  }
+  if (!isObject(value)) throw malformed(kind, "must be a JSON object");
+  return value;
+}
+
+const malformed = (kind: Kind, why: string): Problem =>
+  badRequest(`invalid ${kind.name} object: ${JSON.stringify(why)}`);
+
+/** `view`: the state in which this resource will be. `before`: what is stored now. Throws a Problem. */
+export function admitPut(
+  rules: Rules,
+  kind: Kind,
+  body: JsonObject,
+  url: ResourceId,
+  before: Resource | undefined,
+  view: View,
+): Admitted {
+  requireWritable(rules, kind);
+  const identity = identityIssues(kind, body, url);
+  if (identity.length > 0) throw invalid("Could not process a resource", identity);
+  const parsed = fromRest(kind, body);
+  // What does not fit its message has no path, and says nothing about meaning.
+  const misfit = parsed.issues.find(({ path }) => path === "");
+  if (misfit) throw malformed(kind, misfit.message);
+  if (parsed.issues.length > 0) throw invalid("Could not process a resource", parsed.issues);
+  const written = parsed.resource;
+  const issues = [
+    ...rules.validate(kind, written),
+    ...nameIssues(rules.place, url.name),
+    ...labelIssues(written),
+    ...originIssues(rules, kind, written),
+  ];
+  if (issues.length > 0) throw invalid("Could not process a resource", issues);
+
+  const title = before ? "Could not update a resource" : "Could not create a resource";
+  if (before) {
+    requireOwn(rules, before, title, labelPath(label.origin));
+    const changed = immutableLabelIssues(before.labels, completeLabels(rules.place, kind, written));
+    if (changed.length > 0) throw invalid(title, changed);
+  }
+  const missing = kind.name === "Mesh" ? missingSecretIssues(view, written) : [];
+  if (missing.length > 0) throw invalid(`Failed to ${before ? "update" : "create"} a resource`, missing);
+
+  const resource: Resource = {
+    ...written,
+    labels: completeLabels(rules.place, kind, written),
+    ...(before?.status && { status: before.status }),
+  };
+  const isUnchanged = before !== undefined && isSameContent(before, resource);
+  return {
+    edit: {
+      kind: "put",
+      resource,
+      expected: before ? { modificationTime: before.modificationTime } : "absent",
+    },
+    result: before ? (isUnchanged ? "unchanged" : "updated") : "created",
+    warnings: warningsOf(rules, kind, written, parsed.unknown),
+  };
+}
+
+function warningsOf(rules: Rules, kind: Kind, resource: Resource, unknown: readonly string[]): string[] {
+  const inSpec = kind.style === "spec" ? rules.unknownMembers(kind, resource) : [];
+  return [
+    // What is beside the spec, and what a message has no field for, has no place to be kept in.
+    ...unknown.map((path) => `${path}: unknown member; dropped`),
+    ...inSpec.map((path) => `${path}: unknown member; kept and passed on, without effect`),
+    ...(rules.isActedOn(kind) ? [] : [`${kind.name} is stored and passed on; not acted on yet`]),
+  ];
+}
+
+/** Throws a Problem; 404 if there is nothing to delete. */
+export function admitDelete(
+  rules: Site,
+  kind: Kind,
+  stored: Resource | undefined,
+  view: View,
+  all: Iterable<Resource>,
+): readonly Edit[] {
+  requireWritable(rules, kind);
+  const title = "Could not delete a resource";
+  if (!stored) throw notFound(title);
+  requireOwn(rules, stored, title, `[${JSON.stringify(label.origin)}]`);
+  const issues = deletionIssues(view, stored);
+  if (issues.length > 0) throw invalid(title, issues);
+  return [
+    { kind: "delete", id: stored, expected: { modificationTime: stored.modificationTime } },
+    ...dependents(stored, all).map((id): Edit => ({ kind: "delete", id })),
+  ];
+}

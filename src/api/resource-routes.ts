@@ -1,0 +1,90 @@
+// `GET`, `PUT` and `DELETE` of single resources and lists, for every kind (interop 9.1).
+
+import { admitDelete, admitPut, bodyOf, type Rules } from "#api/admission.ts";
+import { requireWritable } from "#api/ownership.ts";
+import { notFound } from "#api/problem.ts";
+import { filtered, pageOf } from "#api/query.ts";
+import type { Access, Answer, Call, Route } from "#api/router.ts";
+import type { Kind } from "#resources/kind.ts";
+import { kinds } from "#resources/kinds.ts";
+import type { Resource, ResourceId } from "#resources/resource.ts";
+import { toRest } from "#resources/rest.ts";
+import type { Store } from "#store/store.ts";
+
+export function resourceRoutes(store: Store, rules: Rules): Route[] {
+  return kinds.flatMap((kind) => {
+    const segments = [kind.plural, kind.alias].filter((segment) => segment !== undefined);
+    return segments.flatMap((segment) => routesOf(store, rules, kind, segment));
+  });
+}
+
+function routesOf(store: Store, rules: Rules, kind: Kind, segment: string): Route[] {
+  const access: Access = { admin: `the resource of type "${kind.name}"` };
+  const list = (path: string): Route => ({
+    path,
+    access,
+    methods: { GET: (call) => listOf(store, call, kind, path.replace(":mesh", "{mesh}"), (r) => toRest(kind, r)) },
+  });
+  const one = (path: string): Route => ({
+    path,
+    access,
+    methods: {
+      GET: (call) => ({ json: toRest(kind, existing(store, call, kind)) }),
+      PUT: (call) => put(store, rules, kind, call),
+      DELETE: (call) => remove(store, rules, kind, call),
+    },
+  });
+  if (kind.scope === "Global") return [list(`/${segment}`), one(`/${segment}/:name`)];
+  return [list(`/${segment}`), list(`/meshes/:mesh/${segment}`), one(`/meshes/:mesh/${segment}/:name`)];
+}
+
+/** A page of a kind, in the call's mesh if its path names one. `route` is the path with its parameters in braces. */
+export function listOf(
+  store: Store,
+  call: Call,
+  kind: Kind,
+  route: string,
+  show: (resource: Resource) => unknown,
+): Answer {
+  requireMesh(store, call);
+  const { mesh } = call.params;
+  const all = store.list(kind.name);
+  const inMesh = mesh === undefined ? all : all.filter((resource) => resource.mesh === mesh);
+  const page = pageOf(filtered(inMesh, call, route), call);
+  return { json: { ...page, items: page.items.map(show) } };
+}
+
+/** The resource that the call's path names; throws a 404. */
+export function existing(store: Store, call: Call, kind: Kind): Resource {
+  requireMesh(store, call);
+  const resource = store.get(idIn(call, kind));
+  if (!resource) throw notFound("Could not retrieve a resource");
+  return resource;
+}
+
+const idIn = ({ params }: Call, kind: Kind): ResourceId => ({
+  kind: kind.name,
+  mesh: params.mesh ?? "",
+  name: params.name ?? "",
+});
+
+function requireMesh(store: Store, { params: { mesh } }: Call): void {
+  if (mesh !== undefined && !store.get({ kind: "Mesh", mesh: "", name: mesh }))
+    throw notFound("Failed to retrieve Mesh");
+}
+
+async function put(store: Store, rules: Rules, kind: Kind, call: Call): Promise<Answer> {
+  requireWritable(rules, kind);
+  requireMesh(store, call);
+  const id = idIn(call, kind);
+  const { edit, result, warnings } = admitPut(rules, kind, bodyOf(kind, call.body), id, store.get(id), store);
+  await store.write([edit]);
+  return { status: result === "created" ? 201 : 200, json: warnings.length > 0 ? { warnings } : {} };
+}
+
+async function remove(store: Store, rules: Rules, kind: Kind, call: Call): Promise<Answer> {
+  requireWritable(rules, kind);
+  requireMesh(store, call);
+  await store.write(admitDelete(rules, kind, store.get(idIn(call, kind)), store, store.all()));
+  return { json: {} };
+}

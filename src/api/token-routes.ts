@@ -1,0 +1,98 @@
+// `POST /tokens/…` (interop 5.3): the administrator has a token issued for a data plane proxy, a zone proxy or a user. The
+// answer is the bare token. What a token may say is the issuer's to check; here a body becomes a request.
+
+import { z } from "zod";
+import { invalid, Problem } from "#api/problem.ts";
+import type { Answer, Route } from "#api/router.ts";
+import { parseGoDuration } from "#lib/duration.ts";
+import { KodiakError } from "#lib/failure.ts";
+
+const text = z
+  .string()
+  .nullish()
+  .transform((value) => value ?? "");
+const texts = z
+  .array(z.string())
+  .nullish()
+  .transform((values): readonly string[] => values ?? []);
+
+const dataplaneBody = z.object({
+  name: text,
+  mesh: text,
+  tags: z
+    .record(z.string(), texts)
+    .nullish()
+    .transform((tags) => tags ?? {}),
+  type: text,
+  workload: text,
+  validFor: text,
+});
+const zoneBody = z.object({ zone: text, scope: texts, validFor: text });
+const userBody = z.object({ name: text, groups: texts, validFor: text });
+
+type Request<Body> = Omit<Body, "validFor"> & { readonly validForMs: number };
+export type DataplaneTokenRequest = Request<z.infer<typeof dataplaneBody>>;
+export type ZoneTokenRequest = Request<z.infer<typeof zoneBody>>;
+export type UserTokenRequest = Request<z.infer<typeof userBody>>;
+
+/** Signs tokens. Rejects with `invalid` (paths of the request) or `not-found` (there is no signing key). */
+export interface TokenIssuer {
+  readonly dataplane: (request: DataplaneTokenRequest) => Promise<string>;
+  readonly zone: (request: ZoneTokenRequest) => Promise<string>;
+  readonly user: (request: UserTokenRequest) => Promise<string>;
+}
+
+const tenYearsMs = 10 * 365 * 24 * 3_600_000;
+
+export const tokenRoutes = (issuer: TokenIssuer): Route[] => [
+  tokenRoute("dataplane", dataplaneBody, tenYearsMs, issuer.dataplane),
+  tokenRoute("zone", zoneBody, tenYearsMs, issuer.zone),
+  tokenRoute("user", userBody, undefined, issuer.user),
+];
+
+function tokenRoute<Body extends { readonly validFor: string }>(
+  what: string,
+  schema: z.ZodType<Body>,
+  defaultMs: number | undefined,
+  issue: (request: Request<Body>) => Promise<string>,
+): Route {
+  const answer = async (text: string): Promise<Answer> => {
+    const body = schema.safeParse(jsonIn(text));
+    // Kuma answers what is no JSON of this form without a body.
+    if (!body.success) return { status: 400, text: "" };
+    const { validFor, ...request } = body.data;
+    return { text: await issued(() => issue({ ...request, validForMs: validForMs(validFor, defaultMs) })) };
+  };
+  return {
+    path: `/tokens/${what}`,
+    access: { admin: `generate ${what} token` },
+    methods: { POST: ({ body }) => answer(body) },
+  };
+}
+
+function jsonIn(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function validForMs(text: string, missing: number | undefined): number {
+  const refuse = (message: string): Problem => invalid("Invalid request", [{ path: "validFor", message }]);
+  if (text === "" && missing === undefined) throw refuse("cannot be empty");
+  const ms = text === "" ? missing : parseGoDuration(text);
+  if (ms === undefined) throw refuse(`is invalid: must be a duration, like 24h, not ${JSON.stringify(text)}`);
+  return ms;
+}
+
+async function issued(issue: () => Promise<string>): Promise<string> {
+  try {
+    return await issue();
+  } catch (error) {
+    if (!(error instanceof KodiakError)) throw error;
+    if (error.failure.kind === "invalid") throw invalid("Invalid request", error.failure.issues);
+    if (error.failure.kind === "not-found") throw new Problem(404, "Signing Key not found", error.message);
+    throw error;
+  }
+}
