@@ -2,18 +2,19 @@
 
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
-import { type Labels, type Resource, tag } from "#resources/resource.ts";
+import { type Resource, tag } from "#resources/resource.ts";
 import { inboundAddress, isHealthy } from "#topology/inbound.ts";
 
 export type Tags = Readonly<Record<string, string>>;
 
-/** A healthy inbound of a proxy of this zone. */
+/** An inbound of a proxy of this zone. */
 export interface Instance {
   readonly address: string;
   readonly port: number;
   /** Of the inbound, without the service. */
   readonly tags: Tags;
-  readonly labels: Labels;
+  /** What is not healthy takes no traffic, but tells what its service speaks. */
+  readonly isHealthy: boolean;
 }
 
 /** What one ingress of another zone says it leads to, by set of tags. */
@@ -26,6 +27,11 @@ export interface RemoteOffer {
 
 /** Services are per mesh. */
 export const serviceKey = (mesh: string, service: string): string => `${mesh}/${service}`;
+export function splitServiceKey(key: string): { readonly mesh: string; readonly service: string } {
+  const slash = key.indexOf("/");
+  return { mesh: key.slice(0, slash), service: key.slice(slash + 1) };
+}
+
 export const isSubset = (wanted: Tags, of: Tags): boolean =>
   Object.entries(wanted).every(([key, value]) => of[key] === value);
 
@@ -39,11 +45,16 @@ export function instancesOf(dataplane: Resource<DataplaneJson>): Map<string, rea
   const found = new Map<string, Instance[]>();
   for (const inbound of dataplane.spec.networking?.inbound ?? []) {
     const service = inbound.tags?.[tag.service];
-    if (service === undefined || !isHealthy(inbound)) continue;
+    if (service === undefined || inbound.state === "Ignored") continue;
     const key = serviceKey(dataplane.mesh, service);
     const own = inboundAddress(dataplane.spec, inbound);
     const address = dataplane.spec.networking?.advertisedAddress || own.address;
-    const instance = { address, port: own.port, tags: withoutService(inbound.tags ?? {}), labels: dataplane.labels };
+    const instance = {
+      address,
+      port: own.port,
+      tags: withoutService(inbound.tags ?? {}),
+      isHealthy: isHealthy(inbound),
+    };
     found.set(key, [...(found.get(key) ?? []), instance]);
   }
   return found;

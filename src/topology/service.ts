@@ -15,17 +15,26 @@ export interface ServiceFacts {
 export type Instances = Iterable<readonly Instance[]>;
 export type Offers = Iterable<RemoteOffer>;
 
-export function serviceFactsOf(instances: Instances, offers: Offers): ServiceFacts | undefined {
-  const protocols = new Set<string>();
-  let isRemote = false;
-  for (const own of instances) for (const { tags } of own) protocols.add(tags[tag.protocol] ?? "tcp");
-  for (const { entries } of offers) {
-    isRemote = true;
-    for (const { tags } of entries) protocols.add(tags[tag.protocol] ?? "tcp");
-  }
-  if (protocols.size === 0) return undefined;
-  // Providers that disagree have only bytes in common.
-  return { protocol: protocols.size === 1 ? [...protocols][0]! : "tcp", isRemote };
+export const factsOfInstances = (instances: Instances): ServiceFacts => ({
+  protocol: protocolOfAll([...instances].flat()),
+  isRemote: false,
+});
+
+export const factsOfOffers = (offers: Offers): ServiceFacts => ({
+  protocol: protocolOfAll([...offers].flatMap(({ entries }) => entries)),
+  isRemote: true,
+});
+
+export function mergeFacts(a: ServiceFacts | undefined, b: ServiceFacts | undefined): ServiceFacts | undefined {
+  if (!a || !b) return a ?? b;
+  return { protocol: a.protocol === b.protocol ? a.protocol : "tcp", isRemote: a.isRemote || b.isRemote };
+}
+
+/** Providers that disagree have only bytes in common. */
+function protocolOfAll(providers: readonly { readonly tags: Tags }[]): string {
+  const protocols = new Set(providers.map(({ tags }) => tags[tag.protocol] ?? "tcp"));
+  const [first] = protocols;
+  return protocols.size === 1 && first !== undefined ? first : "tcp";
 }
 
 /** The zones that offer instances with these tags. Ingresses of a zone lead to the same instances: they count once. */
@@ -65,7 +74,7 @@ export interface EndpointsInput {
 
 /** Local instances and other zones' ingresses, weighted by instances: local ones first, then zones by name. */
 export function endpointsOf({ localZone, subset, instances, offers }: EndpointsInput): readonly Endpoint[] {
-  const local = [...instances].flat().filter((instance) => isSubset(subset, instance.tags));
+  const local = [...instances].flat().filter((instance) => instance.isHealthy && isSubset(subset, instance.tags));
   const remote = remoteZonesOf(offers, subset);
   const weights = weightsOf(local.length, remote);
   return [

@@ -1,0 +1,36 @@
+// What a zone's ingress offers to other zones: for each mesh and set of tags the number of healthy instances (interop 7.6).
+
+import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
+import type { ZoneIngress_AvailableServiceJson, ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
+import { type Resource, tag } from "#resources/resource.ts";
+import { isHealthy } from "#topology/inbound.ts";
+
+/** One healthy inbound of this zone, as it counts: a mesh and the full set of tags, in a text that is equal for equal sets. */
+export function offeredBy(dataplane: Resource<DataplaneJson>): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const inbound of dataplane.spec.networking?.inbound ?? []) {
+    if (inbound.tags?.[tag.service] === undefined || !isHealthy(inbound)) continue;
+    const tags = Object.entries(inbound.tags).sort(([a], [b]) => (a < b ? -1 : 1));
+    const key = JSON.stringify([dataplane.mesh, tags]);
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return counts;
+}
+
+/** `counts`: by what `offeredBy` names. Sorted by mesh, then by tags, so that equal zones give equal lists. */
+export const availableServices = (counts: ReadonlyMap<string, number>): readonly ZoneIngress_AvailableServiceJson[] =>
+  [...counts]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, instances]) => {
+      const [mesh, tags] = JSON.parse(key) as [string, [string, string][]];
+      return { tags: Object.fromEntries(tags), instances, mesh };
+    });
+
+/** The ingress with the services that it should offer. */
+export const withAvailableServices = (
+  ingress: Resource<ZoneIngressJson>,
+  services: readonly ZoneIngress_AvailableServiceJson[],
+): Resource<ZoneIngressJson> => {
+  const { availableServices: _, ...spec } = ingress.spec;
+  return { ...ingress, spec: services.length === 0 ? spec : { ...spec, availableServices: [...services] } };
+};

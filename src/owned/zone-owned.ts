@@ -1,0 +1,54 @@
+// What a zone's control plane keeps itself, as collections: the services its ingresses offer, what is known of its proxies,
+// and the certificates that they want.
+
+import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
+import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
+import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
+import type { Collection, Graph } from "#incremental/collection.ts";
+import { availableServices, offeredBy, withAvailableServices } from "#owned/available-services.ts";
+import { type CertificateStatus, type ProxyStatus, proxyInsight } from "#owned/proxy-insight.ts";
+import { type WantedCertificate, wantedCertificate } from "#owned/wanted-certificate.ts";
+import { keyOf, type Resource } from "#resources/resource.ts";
+import { meshFactsOf } from "#topology/mesh.ts";
+
+export interface ZoneOwnedInput {
+  readonly zone: string;
+  of<Spec>(kind: string): Collection<Resource<Spec>>;
+  /** Of connected proxies and those that have just left, by kind and key. */
+  readonly statuses: Collection<ProxyStatus>;
+  /** Of issued certificates, by key of the Dataplane. */
+  readonly certificates: Collection<{ readonly status: CertificateStatus }>;
+}
+
+export interface ZoneOwned {
+  /** By key of the Dataplane. */
+  readonly wantedCertificates: Collection<WantedCertificate>;
+  /** To be put when they change, never deleted. */
+  readonly ingresses: Collection<Resource>;
+  /** To be put and deleted. */
+  readonly insights: Collection<Resource>;
+}
+
+export function zoneOwned(graph: Graph, { zone, of, statuses, certificates }: ZoneOwnedInput): ZoneOwned {
+  const dataplanes = of<DataplaneJson>("Dataplane");
+  const meshes = graph.derive("mtls of meshes", of<MeshJson>("Mesh"), (mesh) => meshFactsOf(mesh).mtls);
+  const wantedCertificates = graph.derive("wanted certificates", dataplanes, (dataplane, read) =>
+    wantedCertificate(dataplane, read.one(meshes, dataplane.mesh)),
+  );
+
+  const offers = graph.group("offered services", dataplanes, offeredBy);
+  const counts = graph.derive("offered counts", offers, (group) => [...group.values()].reduce((sum, n) => sum + n, 0));
+  const ingresses = graph.derive(
+    "ingresses with services",
+    of<ZoneIngressJson>("ZoneIngress"),
+    (ingress, read): Resource<ZoneIngressJson> | undefined => {
+      const isOwn = (ingress.spec.zone ?? "") === "" || ingress.spec.zone === zone;
+      return isOwn ? withAvailableServices(ingress, availableServices(read.all(counts))) : undefined;
+    },
+  );
+
+  const insights = graph.derive("insights", statuses, (status, read) =>
+    proxyInsight(status, read.one(certificates, keyOf(status.id))?.status),
+  );
+  return { wantedCertificates, ingresses: ingresses as Collection<Resource>, insights };
+}

@@ -1,0 +1,50 @@
+// What the policies that are for a proxy say together, by the place where they say it.
+
+import { policies } from "#policies/all.ts";
+import type { Match } from "#policies/match.ts";
+import type { HttpRule } from "#policies/mesh-http-route/http-rule.ts";
+import type { InboundPlace, Pieces, PolicySpec } from "#policies/policy.ts";
+import type { Destination } from "#policies/to.ts";
+import type { PolicyRef } from "#proxy/client.ts";
+import type { Resource } from "#resources/resource.ts";
+
+export interface Applied {
+  /** Of traffic to a destination; `routes`: the policies that made the route in question. */
+  to(destination: Destination, routes?: readonly Resource<PolicySpec>[]): Pieces;
+  routes(destination: Destination): readonly HttpRule[];
+  inbound(place: InboundPlace): Pieces;
+}
+
+/** `find` gives a policy as it is now; one that has gone meanwhile says nothing. */
+export function applied(
+  refs: readonly PolicyRef[],
+  find: (kind: string, key: string) => Resource<PolicySpec> | undefined,
+): Applied {
+  const matches = new Map<string, Match[]>(policies.map(({ kind }) => [kind, []]));
+  for (const { kind, key, sections } of refs) {
+    const policy = find(kind, key);
+    if (policy) matches.get(kind)?.push({ policy, sections });
+  }
+  const of = (kind: string): readonly Match[] => matches.get(kind) ?? [];
+  return {
+    to: (destination, routes) =>
+      joined(policies.map(({ kind, translate }) => translate.outbound?.(of(kind), destination, routes))),
+    routes: (destination) => policies.flatMap(({ kind, translate }) => translate.routes?.(of(kind), destination) ?? []),
+    inbound: (place) => joined(policies.map(({ kind, translate }) => translate.inbound?.(of(kind), place))),
+  };
+}
+
+/** Policies say different things; where two say the same, the later in the order of application wins. */
+function joined(pieces: readonly (Pieces | undefined)[]): Pieces {
+  return pieces.reduce<Pieces>((all, piece) => {
+    if (!piece) return all;
+    const http = { ...all.cluster?.http, ...piece.cluster?.http };
+    return {
+      cluster: { ...all.cluster, ...piece.cluster, ...(Object.keys(http).length > 0 && { http }) },
+      route: { ...all.route, ...piece.route },
+      connection: { ...all.connection, ...piece.connection },
+      tcp: { ...all.tcp, ...piece.tcp },
+      ...((piece.permissions ?? all.permissions) && { permissions: piece.permissions ?? all.permissions }),
+    };
+  }, {});
+}

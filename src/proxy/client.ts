@@ -1,0 +1,81 @@
+// A data plane proxy as its policies see it, what it calls, and the view that it shares with proxies that call alike.
+
+import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
+import type { HostPort } from "#lib/address.ts";
+import { matchedPolicies, type ProxyFacts } from "#policies/match.ts";
+import type { PolicySpec } from "#policies/policy.ts";
+import { displayNameOf, type Key, keyOf, type Resource, tag } from "#resources/resource.ts";
+import { sectionOf } from "#topology/inbound.ts";
+
+/** A policy that is for a proxy, by reference: what it says is read where it is used. */
+export interface PolicyRef {
+  readonly kind: string;
+  readonly key: Key;
+  /** The inbounds that it is for; empty in `toPolicies`, which are for the proxy as a whole. */
+  readonly sections: readonly string[];
+}
+
+export interface Client {
+  readonly mesh: string;
+  readonly outbounds: readonly { readonly at: HostPort; readonly service: string }[];
+  /** Those with a `to` part, by kind, ascending. */
+  readonly toPolicies: readonly PolicyRef[];
+  /** Those with a `from` or `rules` part. */
+  readonly inboundPolicies: readonly PolicyRef[];
+}
+
+/** A service that proxies of a view call: what clusters and routes depend on, beside the topology. */
+export interface Need {
+  readonly mesh: string;
+  readonly service: string;
+  readonly toPolicies: readonly PolicyRef[];
+}
+
+export interface Candidates {
+  readonly kind: string;
+  /** Of the proxy's mesh. */
+  readonly policies: readonly Resource<PolicySpec>[];
+}
+
+export function clientOf(dataplane: Resource<DataplaneJson>, zone: string, candidates: readonly Candidates[]): Client {
+  const facts = proxyFacts(dataplane, zone);
+  const routes = candidates.find(({ kind }) => kind === "MeshHTTPRoute")?.policies ?? [];
+  const toPolicies: PolicyRef[] = [];
+  const inboundPolicies: PolicyRef[] = [];
+  for (const { kind, policies } of candidates) {
+    for (const { policy, sections } of matchedPolicies(policies, facts, routes)) {
+      const { to = [], from = [], rules = [] } = policy.spec;
+      if (to.length > 0) toPolicies.push({ kind, key: keyOf(policy), sections: [] });
+      if (from.length + rules.length > 0) inboundPolicies.push({ kind, key: keyOf(policy), sections });
+    }
+  }
+  return { mesh: dataplane.mesh, outbounds: outboundsOf(dataplane.spec), toPolicies, inboundPolicies };
+}
+
+function outboundsOf({ networking }: DataplaneJson): Client["outbounds"] {
+  return (networking?.outbound ?? []).flatMap(({ address = "127.0.0.1", port = 0, tags = {} }) => {
+    const service = tags[tag.service];
+    return service === undefined ? [] : [{ at: { address, port }, service }];
+  });
+}
+
+function proxyFacts(dataplane: Resource<DataplaneJson>, zone: string): ProxyFacts {
+  const { inbound = [], gateway } = dataplane.spec.networking ?? {};
+  return {
+    mesh: dataplane.mesh,
+    name: displayNameOf(dataplane),
+    zone,
+    labels: dataplane.labels,
+    isGateway: gateway !== undefined,
+    inbounds: inbound.map((one) => ({ section: sectionOf(one), tags: one.tags ?? {} })),
+    ...(gateway?.tags && { gatewayTags: gateway.tags }),
+  };
+}
+
+export const needKey = ({ mesh, toPolicies }: Pick<Client, "mesh" | "toPolicies">, service: string): string =>
+  [mesh, service, ...toPolicies.map(({ kind, key }) => `${kind}:${key}`)].join("|");
+
+export function* needsOf(client: Client): Iterable<readonly [string, Need]> {
+  const { mesh, toPolicies } = client;
+  for (const { service } of client.outbounds) yield [needKey(client, service), { mesh, service, toPolicies }];
+}

@@ -1,0 +1,69 @@
+// The collections behind the ingresses of this zone: every service of a mesh with mTLS, as a target for other zones.
+
+import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
+import type { Collection, Graph, Group } from "#incremental/collection.ts";
+import type { MeshHTTPRoute } from "#policies/mesh-http-route/schema.ts";
+import { assignment } from "#proxy/assignment.ts";
+import { type Bundle, bundleOf, type Draft, type ProxyConfig } from "#proxy/bundle.ts";
+import {
+  type IngressTarget,
+  ingressClusterDraft,
+  ingressClusterName,
+  ingressListenerDraft,
+  ingressTargetsOf,
+  routeSubsetsOf,
+} from "#proxy/ingress.ts";
+import type { Resource } from "#resources/resource.ts";
+import type { MeshFacts } from "#topology/mesh.ts";
+import { type Instance, splitServiceKey } from "#topology/provider.ts";
+import { endpointsOf } from "#topology/service.ts";
+
+export interface IngressInput {
+  readonly zone: string;
+  readonly meshes: Collection<MeshFacts>;
+  /** By service key. */
+  readonly instances: Collection<Group<readonly Instance[]>>;
+  readonly ingresses: Collection<Resource<ZoneIngressJson>>;
+  readonly routes: Collection<Resource<MeshHTTPRoute>>;
+}
+
+export function ingressCollections(graph: Graph, { zone, meshes, instances, ingresses, routes }: IngressInput) {
+  const subsets = graph.group("route subsets", routes, routeSubsetsOf);
+  const targets = graph.derive("ingress targets", instances, (_, read, key): readonly IngressTarget[] | undefined => {
+    const { mesh, service } = splitServiceKey(key);
+    if (!read.one(meshes, mesh)?.mtls) return undefined;
+    return ingressTargetsOf(mesh, service, [...(read.one(subsets, key)?.values() ?? [])].flat());
+  });
+  const clusters = graph.derive("ingress clusters", targets, (own) => bundleOf(own.map(ingressClusterDraft)));
+  const assignments = graph.derive("ingress assignments", targets, (own, read, key) => {
+    const providers = [...(read.one(instances, key)?.values() ?? [])];
+    return bundleOf(own.map((target) => assignmentDraft(target, providers, zone)));
+  });
+  const listeners = graph.derive("ingress listeners", ingresses, (ingress, read): Bundle | undefined => {
+    if (isOfOtherZone(ingress, zone)) return undefined;
+    const all = [...read.all(targets)].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, own]) => own);
+    return bundleOf([ingressListenerDraft(ingress.name, zone, ingress.spec, all)]);
+  });
+  const configs = graph.derive("ingress configs", listeners, (_, read, name): ProxyConfig => {
+    const services = [...read.all(targets).keys()].sort();
+    return {
+      bundles: [
+        { from: listeners, key: name },
+        ...services.flatMap((key) => [
+          { from: clusters, key },
+          { from: assignments, key },
+        ]),
+      ],
+    };
+  });
+  return { configs, bundles: [clusters, assignments, listeners] };
+}
+
+function assignmentDraft(target: IngressTarget, instances: readonly (readonly Instance[])[], zone: string): Draft {
+  const name = ingressClusterName(target);
+  const endpoints = endpointsOf({ localZone: zone, subset: target.subset, instances, offers: [] });
+  return { type: "endpoint", name, json: assignment(name, endpoints) };
+}
+
+const isOfOtherZone = ({ spec: { zone = "" } }: Resource<ZoneIngressJson>, localZone: string): boolean =>
+  zone !== "" && zone !== localZone;

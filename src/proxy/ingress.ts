@@ -1,0 +1,100 @@
+// A zone ingress: connections from other zones, led by their SNI to instances of this zone. It ends no TLS and holds no secret.
+
+import { any } from "#envoy/any.ts";
+import { tcpCluster } from "#envoy/cluster.ts";
+import { type Chain, listener, tcpProxy } from "#envoy/listener.ts";
+import { serviceSni } from "#envoy/tls.ts";
+import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
+import { hostPortText } from "#lib/address.ts";
+import { backendOf } from "#policies/mesh-http-route/http-rule.ts";
+import type { MeshHTTPRoute } from "#policies/mesh-http-route/schema.ts";
+import type { Draft } from "#proxy/bundle.ts";
+import { subsetClusterName } from "#proxy/names.ts";
+import type { Resource } from "#resources/resource.ts";
+import { serviceKey, type Tags } from "#topology/provider.ts";
+
+/** A service of this zone, or the part of it with these tags, as other zones may ask for it. */
+export interface IngressTarget {
+  readonly mesh: string;
+  readonly service: string;
+  readonly subset: Tags;
+}
+
+export const ingressClusterName = ({ mesh, service, subset }: IngressTarget): string =>
+  `${mesh}:${subsetClusterName(service, subset)}`;
+
+/** Envoy chooses the next instance in turn for each new connection, so that clients that renew theirs spread evenly. */
+export const ingressClusterDraft = (target: IngressTarget): Draft => {
+  const name = ingressClusterName(target);
+  return { type: "cluster", name, json: tcpCluster(name, { connectTimeout: "5s", lbPolicy: "ROUND_ROBIN" }) };
+};
+
+export function ingressListenerDraft(
+  name: string,
+  zone: string,
+  spec: ZoneIngressJson,
+  targets: readonly IngressTarget[],
+): Draft {
+  const at = { address: spec.networking?.address ?? "", port: spec.networking?.port ?? 0 };
+  const listenerName = `inbound:${hostPortText(at)}`;
+  const clusters = targets.map(ingressClusterName);
+  // A listener needs a chain; with nothing to lead to, it says who it is and closes.
+  const nothing: Chain = {
+    filters: [
+      {
+        name: "envoy.filters.network.direct_response",
+        typedConfig: any("envoy.extensions.filters.network.direct_response.v3.Config", {
+          response: { inlineString: JSON.stringify({ proxy: `.${name}`, zone }) },
+        }),
+      },
+    ],
+  };
+  return {
+    type: "listener",
+    name: listenerName,
+    refers: clusters,
+    json: listener({
+      name: listenerName,
+      at,
+      direction: "INBOUND",
+      inspectTls: true,
+      chains: targets.length === 0 ? [nothing] : targets.map(chainTo),
+    }),
+  };
+}
+
+function chainTo(target: IngressTarget): Chain {
+  const cluster = ingressClusterName(target);
+  return {
+    match: {
+      transportProtocol: "tls",
+      serverNames: [serviceSni(target.mesh, target.service, target.subset)],
+    },
+    // A dead instance costs its client a connection attempt, not a request.
+    filters: [tcpProxy(cluster.replace(/[:.]/g, "_"), { cluster, maxConnectAttempts: 3 })],
+  };
+}
+
+/** The parts of services that a route leads to, by service key: other zones may ask for them by SNI. */
+export function routeSubsetsOf(route: Resource<MeshHTTPRoute>): Map<string, readonly Tags[]> {
+  const subsets = new Map<string, readonly Tags[]>();
+  const rules = (route.spec.to ?? []).flatMap((to) => to.rules);
+  const refs = rules.flatMap(({ default: { backendRefs = [], filters = [] } }) => [
+    ...backendRefs,
+    ...filters.flatMap(({ requestMirror }) => (requestMirror ? [requestMirror.backendRef] : [])),
+  ]);
+  for (const ref of refs) {
+    const backend = backendOf(ref, route);
+    if (backend.kind !== "service" || Object.keys(backend.tags).length === 0) continue;
+    const key = serviceKey(route.mesh, backend.service);
+    subsets.set(key, [...(subsets.get(key) ?? []), backend.tags]);
+  }
+  return subsets;
+}
+
+/** A service as a whole, and each part of it once, in a fixed order. */
+export function ingressTargetsOf(mesh: string, service: string, subsets: readonly Tags[]): readonly IngressTarget[] {
+  const targets = [{}, ...subsets].map((subset) => ({ mesh, service, subset }));
+  const byName = new Map(targets.map((target) => [ingressClusterName(target), target]));
+  return [...byName].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, target]) => target);
+}

@@ -1,0 +1,153 @@
+// The outbound side: for a view and a service, the clusters and routes that all proxies of the view share; and each
+// proxy's own listener, which names them.
+
+import type { ClusterPiece } from "#envoy/cluster.ts";
+import { serviceCluster } from "#envoy/cluster.ts";
+import { httpConnections, listener, tcpProxy } from "#envoy/listener.ts";
+import { serviceSni, upstreamTls } from "#envoy/tls.ts";
+import type { RouteActionJson, RouteJson } from "#gen/envoy/config/route/v3/route_components_pb.ts";
+import { type HostPort, hostPortText } from "#lib/address.ts";
+import type { Backend, HttpRule } from "#policies/mesh-http-route/http-rule.ts";
+import type { Pieces } from "#policies/policy.ts";
+import type { Destination } from "#policies/to.ts";
+import type { Applied } from "#proxy/applied.ts";
+import type { Draft } from "#proxy/bundle.ts";
+import { outboundRouteName, subsetClusterName } from "#proxy/names.ts";
+import { isHttp } from "#topology/inbound.ts";
+import type { MeshFacts } from "#topology/mesh.ts";
+import type { Tags } from "#topology/provider.ts";
+import type { ServiceFacts } from "#topology/service.ts";
+
+/** What a view's proxies send to one service. */
+export interface Outbound {
+  readonly mesh: string;
+  readonly service: string;
+  readonly protocol: string;
+  /** Clusters, and the routes if there are any. */
+  readonly drafts: readonly Draft[];
+  /** The clusters among the drafts, with the endpoints that each needs. */
+  readonly clusters: readonly ClusterTarget[];
+  /** For the listeners. */
+  readonly pieces: Pieces;
+}
+export interface ClusterTarget {
+  readonly name: string;
+  readonly service: string;
+  readonly subset: Tags;
+}
+
+export interface OutboundInput {
+  readonly mesh: MeshFacts;
+  readonly service: string;
+  /** Of any service of the mesh; `undefined` for one that nobody provides. */
+  readonly factsOf: (service: string) => ServiceFacts | undefined;
+  readonly policies: Applied;
+}
+
+const destination = (service: string, tags: Tags): Destination => ({ kind: "service", service, tags });
+
+export function outboundOf({ mesh, service, factsOf, policies }: OutboundInput): Outbound {
+  const protocol = factsOf(service)?.protocol ?? "tcp";
+  const targets = new Map<string, ClusterTarget>();
+  const clusterFor = (to: string, subset: Tags): string => {
+    const name = subsetClusterName(to, subset);
+    targets.set(name, { name, service: to, subset });
+    return name;
+  };
+  const own = destination(service, {});
+  const routes = isHttp(protocol) ? [routeDraft(service, policies, clusterFor)] : [];
+  if (routes.length === 0) clusterFor(service, {});
+
+  const clusters = [...targets.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const clusterDrafts = clusters.map((target): Draft => {
+    const piece = policies.to(destination(target.service, target.subset)).cluster ?? {};
+    const isRemote = factsOf(target.service)?.isRemote ?? false;
+    return { type: "cluster", name: target.name, json: clusterJson(mesh, target, isRemote, piece) };
+  });
+  return {
+    mesh: mesh.name,
+    service,
+    protocol,
+    clusters,
+    pieces: policies.to(own),
+    drafts: [...clusterDrafts, ...routes],
+  };
+}
+
+/** Behind a TCP ingress an HTTP/2 connection stays with one instance: renewed after this many requests, load spreads evenly. */
+const maxRequestsAcrossZones = 50;
+
+function clusterJson(mesh: MeshFacts, target: ClusterTarget, isRemote: boolean, piece: ClusterPiece) {
+  const { name, service, subset } = target;
+  return serviceCluster(name, {
+    lbPolicy: "ROUND_ROBIN",
+    circuitBreakers: { thresholds: [{ trackRemaining: true }] },
+    ...piece,
+    http: { ...piece.http, ...(isRemote && { maxRequestsPerConnection: maxRequestsAcrossZones }) },
+    ...(mesh.mtls && { transportSocket: upstreamTls(mesh.name, service, serviceSni(mesh.name, service, subset)) }),
+  });
+}
+
+function routeDraft(service: string, policies: Applied, clusterFor: (service: string, tags: Tags) => string): Draft {
+  const name = outboundRouteName(service);
+  const used = new Set<string>();
+  const cluster = (backend: Backend): string | undefined => {
+    // Backends that are resources come with MeshService.
+    if (backend.kind === "resource") return undefined;
+    const found = clusterFor(backend.service, backend.tags);
+    used.add(found);
+    return found;
+  };
+  const routes = policies.routes(destination(service, {})).map((rule) => routeJson(service, rule, policies, cluster));
+  return {
+    type: "route",
+    name,
+    refers: [...used].sort(),
+    json: { name, validateClusters: false, virtualHosts: [{ name: service, domains: ["*"], routes }] },
+  };
+}
+
+/** What a route answers that leads to nothing that is known. */
+const noBackend = { directResponse: { status: 500, body: { inlineString: "no backend of this route is known" } } };
+
+function routeJson(
+  service: string,
+  rule: HttpRule,
+  policies: Applied,
+  cluster: (backend: Backend) => string | undefined,
+): RouteJson {
+  const base = { name: rule.name, match: rule.match, ...rule.piece };
+  if (rule.piece.redirect || rule.piece.directResponse) return base;
+  const backends = rule.split.length > 0 ? rule.split : [{ kind: "service", service, tags: {}, weight: 1 } as const];
+  const to = backends.flatMap((backend) => {
+    const name = backend.weight > 0 ? cluster(backend) : undefined;
+    return name === undefined ? [] : [{ name, weight: backend.weight }];
+  });
+  if (to.length === 0) return { ...base, ...noBackend };
+  const mirrors = rule.mirrors.flatMap(({ backend, fraction }) => {
+    const name = cluster(backend);
+    return name === undefined ? [] : [{ cluster: name, ...(fraction && { runtimeFraction: fraction }) }];
+  });
+  const [only] = to;
+  const action: RouteActionJson = {
+    ...(only && to.length === 1 ? { cluster: only.name } : { weightedClusters: { clusters: to } }),
+    ...policies.to(destination(service, {}), rule.origins).route,
+    ...rule.action,
+    ...(mirrors.length > 0 && { requestMirrorPolicies: mirrors }),
+  };
+  return { ...base, route: action };
+}
+
+export function outboundListenerDraft(at: HostPort, outbound: Outbound): Draft {
+  const name = `outbound:${hostPortText(at)}`;
+  const { service, protocol, pieces } = outbound;
+  const filter = isHttp(protocol)
+    ? httpConnections(service, outboundRouteName(service), { normalizePath: true, ...pieces.connection })
+    : tcpProxy(service, { cluster: service, ...pieces.tcp });
+  return {
+    type: "listener",
+    name,
+    refers: isHttp(protocol) ? [] : [service],
+    json: listener({ name, at, direction: "OUTBOUND", chains: [{ filters: [filter] }] }),
+  };
+}

@@ -1,0 +1,218 @@
+// Resources in, configuration out: the collections of a zone's control plane, wired once.
+//
+//   Dataplane ─► clients ─► needs ─► outbounds ─► outbound bundles      shared by all proxies of a view
+//       │           │                    └─► assignments                shared by all proxies that use the cluster
+//       │           └─► own bundles (listeners, inbounds)               one proxy
+//       └─► instances, offers ─► facts, endpoints
+//
+// A proxy refers to bundles by key, so an endpoint changes one assignment and no proxy.
+
+import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
+import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
+import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
+import type { SecretJson } from "#gen/kuma/system/v1alpha1/secret_pb.ts";
+import type { Collection, Graph, Group, Read } from "#incremental/collection.ts";
+import type { JsonObject } from "#lib/json.ts";
+import { policies } from "#policies/all.ts";
+import type { MeshHTTPRoute } from "#policies/mesh-http-route/schema.ts";
+import { type PolicySpec, parsePolicy } from "#policies/policy.ts";
+import { applied } from "#proxy/applied.ts";
+import { assignment } from "#proxy/assignment.ts";
+import { type Bundle, bundleOf, type ProxyConfig } from "#proxy/bundle.ts";
+import { clientOf, needKey, needsOf } from "#proxy/client.ts";
+import { inboundDrafts } from "#proxy/inbound.ts";
+import { ingressCollections } from "#proxy/ingress-collections.ts";
+import { type Outbound, outboundListenerDraft, outboundOf } from "#proxy/outbound.ts";
+import { type IssuedCertificate, identityDraft, trustDraft } from "#proxy/secrets.ts";
+import { keyOf, type Resource } from "#resources/resource.ts";
+import { sectionOf } from "#topology/inbound.ts";
+import { authoritySecretNames, type MeshFacts, meshFactsOf } from "#topology/mesh.ts";
+import { instancesOf, offersOf, serviceKey } from "#topology/provider.ts";
+import { endpointsOf, factsOfInstances, factsOfOffers, mergeFacts, type ServiceFacts } from "#topology/service.ts";
+
+export interface Sources {
+  of<Spec>(kind: string): Collection<Resource<Spec>>;
+  /** Issued by the shell for what `owned/wanted-certificate.ts` wants, by key of the Dataplane. */
+  readonly certificates: Collection<IssuedCertificate>;
+}
+
+export interface Pipeline {
+  readonly meshes: Collection<MeshFacts>;
+  /** By key of the Dataplane; absent until everything that it needs is there. */
+  readonly dataplanes: Collection<ProxyConfig>;
+  /** By name of the ZoneIngress. */
+  readonly ingresses: Collection<ProxyConfig>;
+  /** All that a `ProxyConfig` refers to. */
+  readonly bundles: readonly Collection<Bundle>[];
+}
+
+type Topology = ReturnType<typeof topologyCollections>;
+type Policies = ReturnType<typeof policyCollections>;
+
+export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pipeline {
+  const topology = topologyCollections(graph, sources, zone);
+  const policiesOfMesh = policyCollections(graph, sources);
+  const clients = graph.derive("clients", sources.of<DataplaneJson>("Dataplane"), (dataplane, read) =>
+    clientOf(dataplane, zone, policiesOfMesh.candidates(read, dataplane.mesh)),
+  );
+  const shared = sharedCollections(graph, topology, policiesOfMesh, graph.group("needs", clients, needsOf), zone);
+  const secrets = secretCollections(graph, sources, topology.meshes);
+  const { meshes } = topology;
+
+  // Each proxy's own.
+  const dataplanes = sources.of<DataplaneJson>("Dataplane");
+  const own = graph.derive("own", clients, (client, read, key): Bundle | undefined => {
+    const mesh = read.one(meshes, client.mesh);
+    const spec = read.one(dataplanes, key)?.spec;
+    if (!mesh || !spec) return undefined;
+    const says = applied(client.inboundPolicies, (kind, policy) => policiesOfMesh.one(read, kind, policy));
+    const inbounds = (spec.networking?.inbound ?? []).filter(({ state }) => state !== "Ignored");
+    return bundleOf([
+      ...inbounds.flatMap((inbound) => {
+        const pieces = says.inbound({ mesh: mesh.name, section: sectionOf(inbound) });
+        return inboundDrafts(mesh, spec, inbound, pieces);
+      }),
+      ...client.outbounds.flatMap(({ at, service }) => {
+        const outbound = read.one(shared.outbounds, needKey(client, service));
+        return outbound ? [outboundListenerDraft(at, outbound)] : [];
+      }),
+    ]);
+  });
+  const configs = graph.derive("dataplane configs", clients, (client, read, key): ProxyConfig | undefined => {
+    const mesh = read.one(meshes, client.mesh);
+    if (!mesh || !read.one(own, key)) return undefined;
+    const { identities, trusts } = secrets;
+    // Nothing is sent before the certificate is there: a listener without one would refuse what it is asked to serve.
+    if (mesh.mtls && !(read.one(identities, key) && read.one(trusts, mesh.name))) return undefined;
+    const needs = [...new Set(client.outbounds.map(({ service }) => needKey(client, service)))];
+    const targets = needs.flatMap((need) => read.one(shared.outbounds, need)?.clusters ?? []);
+    const clusters = [...new Set(targets.map(({ name }) => clusterKey(mesh.name, name)))].sort();
+    return {
+      bundles: [
+        { from: own, key },
+        ...(mesh.mtls
+          ? [
+              { from: identities, key },
+              { from: trusts, key: mesh.name },
+            ]
+          : []),
+        ...needs.map((need) => ({ from: shared.outboundBundles, key: need })),
+        ...clusters.map((cluster) => ({ from: shared.assignments, key: cluster })),
+      ],
+    };
+  });
+
+  const ingress = ingressCollections(graph, {
+    zone,
+    meshes,
+    instances: topology.instances,
+    ingresses: sources.of<ZoneIngressJson>("ZoneIngress"),
+    routes: policiesOfMesh.of<MeshHTTPRoute>("MeshHTTPRoute"),
+  });
+  const { outboundBundles, assignments } = shared;
+  return {
+    meshes,
+    dataplanes: configs,
+    ingresses: ingress.configs,
+    bundles: [own, secrets.identities, secrets.trusts, outboundBundles, assignments, ...ingress.bundles],
+  };
+}
+
+/** Who provides what, in this zone and in others. */
+function topologyCollections(graph: Graph, sources: Sources, zone: string) {
+  const meshes = graph.derive("meshes", sources.of<MeshJson>("Mesh"), meshFactsOf);
+  const instances = graph.group("instances", sources.of<DataplaneJson>("Dataplane"), instancesOf);
+  const offers = graph.group("offers", sources.of<ZoneIngressJson>("ZoneIngress"), (ingress) =>
+    offersOf(ingress, zone),
+  );
+  const localFacts = graph.derive("local facts", instances, (group) => factsOfInstances(group.values()));
+  const remoteFacts = graph.derive("remote facts", offers, (group) => factsOfOffers(group.values()));
+  return {
+    meshes,
+    instances,
+    offers,
+    facts(read: Read, mesh: MeshFacts, service: string): ServiceFacts | undefined {
+      const key = serviceKey(mesh.name, service);
+      // Other zones are reached over mTLS only.
+      return mergeFacts(read.one(localFacts, key), mesh.mtls && read.one(remoteFacts, key));
+    },
+  };
+}
+
+/** Policies that are acted on, parsed once; what another control plane sent and this one can't read is left out. */
+function policyCollections(graph: Graph, sources: Sources) {
+  const parsed = policies.map((policy) => {
+    const { kind } = policy;
+    const all = graph.derive(kind, sources.of<JsonObject>(kind), (resource) => parsePolicy(policy, resource));
+    return { kind, all, byMesh: graph.group(`${kind} by mesh`, all, (one) => [[one.mesh, one] as const]) };
+  });
+  const of = (kind: string) => parsed.find((one) => one.kind === kind)?.all;
+  return {
+    // The kind says what the spec is: its schema made it.
+    of: <Spec>(kind: string) => of(kind) as unknown as Collection<Resource<Spec>>,
+    one(read: Read, kind: string, key: string): Resource<PolicySpec> | undefined {
+      const from = of(kind);
+      return from && read.one(from, key);
+    },
+    candidates: (read: Read, mesh: string) =>
+      parsed.map(({ kind, byMesh }) => ({ kind, policies: [...(read.one(byMesh, mesh)?.values() ?? [])] })),
+  };
+}
+
+/** What proxies of a view share: clusters, routes and endpoints. */
+function sharedCollections(
+  graph: Graph,
+  topology: Topology,
+  policiesOfMesh: Policies,
+  needs: Collection<
+    Group<{ readonly mesh: string; readonly service: string; readonly toPolicies: Parameters<typeof applied>[0] }>
+  >,
+  zone: string,
+) {
+  const { meshes, instances, offers, facts } = topology;
+  const outbounds = graph.derive("outbounds", needs, (group, read): Outbound | undefined => {
+    const need = firstOf(group);
+    const mesh = need && read.one(meshes, need.mesh);
+    if (!mesh) return undefined;
+    return outboundOf({
+      mesh,
+      service: need.service,
+      factsOf: (service) => facts(read, mesh, service),
+      policies: applied(need.toPolicies, (kind, key) => policiesOfMesh.one(read, kind, key)),
+    });
+  });
+  const outboundBundles = graph.derive("outbound bundles", outbounds, ({ drafts }) => bundleOf(drafts));
+  const clusterNeeds = graph.group("cluster needs", outbounds, ({ mesh, clusters }) =>
+    clusters.map((target) => [clusterKey(mesh, target.name), { mesh, target }] as const),
+  );
+  const assignments = graph.derive("assignments", clusterNeeds, (group, read): Bundle | undefined => {
+    const need = firstOf(group);
+    if (!need) return undefined;
+    const { mesh, target } = need;
+    const service = serviceKey(mesh, target.service);
+    const mayLeave = read.one(meshes, mesh)?.mtls !== undefined;
+    const endpoints = endpointsOf({
+      localZone: zone,
+      subset: target.subset,
+      instances: read.one(instances, service)?.values() ?? [],
+      offers: mayLeave ? (read.one(offers, service)?.values() ?? []) : [],
+    });
+    return bundleOf([{ type: "endpoint", name: target.name, json: assignment(target.name, endpoints) }]);
+  });
+  return { outbounds, outboundBundles, assignments };
+}
+
+function secretCollections(graph: Graph, sources: Sources, meshes: Collection<MeshFacts>) {
+  const secrets = sources.of<SecretJson>("Secret");
+  const identities = graph.derive("identities", sources.certificates, (issued) => bundleOf([identityDraft(issued)]));
+  const trusts = graph.derive("trusts", meshes, ({ name, mtls }, read): Bundle | undefined => {
+    if (!mtls) return undefined;
+    const authority = authoritySecretNames(name, mtls.backend).certificate;
+    const data = read.one(secrets, keyOf({ mesh: name, name: authority }))?.spec.data;
+    return data === undefined ? undefined : bundleOf([trustDraft(name, data)]);
+  });
+  return { identities, trusts };
+}
+
+const firstOf = <V>(group: Group<V>): V | undefined => group.values().next().value;
+const clusterKey = (mesh: string, cluster: string): string => `${mesh}/${cluster}`;

@@ -1,0 +1,196 @@
+// The discovery server for this zone's Envoys: who is connected, what each refers to, and who hears of a change. The cost
+// of a change is one difference of a bundle and a small write for each Envoy that uses it.
+
+import { fromBinary } from "@bufbuild/protobuf";
+import {
+  type DeltaDiscoveryRequest,
+  DeltaDiscoveryRequestSchema,
+} from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
+import type { Log } from "#host/log.ts";
+import { grpcCode, type ServerStream, type Status } from "#host/world.ts";
+import type { Changes, Collection } from "#incremental/collection.ts";
+import { describeFailure, KodiakError } from "#lib/failure.ts";
+import type { Bundle, ProxyConfig } from "#proxy/bundle.ts";
+import { openSession, type Session } from "#xds/session.ts";
+import { type BundleChange, bundleChanges } from "#xds/wanted.ts";
+
+export const adsPath = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+
+/** A proxy that was let in. */
+export interface Admitted {
+  /** Where its configuration is. */
+  readonly configs: Collection<ProxyConfig>;
+  readonly key: string;
+  /** Called once, when its stream has ended. */
+  onGone(): void;
+  /** Called after each message either way; what `session` says then is current. */
+  onProgress(session: Session): void;
+}
+
+export interface XdsOptions {
+  /** As `control_plane.identifier`. */
+  readonly instanceId: string;
+  readonly log: Log;
+  readonly bundles: readonly Collection<Bundle>[];
+  /** Checks a stream's first request; rejects with a failure that is told to the proxy. */
+  admit(first: DeltaDiscoveryRequest, stream: ServerStream): Promise<Admitted>;
+}
+
+export interface XdsServer {
+  serve(stream: ServerStream): void;
+  publish(changes: Changes): void;
+  /** Resolves when every connected Envoy has acknowledged all that it should have. */
+  settled(): Promise<void>;
+  readonly connected: number;
+}
+
+interface Attached {
+  readonly stream: ServerStream;
+  readonly session: Session;
+  readonly admitted: Admitted;
+  config: ProxyConfig | undefined;
+}
+
+export function xdsServer({ instanceId, log, bundles, admit }: XdsOptions): XdsServer {
+  const attached = new Set<Attached>();
+  const byProxy = new Map<Collection<ProxyConfig>, Map<string, Attached>>();
+  const users = new Map<Collection<Bundle>, Map<string, Set<Attached>>>(bundles.map((from) => [from, new Map()]));
+  /** What was last published of each bundle that is in use. */
+  const published = new Map<Collection<Bundle>, Map<string, Bundle>>(bundles.map((from) => [from, new Map()]));
+  let waiting: (() => void)[] = [];
+
+  function serve(stream: ServerStream): void {
+    const early: DeltaDiscoveryRequest[] = [];
+    let session: Session | undefined;
+    let end: Status | undefined;
+    let detach = (): void => {};
+    stream.onMessage((bytes) => {
+      let request: DeltaDiscoveryRequest;
+      try {
+        request = fromBinary(DeltaDiscoveryRequestSchema, bytes);
+      } catch (error) {
+        stream.end({ code: grpcCode.invalidArgument, message: `not a DeltaDiscoveryRequest: ${String(error)}` });
+        return;
+      }
+      if (session) session.request(request);
+      else if (early.push(request) === 1) start(request);
+    });
+    stream.onEnd((status) => {
+      end = status;
+      detach();
+    });
+
+    function start(first: DeltaDiscoveryRequest): void {
+      admit(first, stream).then(
+        (admitted) => {
+          if (end) return admitted.onGone();
+          const own = attach(stream, admitted);
+          detach = () => release(own);
+          session = own.session;
+          for (const request of early) session.request(request);
+        },
+        (error: unknown) => {
+          const message = error instanceof KodiakError ? describeFailure(error.failure) : String(error);
+          log.warn({ node: first.node?.id, peer: stream.peer, reason: message }, "refused a proxy");
+          // The code that stock proxies know (interop 5.5).
+          stream.end({ code: grpcCode.unknown, message });
+        },
+      );
+    }
+  }
+
+  function attach(stream: ServerStream, admitted: Admitted): Attached {
+    const { configs, key } = admitted;
+    const proxies = byProxy.get(configs) ?? new Map<string, Attached>();
+    byProxy.set(configs, proxies);
+    // A proxy that comes again before its old connection was noticed to be dead is not kept waiting.
+    proxies.get(key)?.stream.end({ code: grpcCode.unavailable, message: "the same proxy has opened a newer stream" });
+    const session = openSession(stream, instanceId, () => {
+      admitted.onProgress(session);
+      announceSettled();
+    });
+    const own: Attached = { stream, session, admitted, config: undefined };
+    attached.add(own);
+    proxies.set(key, own);
+    configure(own);
+    return own;
+  }
+
+  function release(own: Attached): void {
+    const { configs, key } = own.admitted;
+    attached.delete(own);
+    refer(own, undefined);
+    if (byProxy.get(configs)?.get(key) === own) byProxy.get(configs)?.delete(key);
+    own.admitted.onGone();
+    announceSettled();
+  }
+
+  /** A proxy without a configuration keeps what it has: that something is not there yet deletes nothing. */
+  function configure(own: Attached): void {
+    const config = own.admitted.configs.get(own.admitted.key);
+    if (!config || config === own.config) return;
+    refer(own, config);
+    own.session.replace(config);
+  }
+
+  function refer(own: Attached, config: ProxyConfig | undefined): void {
+    for (const { from, key } of own.config?.bundles ?? []) {
+      const using = users.get(from)?.get(key);
+      using?.delete(own);
+      if (using?.size !== 0) continue;
+      users.get(from)?.delete(key);
+      published.get(from)?.delete(key);
+    }
+    own.config = config;
+    for (const { from, key } of config?.bundles ?? []) {
+      const using = users.get(from)?.get(key) ?? new Set();
+      users.get(from)?.set(key, using.add(own));
+      const bundle = from.get(key);
+      if (bundle) published.get(from)?.set(key, bundle);
+    }
+  }
+
+  function publish(changes: Changes): void {
+    const news = new Map<Attached, BundleChange[]>();
+    for (const from of bundles) {
+      for (const key of changes.get(from) ?? []) {
+        const using = users.get(from)?.get(key);
+        if (!using) continue;
+        const bundle = from.get(key) ?? [];
+        const difference = bundleChanges(published.get(from)?.get(key) ?? [], bundle);
+        published.get(from)?.set(key, bundle);
+        for (const own of using) news.set(own, [...(news.get(own) ?? []), ...difference]);
+      }
+    }
+    const replaced = new Set<Attached>();
+    for (const [configs, proxies] of byProxy) {
+      for (const key of changes.get(configs) ?? []) {
+        const own = proxies.get(key);
+        if (!own || !configs.get(key)) continue;
+        replaced.add(own);
+        configure(own);
+      }
+    }
+    for (const [own, difference] of news) if (!replaced.has(own)) own.session.change(difference);
+  }
+
+  function announceSettled(): void {
+    if (waiting.length === 0 || [...attached].some(({ session }) => !session.isSettled)) return;
+    const resolve = waiting;
+    waiting = [];
+    for (const done of resolve) done();
+  }
+
+  return {
+    serve,
+    publish,
+    settled: () =>
+      new Promise((resolve) => {
+        waiting.push(resolve);
+        announceSettled();
+      }),
+    get connected() {
+      return attached.size;
+    },
+  };
+}

@@ -1,0 +1,81 @@
+// One Envoy's ADS stream once it is admitted: requests in, responses out, by the state machine of `discovery/order.ts`.
+
+import { framed } from "#discovery/frame.ts";
+import {
+  type EnvoyType,
+  envoyTypeOf,
+  envoyTypeUrl,
+  isSettled,
+  newOrder,
+  type OrderEvent,
+  orderStep,
+  refusalsOfOrder,
+} from "#discovery/order.ts";
+import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
+import type { ServerStream } from "#host/world.ts";
+import type { ProxyConfig } from "#proxy/bundle.ts";
+import { type BundleChange, changed, everything, type Snapshots, snapshotsOf } from "#xds/wanted.ts";
+
+/** Responses of a type, for the proxy's insight. */
+export interface Counters {
+  readonly sent: number;
+  readonly acknowledged: number;
+  readonly rejected: number;
+}
+
+export interface Session {
+  request(request: DeltaDiscoveryRequest): void;
+  /** Its configuration as a whole is another one. */
+  replace(config: ProxyConfig): void;
+  /** Some of what it refers to has changed, in one settle. */
+  change(news: readonly BundleChange[]): void;
+  /** Nothing is in flight and nothing is due. */
+  readonly isSettled: boolean;
+  readonly counters: Readonly<Partial<Record<EnvoyType, Counters>>>;
+  readonly refusals: ReturnType<typeof refusalsOfOrder>;
+}
+
+export function openSession(stream: ServerStream, controlPlane: string, onProgress: () => void): Session {
+  let order = newOrder();
+  let snapshots: Snapshots | undefined;
+  const counters: Partial<Record<EnvoyType, Counters>> = {};
+
+  const count = (type: EnvoyType, what: keyof Counters): void => {
+    const now = counters[type] ?? { sent: 0, acknowledged: 0, rejected: 0 };
+    counters[type] = { ...now, [what]: now[what] + 1 };
+  };
+  const take = (event: OrderEvent): void => {
+    const { next, send } = orderStep(order, event);
+    order = next;
+    for (const { type, response } of send) {
+      count(type, "sent");
+      stream.send(framed({ ...response, typeUrl: envoyTypeUrl[type], controlPlane }));
+    }
+    onProgress();
+  };
+
+  return {
+    request(request) {
+      const type = envoyTypeOf(request.typeUrl);
+      if (type && request.responseNonce !== "") count(type, request.errorDetail ? "rejected" : "acknowledged");
+      take({ kind: "request", request });
+    },
+    replace(config) {
+      snapshots = snapshotsOf(config);
+      take({ kind: "changed", changes: everything(snapshots) });
+    },
+    change(news) {
+      if (!snapshots) return;
+      const { next, changes } = changed(snapshots, news);
+      snapshots = next;
+      take({ kind: "changed", changes });
+    },
+    get isSettled() {
+      return snapshots !== undefined && isSettled(order);
+    },
+    counters,
+    get refusals() {
+      return refusalsOfOrder(order);
+    },
+  };
+}

@@ -1,0 +1,231 @@
+// Proxies of this zone as they come and go: who is let in, what they bring into the store, and what is known of them.
+//
+//   first request ─► token and resource checked ─► store ─► admitted ─► gone ─► (10 s) ─► what it brought is deleted
+
+import type { Struct } from "@bufbuild/protobuf/wkt";
+import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
+import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
+import type { Clock, Random, ServerStream } from "#host/world.ts";
+import { dataplaneTokenKeys, keysInSecrets, zoneTokenKeys, zoneTokenPublicKeys } from "#identity/signing-key.ts";
+import { verifyDataplaneToken, verifyZoneToken } from "#identity/tokens.ts";
+import type { Collection, Source } from "#incremental/collection.ts";
+import { KodiakError } from "#lib/failure.ts";
+import type { Issue } from "#lib/issue.ts";
+import { isObject, type JsonObject } from "#lib/json.ts";
+import type { ProxyStatus } from "#owned/proxy-insight.ts";
+import type { ProxyConfig } from "#proxy/bundle.ts";
+import { kindNamed } from "#resources/kinds.ts";
+import { completeLabels, type Place } from "#resources/labels.ts";
+import { keyOf, label, type Resource, type ResourceId, tag } from "#resources/resource.ts";
+import { fromRest } from "#resources/rest.ts";
+import type { Store } from "#store/store.ts";
+import type { Admitted } from "#xds/server.ts";
+import type { Session } from "#xds/session.ts";
+
+export interface ProxiesOptions {
+  readonly place: Extract<Place, { kind: "zone" }>;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly instanceId: string;
+  readonly configs: { readonly dataplanes: Collection<ProxyConfig>; readonly ingresses: Collection<ProxyConfig> };
+  /** What is known of each proxy, by kind and key. */
+  readonly statuses: Source<ProxyStatus>;
+  /** Tells the graph that `statuses` has changed. */
+  readonly touch: () => void;
+  readonly validate: (resource: Resource) => readonly Issue[];
+}
+
+/** A proxy that comes back within this time keeps what it brought (interop 6.4). */
+const deregistrationDelayMs = 10_000;
+/** Counters are records, not facts: written at most this often, and only when they changed. */
+const recordEveryMs = 1_000;
+
+export function proxies(options: ProxiesOptions) {
+  const { place, store, clock, random, instanceId, configs, statuses, touch, validate } = options;
+  const connected = new Map<string, symbol>();
+  const leaving = new Map<string, () => void>();
+
+  async function admit(first: DeltaDiscoveryRequest, stream: ServerStream): Promise<Admitted> {
+    const node = first.node;
+    if (!node?.id) throw refused("the first request of a stream must carry the node with its id");
+    const metadata = jsonOf(node.metadata);
+    const token = tokenOf(stream);
+    const { mesh, name } = identityOf(node.id);
+    const kind = metadata["dataplane.proxyType"] === "ingress" ? "ZoneIngress" : "Dataplane";
+    const id = { kind, mesh, name };
+    const brought = broughtBy(metadata, id);
+    const existing = store.get(id);
+    const resource = brought ?? existing;
+    if (!resource)
+      throw refused(
+        `${kind} "${name}" does not exist: the proxy must bring its definition, or it must be applied first`,
+      );
+    await authenticate(resource, token);
+    if (existing && brought) await authenticate(existing, token);
+    if (brought) await store.write([{ kind: "put", resource: completed(brought, existing) }]);
+    return admitted(id, metadata, brought !== undefined);
+  }
+
+  function admitted(id: ResourceId, metadata: JsonObject, isOwn: boolean): Admitted {
+    const key = keyOf(id);
+    const mark = `${id.kind} ${key}`;
+    const self = Symbol(mark);
+    connected.set(mark, self);
+    leaving.get(mark)?.();
+    leaving.delete(mark);
+    let status: ProxyStatus = {
+      id,
+      subscription: {
+        id: random.uuid(),
+        controlPlane: instanceId,
+        connectedAt: clock.now(),
+        disconnectedAt: undefined,
+      },
+      metadata,
+      counters: {},
+      updatedAt: clock.now(),
+      refusals: [],
+    };
+    let cancelRecord: (() => void) | undefined;
+    const publish = (change: Partial<ProxyStatus>): void => {
+      status = { ...status, ...change, updatedAt: clock.now() };
+      statuses.set(mark, status);
+      touch();
+    };
+    publish({});
+    return {
+      configs: id.kind === "Dataplane" ? configs.dataplanes : configs.ingresses,
+      key,
+      onProgress(session: Session) {
+        if (session.refusals.length !== status.refusals.length) publish({ refusals: session.refusals });
+        cancelRecord ??= clock.alarm(clock.now() + recordEveryMs, () => {
+          cancelRecord = undefined;
+          publish({ counters: { ...session.counters } });
+        });
+      },
+      onGone() {
+        cancelRecord?.();
+        if (connected.get(mark) !== self) return;
+        connected.delete(mark);
+        publish({ subscription: { ...status.subscription, disconnectedAt: clock.now() } });
+        leaving.set(
+          mark,
+          clock.alarm(clock.now() + deregistrationDelayMs, () => forget(id, mark, isOwn)),
+        );
+      },
+    };
+  }
+
+  function forget(id: ResourceId, mark: string, isOwn: boolean): void {
+    leaving.delete(mark);
+    statuses.set(mark, undefined);
+    touch();
+    if (isOwn) void store.write([{ kind: "delete", id }]);
+  }
+
+  async function authenticate(resource: Resource, token: string): Promise<void> {
+    const secretOf = (id: ResourceId): Resource | undefined => store.get(id);
+    const now = clock.now();
+    const result =
+      resource.kind === "Dataplane"
+        ? await verifyDataplaneToken(
+            token,
+            keysInSecrets(dataplaneTokenKeys(resource.mesh), secretOf),
+            bearerOf(resource),
+            now,
+          )
+        : await verifyZoneToken(
+            token,
+            keysInSecrets(place.isFederated ? zoneTokenPublicKeys : zoneTokenKeys, secretOf),
+            { zone: place.zone, scope: "ingress" },
+            now,
+          );
+    if (!result.ok) throw refused(`authentication failed: ${result.reason}`);
+  }
+
+  function broughtBy(metadata: JsonObject, id: ResourceId): Resource | undefined {
+    const text = metadata["dataplane.resource"];
+    if (typeof text !== "string" || text === "") return undefined;
+    const { resource, issues } = fromRest(kindNamed(id.kind), parsed(text));
+    if (keyOf(resource) !== keyOf(id))
+      throw refused(`the node is ${keyOf(id)}, but the definition it brings is ${keyOf(resource)}`);
+    const all = [...issues, ...validate(resource)];
+    if (all.length > 0) throw new KodiakError({ kind: "invalid", what: `${id.kind} "${id.name}"`, issues: all });
+    return resource;
+  }
+
+  function completed(brought: Resource, existing: Resource | undefined): Resource {
+    const labels = completeLabels(place, kindNamed(brought.kind), brought);
+    if (brought.kind !== "Dataplane") {
+      // What an ingress offers is this control plane's business; a proxy that comes again does not take it away.
+      const services = existing?.spec.availableServices;
+      return {
+        ...brought,
+        labels,
+        spec: { ...brought.spec, ...(services !== undefined && { availableServices: services }) },
+      };
+    }
+    return { ...brought, labels, spec: withZoneTag(brought.spec, place.zone) };
+  }
+
+  return {
+    admit,
+    /** Nothing that proxies brought is deleted for the loss of this control plane. */
+    stop(): void {
+      for (const cancel of leaving.values()) cancel();
+      leaving.clear();
+    },
+  };
+}
+
+const refused = (why: string): KodiakError => new KodiakError({ kind: "forbidden", why });
+
+function tokenOf({ headers }: ServerStream): string {
+  const tokens = headers.authorization ?? [];
+  if (tokens.length > 1) throw refused("authentication failed: more than one authorization header");
+  return tokens[0] ?? "";
+}
+
+/** `<mesh>.<name>`, split at the first dot; zone proxies have no mesh (interop 6.3). */
+function identityOf(nodeId: string): { readonly mesh: string; readonly name: string } {
+  const dot = nodeId.indexOf(".");
+  if (dot < 0) throw refused(`the node's id must be <mesh>.<name>, not ${JSON.stringify(nodeId)}`);
+  return { mesh: nodeId.slice(0, dot), name: nodeId.slice(dot + 1) };
+}
+
+const jsonOf = (struct: Struct | JsonObject | undefined): JsonObject => (struct ?? {}) as JsonObject;
+
+function parsed(text: string): JsonObject {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (isObject(value)) return value;
+  } catch {
+    // Said below.
+  }
+  throw refused("the definition that the proxy brings must be a JSON object");
+}
+
+function bearerOf(resource: Resource) {
+  const { inbound = [], gateway } = (resource as Resource<DataplaneJson>).spec.networking ?? {};
+  const tags = new Map<string, string[]>();
+  for (const set of [...inbound.map((one) => one.tags ?? {}), gateway?.tags ?? {}]) {
+    for (const [name, value] of Object.entries(set)) tags.set(name, [...(tags.get(name) ?? []), value]);
+  }
+  const { mesh, name, labels } = resource;
+  return { mesh, name, tags: Object.fromEntries(tags), workload: labels[label.workload] };
+}
+
+/** Every inbound says in which zone it is (interop 4.6.2). */
+export function withZoneTag(spec: DataplaneJson, zone: string): JsonObject {
+  const { networking = {} } = spec;
+  const tagged = (tags: Record<string, string> = {}) =>
+    tags[tag.service] === undefined ? tags : { ...tags, [tag.zone]: zone };
+  return {
+    ...spec,
+    networking: {
+      ...networking,
+      ...(networking.inbound && { inbound: networking.inbound.map((one) => ({ ...one, tags: tagged(one.tags) })) }),
+    },
+  } as JsonObject;
+}
