@@ -1,0 +1,100 @@
+// One signed X.509 certificate from a description of it, and what is read back out of PEM. The only file that knows the
+// X.509 library; authorities, workload leaves and server certificates are descriptions.
+
+import "reflect-metadata";
+import { createPrivateKey, type KeyObject, type webcrypto } from "node:crypto";
+import {
+  AuthorityKeyIdentifierExtension,
+  BasicConstraintsExtension,
+  ExtendedKeyUsage,
+  ExtendedKeyUsageExtension,
+  type Extension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  Name,
+  PublicKey,
+  SubjectAlternativeNameExtension,
+  SubjectKeyIdentifierExtension,
+  X509Certificate,
+  X509CertificateGenerator,
+} from "@peculiar/x509";
+
+export interface CertificateContents {
+  readonly subject: DistinguishedName;
+  readonly alternativeNames: readonly { readonly type: "url" | "dns" | "ip"; readonly value: string }[];
+  readonly publicKey: KeyObject;
+  /** Milliseconds since the epoch; a certificate keeps whole seconds. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  readonly isAuthority: boolean;
+  readonly keyUsages: readonly (keyof typeof KeyUsageFlags)[];
+  readonly extendedKeyUsages: readonly (keyof typeof ExtendedKeyUsage)[];
+}
+
+/** Most significant part first; may be empty. */
+export type DistinguishedName = readonly (readonly ["O" | "OU" | "CN", string])[];
+
+/** Who signs, prepared once for many certificates. */
+export interface Signer {
+  readonly name: Name;
+  readonly keyId: string | undefined;
+  readonly key: webcrypto.CryptoKey;
+}
+
+/** Signs what names `certificatePem` as its issuer. */
+export function authoritySigner(certificatePem: string, privateKeyPem: string): Signer {
+  const certificate = new X509Certificate(certificatePem);
+  return {
+    name: certificate.subjectName,
+    keyId: certificate.getExtension(SubjectKeyIdentifierExtension)?.keyId,
+    key: signingKey(createPrivateKey(privateKeyPem)),
+  };
+}
+
+/** Signs the certificate of its own key. */
+export async function selfSigner(
+  subject: DistinguishedName,
+  publicKey: KeyObject,
+  privateKey: KeyObject,
+): Promise<Signer> {
+  const { keyId } = await SubjectKeyIdentifierExtension.create(libraryKey(publicKey));
+  return { name: nameOf(subject), keyId, key: signingKey(privateKey) };
+}
+
+/** PEM. Its serial number is random; roots made by Kuma have 0, which RFC 5280 (4.1.2.2) forbids and nothing reads. */
+export async function signedCertificate(contents: CertificateContents, signer: Signer): Promise<string> {
+  const certificate = await X509CertificateGenerator.create({
+    subject: nameOf(contents.subject),
+    issuer: signer.name,
+    publicKey: libraryKey(contents.publicKey),
+    signingKey: signer.key,
+    notBefore: new Date(contents.notBefore),
+    notAfter: new Date(contents.notAfter),
+    extensions: await extensionsOf(contents, signer),
+  });
+  return `${certificate.toString("pem")}\n`;
+}
+
+async function extensionsOf(contents: CertificateContents, signer: Signer): Promise<Extension[]> {
+  const usages = contents.keyUsages.reduce((flags, usage) => flags | KeyUsageFlags[usage], 0);
+  const extended = contents.extendedKeyUsages.map((usage) => ExtendedKeyUsage[usage]);
+  const names = contents.alternativeNames.map(({ type, value }) => ({ type, value }));
+  return [
+    new KeyUsagesExtension(usages, true),
+    ...(extended.length > 0 ? [new ExtendedKeyUsageExtension(extended)] : []),
+    new BasicConstraintsExtension(contents.isAuthority, undefined, true),
+    ...(contents.isAuthority ? [await SubjectKeyIdentifierExtension.create(libraryKey(contents.publicKey))] : []),
+    ...(signer.keyId !== undefined ? [new AuthorityKeyIdentifierExtension(signer.keyId)] : []),
+    // Critical where the subject is empty: RFC 5280, 4.2.1.6.
+    new SubjectAlternativeNameExtension(names, contents.subject.length === 0),
+  ];
+}
+
+const nameOf = (subject: DistinguishedName): Name => new Name(subject.map(([type, value]) => ({ [type]: [value] })));
+
+const libraryKey = (key: KeyObject): PublicKey => new PublicKey(key.export({ type: "spki", format: "der" }));
+
+const signingKey = (key: KeyObject): webcrypto.CryptoKey =>
+  key.asymmetricKeyType === "rsa"
+    ? key.toCryptoKey({ name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" }, false, ["sign"])
+    : key.toCryptoKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign"]);
