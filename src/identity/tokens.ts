@@ -41,8 +41,12 @@ const dataplaneShape = z.object({
   workload: text,
 });
 
-/** Throws `invalid` with the paths of the request to `/tokens/dataplane`. */
-export function issueDataplaneToken(claims: DataplaneClaims, key: SigningKey, issuance: Issuance): Promise<string> {
+/** Rejects with `invalid` and the paths of the request to `/tokens/dataplane`. */
+export async function issueDataplaneToken(
+  claims: DataplaneClaims,
+  key: SigningKey,
+  issuance: Issuance,
+): Promise<string> {
   const issues = validityIssues(issuance);
   if (claims.mesh === "") issues.push({ path: "mesh", message: "cannot be empty" });
   if (!dataplaneTypes.includes(claims.type))
@@ -102,8 +106,8 @@ export interface ZoneClaims {
 }
 const zoneShape = z.object({ zone: text, scope: texts });
 
-/** Throws `invalid` with the paths of the request to `/tokens/zone`. Kuma takes any scope, and none; such a token is good for nothing. */
-export function issueZoneToken(claims: ZoneClaims, key: SigningKey, issuance: Issuance): Promise<string> {
+/** Rejects with `invalid` and the paths of the request to `/tokens/zone`. Kuma takes any scope, and none; such a token is good for nothing. */
+export async function issueZoneToken(claims: ZoneClaims, key: SigningKey, issuance: Issuance): Promise<string> {
   const issues = validityIssues(issuance);
   if (claims.scope.length === 0)
     issues.push({ path: "scope", message: `must hold one or more of ${list(zoneScopes)}` });
@@ -139,8 +143,8 @@ export interface UserClaims {
 }
 const userShape = z.object({ name: text, groups: texts });
 
-/** Throws `invalid` with the paths of the request to `/tokens/user`. */
-export function issueUserToken(claims: UserClaims, key: SigningKey, issuance: Issuance): Promise<string> {
+/** Rejects with `invalid` and the paths of the request to `/tokens/user`. */
+export async function issueUserToken(claims: UserClaims, key: SigningKey, issuance: Issuance): Promise<string> {
   const issues = validityIssues(issuance);
   if (claims.name === "") issues.push({ path: "name", message: "cannot be empty" });
   refuseIssues("user token", issues);
