@@ -42,15 +42,18 @@ export const targetRef = z.object({
 export type TargetRef = SpecOf<typeof targetRef>;
 
 export const backendRef = targetRef.extend({
-  weight: z.int().min(0).optional(),
+  weight: z.int().min(0).max(1_000_000).optional(),
   port: z.int().min(1).max(65535).optional(),
 });
 export type BackendRef = SpecOf<typeof backendRef>;
 
+/** What Go and Envoy can count in nanoseconds: 292 years. */
+const longestMs = 9.2e12;
+
 /** A Go duration text; what is allowed of its value is each policy's business. */
 export const duration = z
   .string()
-  .refine((text) => parseGoDuration(text) !== undefined, "must be a duration, like 5s or 1h30m");
+  .refine((text) => Math.abs(parseGoDuration(text) ?? Infinity) < longestMs, "must be a duration, like 5s or 1h30m");
 
 /** 0 to 100, an integer or a decimal in a string. */
 export const percentage = z
@@ -66,7 +69,7 @@ export const headerName = z
   .regex(/^[a-z0-9!#$%&'*+\-.^_`|~]{1,256}$/, "must be a header name in lower case, like x-request-id");
 
 export const headerValues = z
-  .array(z.object({ name: headerName, value: z.string() }))
+  .array(z.object({ name: headerName, value: z.string().regex(/^[^\0\r\n]*$/, "must be one line") }))
   .max(16)
   .optional();
 

@@ -101,7 +101,8 @@ export function routeName(matches: readonly RequestMatch[]): string {
     method,
     queryParams:
       queryParams.length === 0 ? undefined : queryParams.map(({ type, name, value }) => ({ type, name, value })),
-    headers: headers.length === 0 ? undefined : headers.map(({ type, name, value }) => ({ type, name, value })),
+    headers:
+      headers.length === 0 ? undefined : headers.map(({ type = "Exact", name, value }) => ({ type, name, value })),
   }));
   const escaped = JSON.stringify(ordered).replace(
     /[<>&\u2028\u2029]/g,
