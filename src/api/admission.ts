@@ -1,23 +1,22 @@
 // From a body to an edit, or to everything that is wrong with it at once. `PUT`, `DELETE` and `apply` all come through here.
 // Order as in interop 1.9: JSON, shape and meaning, URL and labels, what the store holds.
 
-import { identityIssues, labelIssues, nameIssues } from "#api/envelope.ts";
 import { deletionIssues, dependents, missingSecretIssues, type View } from "#api/in-use.ts";
 import { originIssues, requireOwn, requireWritable, type Site } from "#api/ownership.ts";
 import { badRequest, invalid, notFound, type Problem } from "#api/problem.ts";
 import type { Issue } from "#lib/issue.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 import type { Kind } from "#resources/kind.ts";
-import { completeLabels, immutableLabelIssues, labelPath } from "#resources/labels.ts";
+import { completeLabels, immutableLabelIssues, labelPath, type Place } from "#resources/labels.ts";
 import { label, type Resource, type ResourceId } from "#resources/resource.ts";
 import { fromRest, isSameContent } from "#resources/rest.ts";
-import type { Edit } from "#store/store.ts";
+import type { Edit } from "#resources/store.ts";
 
 export interface Rules extends Site {
-  /** Checks of a kind's meaning. */
+  /** Names, labels, and the meaning of the spec. */
   readonly validate: (kind: Kind, resource: Resource) => readonly Issue[];
-  /** Paths of members in the resource's spec that this version doesn't know, where it knows the kind. */
-  readonly unknownMembers: (kind: Kind, resource: Resource) => readonly string[];
+  /** Paths of members of a spec that this version doesn't know, where it knows the kind. */
+  readonly unknownMembers: (kind: Kind, spec: JsonObject) => readonly string[];
   /** Whether anything of this kind has an effect yet. */
   readonly isActedOn: (kind: Kind) => boolean;
 }
@@ -42,6 +41,26 @@ export function bodyOf(kind: Kind, text: string): JsonObject {
 const malformed = (kind: Kind, why: string): Problem =>
   badRequest(`invalid ${kind.name} object: ${JSON.stringify(why)}`);
 
+/** Where the body says otherwise than the URL. */
+function identityIssues(kind: Kind, body: JsonObject, url: ResourceId): Issue[] {
+  const told: readonly (readonly [string, unknown, string])[] = [
+    ["type", body.type, kind.name],
+    ["name", body.name, url.name],
+    ...(kind.scope === "Mesh" ? [["mesh", body.mesh ?? "default", url.mesh] as const] : []),
+  ];
+  return told
+    .filter(([, inBody, inUrl]) => inBody !== inUrl)
+    .map(([path]) => ({ path, message: `${path} from the URL has to be the same as in body` }));
+}
+
+/** On its way to global a zone's resource gets the zone's name and a dot in front, and must still be a name (interop 1.2). */
+function prefixedNameIssues(place: Place, name: string): Issue[] {
+  if (place.kind === "global" || !place.isFederated) return [];
+  const max = 251 - place.zone.length;
+  if (name.length <= max) return [];
+  return [{ path: "name", message: `must have ${max} characters or fewer in zone "${place.zone}"` }];
+}
+
 /** `view`: the state in which this resource will be. `before`: what is stored now. Throws a Problem. */
 export function admitPut(
   rules: Rules,
@@ -62,8 +81,7 @@ export function admitPut(
   const written = parsed.resource;
   const issues = [
     ...rules.validate(kind, written),
-    ...nameIssues(rules.place, url.name),
-    ...labelIssues(written),
+    ...prefixedNameIssues(rules.place, url.name),
     ...originIssues(rules, kind, written),
   ];
   if (issues.length > 0) throw invalid("Could not process a resource", issues);
@@ -95,7 +113,7 @@ export function admitPut(
 }
 
 function warningsOf(rules: Rules, kind: Kind, resource: Resource, unknown: readonly string[]): string[] {
-  const inSpec = kind.style === "spec" ? rules.unknownMembers(kind, resource) : [];
+  const inSpec = kind.style === "spec" ? rules.unknownMembers(kind, resource.spec) : [];
   return [
     // What is beside the spec, and what a message has no field for, has no place to be kept in.
     ...unknown.map((path) => `${path}: unknown member; dropped`),

@@ -7,8 +7,9 @@ import type { Rules } from "#api/admission.ts";
 import { type ApiOptions, serveApi } from "#api/serve.ts";
 import type { Log } from "#host/log.ts";
 import type { JsonObject } from "#lib/json.ts";
+import { metaIssues } from "#resources/meta.ts";
+import type { Edit, Store } from "#resources/store.ts";
 import { memoryStore } from "#store/memory.ts";
-import type { Edit, Store } from "#store/store.ts";
 
 export interface Reply {
   readonly status: number;
@@ -33,7 +34,7 @@ const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: con
 
 export const openRules: Rules = {
   place: { kind: "global" },
-  validate: () => [],
+  validate: metaIssues,
   unknownMembers: () => [],
   isActedOn: () => true,
 };

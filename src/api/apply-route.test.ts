@@ -4,7 +4,10 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { seed, serve } from "#api/api.fixture.ts";
 import type { JsonObject } from "#lib/json.ts";
-import type { Commit } from "#store/store.ts";
+import type { Kind } from "#resources/kind.ts";
+import { metaIssues } from "#resources/meta.ts";
+import type { Resource } from "#resources/resource.ts";
+import type { Commit } from "#resources/store.ts";
 
 const policy = (name: string, more: JsonObject = {}) => ({
   type: "MeshTimeout",
@@ -68,8 +71,8 @@ describe("apply", () => {
   });
 
   it("writes nothing if one is refused, and lists all refusals by position", async (t) => {
-    const validate = (_kind: unknown, { name }: { name: string }) =>
-      name === "bad" ? [{ path: "spec.to", message: "must be" }] : [];
+    const validate = (kind: Kind, resource: Resource) =>
+      resource.name === "bad" ? [{ path: "spec.to", message: "must be" }] : metaIssues(kind, resource);
     const { store, call } = await serve(t, { rules: { validate } });
     const revision = store.revision;
     const body = [
@@ -101,7 +104,7 @@ describe("apply", () => {
       [
         2,
         process,
-        "name: invalid characters: must be lower case letters, digits, '-' or '.', and begin and end with a letter or a digit",
+        "name: must be lower case letters, digits, - and ., beginning and ending with a letter or digit, like backend-1",
       ],
       [3, process, 'mesh: mesh "nomesh" does not exist; apply it first, or in the same file'],
       [4, process, 'type: there is no kind "MeshTimout"; did you mean "MeshTimeout"?'],

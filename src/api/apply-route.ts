@@ -11,7 +11,7 @@ import type { Kind } from "#resources/kind.ts";
 import { findKind, kinds } from "#resources/kinds.ts";
 import { describeId, keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
 import { fromRest } from "#resources/rest.ts";
-import type { Store } from "#store/store.ts";
+import type { Store } from "#resources/store.ts";
 
 /** What became of one resource of the list. */
 export interface Applied {

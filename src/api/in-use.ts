@@ -4,7 +4,7 @@ import { isOnline } from "#api/online.ts";
 import type { Issue } from "#lib/issue.ts";
 import { isObject, type JsonObject, type JsonValue } from "#lib/json.ts";
 import type { Resource, ResourceId } from "#resources/resource.ts";
-import type { Store } from "#store/store.ts";
+import type { Store } from "#resources/store.ts";
 
 /** A state to check against: the store's, or the one after a transaction that is being put together. */
 export type View = Pick<Store, "get" | "list">;

@@ -8,7 +8,7 @@ import type { Kind } from "#resources/kind.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import type { Resource } from "#resources/resource.ts";
 import { toRest } from "#resources/rest.ts";
-import type { Store } from "#store/store.ts";
+import type { Store } from "#resources/store.ts";
 
 /** Paths that old clients ask for, besides `…/_overview`. */
 const aliases: Readonly<Record<string, { readonly list: string; readonly one: string }>> = {

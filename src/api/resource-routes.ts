@@ -9,7 +9,7 @@ import type { Kind } from "#resources/kind.ts";
 import { kinds } from "#resources/kinds.ts";
 import type { Resource, ResourceId } from "#resources/resource.ts";
 import { toRest } from "#resources/rest.ts";
-import type { Store } from "#store/store.ts";
+import type { Store } from "#resources/store.ts";
 
 export function resourceRoutes(store: Store, rules: Rules): Route[] {
   return kinds.flatMap((kind) => {

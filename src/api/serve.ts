@@ -14,7 +14,7 @@ import { type TokenIssuer, tokenRoutes } from "#api/token-routes.ts";
 import { type Authenticate, isLoopback } from "#api/user.ts";
 import type { Log } from "#host/log.ts";
 import { KodiakError } from "#lib/failure.ts";
-import type { Store } from "#store/store.ts";
+import type { Store } from "#resources/store.ts";
 
 export interface ApiOptions {
   readonly store: Store;
