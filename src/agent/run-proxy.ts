@@ -1,0 +1,150 @@
+// The program beside Envoy, for a data plane proxy or a zone ingress:
+//
+//   manifest → POST /bootstrap → Envoy, restarted if it dies → SIGTERM: /leave → drain → end
+//
+// Its work folder holds the bootstrap with the token and Envoy's admin socket; nothing of it is left afterwards.
+
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type EnvoyAdmin, envoyAdmin } from "#agent/admin.ts";
+import { announceLeave, type ControlPlane, fetchBootstrap, type ProxyName } from "#agent/control-plane.ts";
+import { drainEnvoy, untilIdle } from "#agent/drain.ts";
+import { type Envoy, keepEnvoy } from "#agent/envoy.ts";
+import { type EnvoyVersion, envoyRelease, envoyVersion } from "#agent/envoy-binary.ts";
+import { type Manifest, resourceOf } from "#agent/manifest.ts";
+import { type ReadinessState, serveReadiness } from "#agent/readiness.ts";
+import { aborted, type StopSignals } from "#agent/stop-signals.ts";
+import type { Log } from "#host/log.ts";
+import type { JsonObject } from "#lib/json.ts";
+import { kindNamed } from "#resources/kinds.ts";
+import type { Resource } from "#resources/resource.ts";
+import { toRest } from "#resources/rest.ts";
+
+export interface ProxyOptions {
+  readonly proxyType: ProxyName["proxyType"];
+  readonly manifest: Manifest;
+  readonly variables: Readonly<Record<string, string>>;
+  readonly controlPlane: ControlPlane;
+  /** As `findEnvoy` returns it. */
+  readonly envoyPath: string;
+  /** trace, debug, info, warning, error, critical or off. */
+  readonly envoyLogLevel: string;
+  /** Envoy's worker threads; absent: one for each processor. */
+  readonly concurrency: number | undefined;
+  readonly drainTimeMs: number;
+  /** 0: a free one. */
+  readonly readinessPort: number;
+  /** Of this program; the control plane shows it. */
+  readonly version: string;
+}
+
+const kindOf = { dataplane: "Dataplane", ingress: "ZoneIngress" } as const;
+/** The control plane has a deadline of its own, which is shorter. */
+const leaveMs = 10_000;
+/** A TCP proxy cannot ask connections to go; those that open now go elsewhere. */
+const ingressDrainMs = 1000;
+const endGraceMs = 5000;
+
+/**
+ * Runs until it is told to stop. Resolves with the exit code: 0, or 1 where it was told to end at once. Rejects where it cannot
+ * start: a wrong manifest, a refusal of the control plane, an Envoy that does not start, a port in use.
+ */
+export async function runProxy(options: ProxyOptions, log: Log, stop: StopSignals): Promise<number> {
+  const { proxyType, controlPlane } = options;
+  const resource = resourceOf(options.manifest, kindOf[proxyType], options.variables);
+  const proxy: ProxyName = { mesh: resource.mesh, name: resource.name, proxyType };
+  const version = await envoyVersion(options.envoyPath);
+  if (!version.version.startsWith("1.40."))
+    log.warn({ path: options.envoyPath }, `this is Envoy ${version.version}; Kodiak is tested with ${envoyRelease}`);
+
+  let admin: EnvoyAdmin | undefined;
+  const readiness = await serveReadiness(options.readinessPort, async (): Promise<ReadinessState> => {
+    if (stop.leave.aborted) return { status: 503, state: "TERMINATING" };
+    return (await admin?.ready()) ?? { status: 503, state: "envoy not ready" };
+  });
+  // mkdtemp makes it for this user alone.
+  const workDir = await mkdtemp(join(tmpdir(), "kodiak-proxy-"));
+  try {
+    const body = bootstrapRequest(options, resource, version, readiness.port, workDir);
+    const bootstrap = await fetchBootstrap(controlPlane, body, log, stop.leave);
+    if (bootstrap === undefined) return 0;
+    const bootstrapFile = join(workDir, "bootstrap.yaml");
+    await writeFile(bootstrapFile, bootstrap.text, { mode: 0o600 });
+    admin = envoyAdmin(bootstrap.admin);
+    const { envoyPath: path, envoyLogLevel: logLevel, concurrency, drainTimeMs } = options;
+    const envoy = keepEnvoy({ path, bootstrapFile, admin, logLevel, concurrency, drainTimeMs, workDir }, log);
+    try {
+      await runUntilLeft(envoy, admin, proxy, options, readiness.port, log, stop);
+    } finally {
+      await envoy.end(endGraceMs, stop.now);
+    }
+    return stop.now.aborted ? 1 : 0;
+  } finally {
+    readiness.close();
+    await rm(workDir, { recursive: true, force: true });
+  }
+}
+
+async function runUntilLeft(
+  envoy: Envoy,
+  admin: EnvoyAdmin,
+  proxy: ProxyName,
+  options: ProxyOptions,
+  readinessPort: number,
+  log: Log,
+  stop: StopSignals,
+): Promise<void> {
+  await Promise.race([envoy.ready, aborted(stop.leave)]);
+  if (stop.leave.aborted) return;
+  log.info({ ...proxy, readinessPort }, `${kindOf[proxy.proxyType]} "${proxy.name}" is ready`);
+  await aborted(stop.leave);
+  log.info({}, "leaving: requests under way are finished first");
+  await Promise.race([leave(admin, proxy, options, log, stop.now), aborted(stop.now)]);
+}
+
+/** First everyone stops choosing this proxy, then connections are asked to go: the other way round they would come back. */
+async function leave(admin: EnvoyAdmin, proxy: ProxyName, options: ProxyOptions, log: Log, now: AbortSignal) {
+  const endAt = Date.now() + options.drainTimeMs;
+  await announceLeave(options.controlPlane, proxy, Math.min(leaveMs, options.drainTimeMs), log);
+  try {
+    const leftMs = Math.max(0, endAt - Date.now());
+    const idle =
+      proxy.proxyType === "dataplane"
+        ? await drainEnvoy(admin, leftMs, now)
+        : await untilIdle(admin, Math.min(ingressDrainMs, leftMs), now);
+    if (!idle.isIdle && proxy.proxyType === "dataplane")
+      log.warn(idle, `still in use after ${options.drainTimeMs / 1000} s of draining; what is under way is cut off`);
+  } catch (error) {
+    log.warn({ err: error }, "Envoy cannot be drained, it is ended as it is");
+  }
+}
+
+/** As kuma-dp asks (interop 6.2); what is left out has its zero value. */
+function bootstrapRequest(
+  options: ProxyOptions,
+  resource: Resource,
+  envoy: EnvoyVersion,
+  readinessPort: number,
+  workDir: string,
+): JsonObject {
+  const { proxyType, controlPlane, version } = options;
+  return {
+    mesh: resource.mesh,
+    name: resource.name,
+    proxyType,
+    dataplaneToken: controlPlane.token ?? "",
+    dataplaneResource: JSON.stringify(toRest(kindNamed(resource.kind), resource)),
+    version: {
+      kumaDp: { version, gitTag: "", gitCommit: "", buildDate: "" },
+      envoy: { version: envoy.version, build: envoy.build, kumaDpCompatible: true },
+    },
+    caCert: controlPlane.trust.kind === "ca" ? controlPlane.trust.ca : "",
+    readinessPort,
+    operatingSystem: process.platform,
+    // Without feature-reuse-port: a second proxy on the same address must be refused, not share its connections.
+    features: ["feature-delta-grpc", "feature-strict-inbound-ports"],
+    workdir: workDir,
+    ipv6Enabled: true,
+  };
+}

@@ -1,0 +1,318 @@
+// The agent with a real Envoy, from its start to its end.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readdir } from "node:fs/promises";
+import { type AddressInfo, connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { after, before, type TestContext, test } from "node:test";
+import { fetchEnvoy } from "#agent/envoy-fetch.ts";
+import { type ProxyOptions, runProxy } from "#agent/run-proxy.ts";
+import { application, type TestControlPlane, testControlPlane } from "./control-plane.ts";
+import { recordingLog } from "./recording-log.ts";
+
+let envoyPath: string;
+before(async () => {
+  envoyPath = await fetchEnvoy(process.env, () => {});
+});
+
+/** Nothing may be left by any of the tests. */
+let foldersBefore: readonly string[];
+const workFolders = async () => (await readdir(tmpdir())).filter((name) => name.startsWith("kodiak-proxy-")).sort();
+before(async () => {
+  foldersBefore = await workFolders();
+});
+after(async () => {
+  assert.deepEqual(await workFolders(), foldersBefore);
+});
+
+const dataplane = `
+type: Dataplane
+mesh: default
+name: {{ name }}
+networking:
+  address: 127.0.0.1
+  inbound:
+    - port: 8080
+      tags: { kuma.io/service: backend }
+`;
+
+function optionsFor(
+  controlPlane: Pick<TestControlPlane, "url" | "trust">,
+  more: Partial<ProxyOptions> = {},
+): ProxyOptions {
+  return {
+    proxyType: "dataplane",
+    manifest: { text: dataplane, source: "backend.yaml" },
+    variables: { name: "backend-1" },
+    controlPlane: { url: controlPlane.url, trust: controlPlane.trust, token: "a-token" },
+    envoyPath,
+    envoyLogLevel: "warning",
+    concurrency: 1,
+    drainTimeMs: 10_000,
+    readinessPort: 0,
+    version: "0.0.0",
+    ...more,
+  };
+}
+
+interface Started {
+  readonly log: ReturnType<typeof recordingLog>;
+  readonly code: Promise<number>;
+  /** Once: leave in good order; twice: at once. */
+  stop(): void;
+}
+/** Started and, whatever the test does, ended. */
+function start(t: TestContext, options: ProxyOptions): Started {
+  const log = recordingLog();
+  const leave = new AbortController();
+  const now = new AbortController();
+  const code = runProxy(options, log, { leave: leave.signal, now: now.signal });
+  const settled = code.catch(() => {});
+  t.after(async () => {
+    leave.abort();
+    now.abort();
+    await settled;
+  });
+  return { log, code, stop: () => (leave.signal.aborted ? now : leave).abort() };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** A control plane, an application, and a proxy in front of it that is ready. */
+async function running(t: TestContext, kind: "http" | "tcp", more: Partial<ProxyOptions> = {}) {
+  const app = await application();
+  t.after(app.close);
+  const port = await freePort();
+  const state = { onLeave: async (): Promise<void> => {} };
+  const controlPlane = await testControlPlane({
+    inbound: { kind, port, applicationPort: app.port },
+    onLeave: () => state.onLeave(),
+  });
+  t.after(controlPlane.close);
+  const proxy = start(t, optionsFor(controlPlane, more));
+  const started = await proxy.log.next(/^Envoy started/);
+  const ready = await proxy.log.next(/is ready$/);
+  return {
+    ...proxy,
+    app,
+    controlPlane,
+    state,
+    port,
+    envoyPid: Number(started.fields.pid),
+    url: `http://127.0.0.1:${port}`,
+    readinessUrl: `http://127.0.0.1:${ready.fields.readinessPort}/ready`,
+  };
+}
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+const textOf = async (url: string): Promise<[number, string]> => {
+  const response = await fetch(url, { headers: { connection: "close" } });
+  return [response.status, await response.text()];
+};
+
+test("Envoy serves, is started again when it is killed, and all is gone after an idle proxy has left", async (t) => {
+  const proxy = await running(t, "http");
+  assert.deepEqual(await textOf(proxy.readinessUrl), [200, "LIVE\n"]);
+  assert.deepEqual(await textOf(proxy.url), [200, "here\n"]);
+
+  process.kill(proxy.envoyPid, "SIGKILL");
+  const died = await proxy.log.next(/^Envoy ended by SIGKILL; it is started again in 0.1 s$/);
+  assert.equal(died.level, "error");
+  const again = await proxy.log.next(/^Envoy started/);
+  await proxy.log.next(/^Envoy is ready again/);
+  assert.deepEqual(await textOf(proxy.url), [200, "here\n"]);
+
+  const leftAt = Date.now();
+  proxy.stop();
+  assert.equal(await proxy.code, 0);
+  assert.ok(Date.now() - leftAt < 2000, `an idle proxy took ${Date.now() - leftAt} ms to leave`);
+  assert.deepEqual(proxy.controlPlane.left, [
+    { mesh: "default", name: "backend-1", proxyType: "dataplane", token: "a-token" },
+  ]);
+  assert.equal(isAlive(Number(again.fields.pid)), false);
+  await assert.rejects(fetch(proxy.readinessUrl));
+});
+
+test("leaving: the control plane is told first, then connections are asked to go, and requests are finished", async (t) => {
+  const proxy = await running(t, "http");
+  const slow = textOf(`${proxy.url}/slow`);
+  const slowResponse = await proxy.app.slowRequest;
+
+  let whenTold: readonly unknown[] = [];
+  proxy.state.onLeave = async () => {
+    const response = await fetch(proxy.url);
+    whenTold = [response.headers.get("connection"), ...(await textOf(proxy.readinessUrl))];
+  };
+  proxy.stop();
+  const [answer] = await Promise.all([goodbye(), proxy.log.next(/^leaving/)]);
+  assert.deepEqual(whenTold, [null, 503, "TERMINATING\n"]);
+  assert.equal(answer, "close");
+  assert.equal(isAlive(proxy.envoyPid), true);
+
+  slowResponse.end("finished\n");
+  assert.deepEqual(await slow, [200, "finished\n"]);
+  assert.equal(await proxy.code, 0);
+  assert.equal(isAlive(proxy.envoyPid), false);
+
+  /** The first `connection: close` on a connection that is kept alive. */
+  async function goodbye(): Promise<string> {
+    for (;;) {
+      const response = await fetch(proxy.url);
+      await response.text();
+      const connection = response.headers.get("connection");
+      if (connection !== null) return connection;
+    }
+  }
+});
+
+test("a second signal ends a proxy at once, with what is under way", async (t) => {
+  const proxy = await running(t, "http");
+  const slow = fetch(`${proxy.url}/slow`).then(
+    () => "answered",
+    () => "cut off",
+  );
+  await proxy.app.slowRequest;
+  proxy.stop();
+  await proxy.log.next(/^leaving/);
+  proxy.stop();
+  assert.equal(await proxy.code, 1);
+  assert.equal(await slow, "cut off");
+  assert.equal(isAlive(proxy.envoyPid), false);
+});
+
+test("draining is bounded: what is still under way after the drain time is cut off, and said", async (t) => {
+  const proxy = await running(t, "http", { drainTimeMs: 1000 });
+  const slow = fetch(`${proxy.url}/slow`).catch(() => "cut off");
+  await proxy.app.slowRequest;
+  proxy.stop();
+  const line = await proxy.log.next(/^still in use after 1 s/);
+  assert.equal(line.fields.activeRequests, 1);
+  assert.equal(await proxy.code, 0);
+  assert.equal(await slow, "cut off");
+});
+
+test("an inbound TCP connection is waited for", async (t) => {
+  const proxy = await running(t, "tcp");
+  const connection = connect(proxy.port, "127.0.0.1");
+  t.after(() => connection.destroy());
+  connection.write("GET /slow HTTP/1.1\r\nhost: a\r\n\r\n");
+  const response = await proxy.app.slowRequest;
+  const told = Promise.withResolvers<void>();
+  proxy.state.onLeave = async () => told.resolve();
+  proxy.stop();
+  await told.promise;
+  response.end("finished\n");
+  const [data] = await once(connection, "data");
+  assert.match(String(data), /finished/);
+  assert.equal(isAlive(proxy.envoyPid), true);
+  connection.end();
+  assert.equal(await proxy.code, 0);
+});
+
+test("an ingress leaves after a second, though connections stay", async (t) => {
+  const ingress = "type: ZoneIngress\nname: ingress-1\nnetworking: { address: 127.0.0.1, port: 10001 }\n";
+  const proxy = await running(t, "tcp", {
+    proxyType: "ingress",
+    manifest: { text: ingress, source: "ingress.yaml" },
+  });
+  const connection = connect(proxy.port, "127.0.0.1");
+  t.after(() => connection.destroy());
+  connection.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+  await once(connection, "data");
+  const leftAt = Date.now();
+  proxy.stop();
+  assert.equal(await proxy.code, 0);
+  const tookMs = Date.now() - leftAt;
+  assert.ok(tookMs > 950 && tookMs < 3000, `it took ${tookMs} ms`);
+  assert.deepEqual(proxy.controlPlane.left, [{ mesh: "", name: "ingress-1", proxyType: "ingress", token: "a-token" }]);
+});
+
+test("a control plane that is away is waited for, and can leave before the proxy does", async (t) => {
+  const port = await freePort();
+  const { trust, close } = await testControlPlane();
+  await close();
+  const proxy = start(t, optionsFor({ url: `https://127.0.0.1:${port}`, trust: { kind: "skip-verify" } }));
+  assert.ok(trust);
+  const waiting = await proxy.log.next(/^waiting for a bootstrap/);
+  assert.match(waiting.message, new RegExp(`cannot reach https://127.0.0.1:${port}: nothing listens there`));
+  const controlPlane = await testControlPlane({ port });
+  await proxy.log.next(/is ready$/);
+  await controlPlane.close();
+  proxy.stop();
+  await proxy.log.next(/^leaving without the control plane/);
+  assert.equal(await proxy.code, 0);
+});
+
+test("a proxy that waits for its control plane leaves at once", async (t) => {
+  const proxy = start(t, optionsFor({ url: "https://127.0.0.1:1", trust: { kind: "skip-verify" } }));
+  await proxy.log.next(/^waiting for a bootstrap/);
+  proxy.stop();
+  assert.equal(await proxy.code, 0);
+});
+
+test("a refusal of the control plane is final, in its own words", async (t) => {
+  const controlPlane = await testControlPlane();
+  t.after(controlPlane.close);
+  const manifest = { text: dataplane.replace("mesh: default", "mesh: other"), source: "backend.yaml" };
+  await assert.rejects(start(t, optionsFor(controlPlane, { manifest })).code, {
+    message: `${controlPlane.url} refuses this proxy: mesh: mesh "other" does not exist`,
+  });
+});
+
+test("an Envoy that refuses its bootstrap is not started again, and its reason is told", async (t) => {
+  const controlPlane = await testControlPlane({
+    spoil: (bootstrap) => {
+      bootstrap.staticResources = { listeners: [{ name: "no-address" }] };
+    },
+  });
+  t.after(controlPlane.close);
+  const proxy = start(t, optionsFor(controlPlane));
+  await assert.rejects(proxy.code, /Envoy ended with code 1; .*address/i);
+  assert.equal(proxy.log.lines.filter(({ message }) => message === "Envoy started").length, 1);
+});
+
+test("an address that is in use is named", async (t) => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  t.after(() => taken.close());
+  const { port } = taken.address() as AddressInfo;
+  const controlPlane = await testControlPlane({ inbound: { kind: "http", port, applicationPort: 1 } });
+  t.after(controlPlane.close);
+  const proxy = start(t, optionsFor(controlPlane));
+  const line = await proxy.log.next(/^Envoy: cannot listen on/);
+  assert.equal(
+    line.message,
+    `Envoy: cannot listen on 127.0.0.1:${port}: Address already in use; end what uses the address, or give the proxy another`,
+  );
+});
+
+test("a readiness port that is in use is named", async (t) => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  t.after(() => taken.close());
+  const { port } = taken.address() as AddressInfo;
+  const options = optionsFor({ url: "https://127.0.0.1:1", trust: { kind: "skip-verify" } }, { readinessPort: port });
+  await assert.rejects(start(t, options).code, new RegExp(`readiness cannot be served on 127.0.0.1:${port}`));
+});
+
+test("an Envoy that is none is named", async (t) => {
+  const options = optionsFor(
+    { url: "https://127.0.0.1:1", trust: { kind: "skip-verify" } },
+    { envoyPath: process.execPath },
+  );
+  await assert.rejects(start(t, options).code, /does not answer --version like an Envoy: v\d+/);
+});
