@@ -26,10 +26,7 @@ export const wantedOf = (items: ReadonlyMap<string, Item>): Wanted => ({
 });
 
 /** What a peer has under a name: an item it accepted, or what it says it holds from an earlier stream. */
-export interface Holding {
-  readonly version: string;
-  readonly refers?: readonly string[] | "unknown";
-}
+export type Holding = Item | { readonly version: string; readonly refers: "unknown" };
 
 /** Equal versions are equal content; "" is nothing. */
 export const versionOf = (holding: Holding | undefined): string => holding?.version ?? "";

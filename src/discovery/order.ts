@@ -9,12 +9,12 @@
 //
 // Envoy acknowledges clusters only when they are warm, that is, with their endpoints: endpoints never wait for that.
 
-import type { Item, Wanted } from "#discovery/item.ts";
+import type { Holding, Item, Wanted } from "#discovery/item.ts";
+import { eventsOf, type Request } from "#discovery/request.ts";
 import {
   absorb,
   type Behind,
   type Event,
-  eventsOf,
   type Gate,
   hasAllWanted,
   heldOf,
@@ -22,7 +22,6 @@ import {
   offer,
   type Push,
   type Refusal,
-  type Request,
   refusalsOf,
   type Subscription,
 } from "#discovery/subscription.ts";
@@ -167,12 +166,12 @@ function gateOf(now: Order, type: EnvoyType): Gate {
   }
 }
 
-/** `mayRemove` is about names that Envoy has; that a name it asks for does not exist is told at once, as Envoy waits for it. */
+/** `mayRemove` is about names that Envoy has. That there is nothing under a name that it asks for is told at once: it waits. */
 function gate(mayRemove: (name: string) => boolean, clusters?: Subscription): Gate {
   return {
     greets: true,
     passes(name: string, item: Item | undefined, behind: Behind): boolean {
-      if (!item) return behind.owed === "asked" || mayRemove(name);
+      if (!item) return behind.held === undefined || behind.asked || mayRemove(name);
       return clusters === undefined || (item.refers ?? []).every((cluster) => isReady(clusters, cluster));
     },
   };
@@ -196,15 +195,14 @@ const isListenerUnknown = (now: Order): boolean => now.isResumed && !now.subscri
  * being closed under references; so only what differs is looked at.
  */
 function mayRefer(subscription: Subscription, cluster: string): boolean {
-  for (const { held, owed } of subscription.behind.values()) {
-    // Of a refused response Envoy may have applied a part.
-    if (owed === "suspect" || refersTo(held?.refers, cluster)) return true;
-  }
-  for (const { item, held } of subscription.inFlight?.sent.values() ?? []) {
-    if (refersTo(held?.refers, cluster) || refersTo(item?.refers, cluster)) return true;
+  const mayHaveHeld = ({ held, maybe }: Behind): boolean =>
+    refersTo(held, cluster) || maybe.some((item) => refersTo(item, cluster));
+  for (const behind of subscription.behind.values()) if (mayHaveHeld(behind)) return true;
+  for (const { item, before } of subscription.inFlight?.sent.values() ?? []) {
+    if (mayHaveHeld(before) || refersTo(item, cluster)) return true;
   }
   return false;
 }
 
-const refersTo = (refers: readonly string[] | "unknown" | undefined, cluster: string): boolean =>
-  refers === "unknown" || (refers?.includes(cluster) ?? false);
+const refersTo = (holding: Holding | undefined, cluster: string): boolean =>
+  holding?.refers === "unknown" || (holding?.refers?.includes(cluster) ?? false);

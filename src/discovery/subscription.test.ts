@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { wantedOf } from "#discovery/item.ts";
+import { eventsOf } from "#discovery/request.ts";
 import {
   absorb,
   type Event,
-  eventsOf,
   newSubscription,
   offer,
   refusalsOf,

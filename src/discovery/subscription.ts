@@ -1,20 +1,19 @@
 // The sending half of the incremental discovery protocol for one type of one peer, without I/O. Envoys (xDS) and control
 // planes (KDS) speak it alike; only what is wanted and how it travels differ.
 //
-//   wanted   a shared snapshot, by reference
-//   behind   the names for which the peer may have something else than that, and what it has
-//   inFlight the one response that is not answered yet
+//   wanted    a shared snapshot, by reference
+//   behind    the names for which the peer may have something else than that, and what it has
+//   inFlight  the one response that is not answered yet
 //
 // For every other name the peer has what is wanted. So a quiet state is two references, however large the set is, and a
 // step costs what differs, not what there is.
 
 import { type Holding, type Item, versionOf, type Wanted } from "#discovery/item.ts";
-import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 
 export interface Subscription {
   /** Whether a name that is asked for and does not exist is answered as removed. Envoy waits for that; KDS does not have it. */
   readonly answersMissing: boolean;
-  /** `undefined` until the first `changed`; nothing is answered before, as silence deletes nothing. */
+  /** `undefined` until the first `changed`. Nothing is answered before: an empty answer would tell the peer to delete. */
   readonly wanted: Wanted | undefined;
   readonly asked: boolean;
   readonly wildcard: boolean;
@@ -32,10 +31,14 @@ export interface Subscription {
 export interface Behind {
   /** The last that the peer is known to have; `undefined`: nothing. */
   readonly held: Holding | undefined;
-  /** Owed although the version may be equal: `asked` for again, or `suspect`: part of a refused response, to be sent alone. */
-  readonly owed?: "asked" | "suspect";
+  /** What it may have instead: of a response that it refuses, Envoy may apply a part. */
+  readonly maybe: readonly Holding[];
+  /** Asked for again: owed although the version may be equal. */
+  readonly asked: boolean;
+  /** Part of a refused response: owed alone. */
+  readonly suspect: boolean;
   /** Quarantine: what the peer refused alone; not sent again in this version. */
-  readonly refused?: { readonly version: string; readonly reason: string };
+  readonly refused: { readonly version: string; readonly reason: string } | undefined;
 }
 
 export interface InFlight {
@@ -46,7 +49,7 @@ export interface InFlight {
 export interface Sent {
   /** `undefined` is a removal. */
   readonly item: Item | undefined;
-  readonly held: Holding | undefined;
+  readonly before: Behind;
 }
 
 export type Event =
@@ -101,7 +104,7 @@ export function step(now: Subscription, event: Event, freshNonce: () => string):
   return offer(absorb(now, event), freshNonce);
 }
 
-/** The event taken in, nothing sent yet. */
+/** The event taken in, nothing sent yet. An answer to another response than the one in flight changes nothing. */
 export function absorb(now: Subscription, event: Event): Subscription {
   switch (event.kind) {
     case "subscribed":
@@ -119,64 +122,46 @@ export function absorb(now: Subscription, event: Event): Subscription {
 
 /** The next response, if one is due: at most one in flight, of the newest state, and only what passes the gate. */
 export function offer(now: Subscription, freshNonce: () => string, gate: Gate = open): Step {
-  const { wanted } = now;
-  if (now.inFlight || !wanted) return { next: now, send: undefined };
+  if (now.inFlight || !now.wanted) return { next: now, send: undefined };
   const news = new Map<string, Sent>();
   let suspect: readonly [string, Sent] | undefined;
   for (const [name, behind] of now.behind) {
-    const item = wanted.get(name);
-    if (behind.owed === "suspect" && suspect) continue;
+    if (behind.suspect && suspect) continue;
+    const item = itemFor(now, name, behind);
     if (!isDue(now, item, behind) || !gate.passes(name, item, behind)) continue;
-    if (behind.owed === "suspect") suspect = [name, { item, held: behind.held }];
-    else news.set(name, { item, held: behind.held });
+    const sent = { item, before: { ...behind, asked: false, suspect: false } };
+    if (behind.suspect) suspect = [name, sent];
+    else news.set(name, sent);
   }
-  const alone = suspect !== undefined && (now.suspectNext || news.size === 0);
-  const sent = alone ? new Map([suspect!]) : news;
+  const alone = suspect !== undefined && (now.suspectNext || news.size === 0) ? suspect : undefined;
+  const sent = alone ? new Map([alone]) : news;
   if (sent.size === 0 && !(now.owesGreeting && gate.greets)) return { next: now, send: undefined };
-  const nonce = freshNonce();
+
   const behind = new Map(now.behind);
-  for (const name of sent.keys()) behind.delete(name);
-  const next = { ...now, behind, inFlight: { nonce, sent }, owesGreeting: false, suspectNext: !alone };
-  const upsert = [...sent.values()].flatMap(({ item }) => item ?? []);
-  const remove = [...sent].flatMap(([name, { item }]) => (item ? [] : name));
-  return { next, send: { nonce, upsert, remove } };
-}
-
-/** The fields that are read of a request. */
-export type Request = Pick<
-  DeltaDiscoveryRequest,
-  "resourceNamesSubscribe" | "resourceNamesUnsubscribe" | "initialResourceVersions" | "responseNonce" | "errorDetail"
->;
-
-/** A request as events, in the order in which they are to be taken in. */
-export function eventsOf(request: Request): readonly Event[] {
-  const { resourceNamesSubscribe: subscribe, resourceNamesUnsubscribe: unsubscribe, responseNonce: nonce } = request;
-  const events: Event[] = [];
-  // A request may do both. What the peer no longer wants must not be sent to it in answer to its ACK, so names come first.
-  if (nonce === "" || subscribe.length + unsubscribe.length > 0) {
-    const holds = new Map(Object.entries(request.initialResourceVersions));
-    events.push({ kind: "subscribed", subscribe, unsubscribe, holds });
+  for (const [name, { before }] of sent) {
+    if (before.refused) behind.set(name, before);
+    else behind.delete(name);
   }
-  if (nonce !== "") {
-    const reason = request.errorDetail?.message;
-    events.push(reason === undefined ? { kind: "ack", nonce } : { kind: "nack", nonce, reason });
-  }
-  return events;
+  const nonce = freshNonce();
+  return {
+    next: { ...now, behind, inFlight: { nonce, sent }, owesGreeting: false, suspectNext: alone === undefined },
+    send: {
+      nonce,
+      upsert: [...sent.values()].flatMap(({ item }) => item ?? []),
+      remove: [...sent].flatMap(([name, { item }]) => (item ? [] : name)),
+    },
+  };
 }
 
 export const isSubscribed = (now: Subscription, name: string): boolean => now.wildcard || now.names.has(name);
 
 /** What the peer is known to have; while a response is in flight, what it had before. */
-export function heldOf(now: Subscription, name: string): Holding | undefined {
-  if (!isSubscribed(now, name)) return undefined;
-  const differs = now.behind.get(name) ?? now.inFlight?.sent.get(name);
-  return differs ? differs.held : now.wanted?.get(name);
-}
+export const heldOf = (now: Subscription, name: string): Holding | undefined => behindOf(now, name).held;
 
-/** Nothing in flight and nothing due, but what waits for a refused object to change. */
+/** Nothing in flight and nothing due: what is left, if anything, is refused. */
 export function isQuiet(now: Subscription): boolean {
   if (now.inFlight || !now.wanted || now.owesGreeting) return false;
-  for (const [name, behind] of now.behind) if (isDue(now, now.wanted.get(name), behind)) return false;
+  for (const [name, behind] of now.behind) if (isDue(now, itemFor(now, name, behind), behind)) return false;
   return true;
 }
 
@@ -193,11 +178,24 @@ export interface Refusal {
 export const refusalsOf = (now: Subscription): readonly Refusal[] =>
   [...now.behind].flatMap(([name, { refused }]) => (refused ? { name, ...refused } : []));
 
-function isDue(now: Subscription, item: Item | undefined, behind: Behind): boolean {
-  if (behind.refused) return false;
-  if (behind.owed === "suspect") return true;
-  if (behind.owed === "asked") return item !== undefined || behind.held !== undefined || now.answersMissing;
-  return versionOf(item) !== versionOf(behind.held);
+const nothing: Behind = { held: undefined, maybe: [], asked: false, suspect: false, refused: undefined };
+
+function behindOf(now: Subscription, name: string): Behind {
+  if (!isSubscribed(now, name)) return nothing;
+  return now.behind.get(name) ?? now.inFlight?.sent.get(name)?.before ?? { ...nothing, held: now.wanted?.get(name) };
+}
+
+/** What the name stands for: what is wanted, or, if the peer refuses that, the last that it accepted. */
+function itemFor(now: Subscription, name: string, { refused, held }: Behind): Item | undefined {
+  if (!refused) return now.wanted?.get(name);
+  return held && "bytes" in held ? held : undefined;
+}
+
+function isDue(now: Subscription, item: Item | undefined, { asked, suspect, refused, held, maybe }: Behind): boolean {
+  if (suspect) return true;
+  if (refused) return asked && (item !== undefined || now.answersMissing);
+  if (asked) return item !== undefined || held !== undefined || now.answersMissing;
+  return maybe.length > 0 || versionOf(item) !== versionOf(held);
 }
 
 function afterSubscribed(now: Subscription, event: Event & { kind: "subscribed" }): Subscription {
@@ -212,15 +210,13 @@ function afterSubscribed(now: Subscription, event: Event & { kind: "subscribed" 
   const next = { ...now, asked: true, wildcard, names, owesGreeting: now.owesGreeting || startsAll };
 
   const behind = new Map(now.behind);
-  if (now.wildcard !== wildcard || unsubscribe.length > 0) {
-    for (const name of behind.keys()) if (!isSubscribed(next, name)) behind.delete(name);
-  }
+  if (!wildcard) for (const name of behind.keys()) if (!names.has(name)) behind.delete(name);
   if (startsAll) {
-    for (const name of now.wanted?.names() ?? []) if (!isSubscribed(now, name)) behind.set(name, { held: undefined });
+    for (const name of now.wanted?.names() ?? []) if (!names.has(name)) behind.set(name, nothing);
   }
-  for (const name of subscribe) if (name !== "*") behind.set(name, owedAgain(now, name));
+  for (const name of subscribe) if (name !== "*") behind.set(name, { ...behindOf(now, name), asked: true });
   for (const [name, version] of holds) {
-    if (isSubscribed(next, name)) record(next, behind, name, { held: { version, refers: "unknown" } });
+    if (isSubscribed(next, name)) record(next, behind, name, { ...nothing, held: { version, refers: "unknown" } });
   }
   return { ...next, behind };
 }
@@ -229,34 +225,32 @@ function afterChanged(now: Subscription, wanted: Wanted, names: Iterable<string>
   if (wanted === now.wanted) return now;
   const next = { ...now, wanted };
   const behind = new Map(now.behind);
-  const everything = names === "everything" || now.wanted === undefined;
-  const changed = everything ? new Set([...(now.wanted?.names() ?? now.behind.keys()), ...wanted.names()]) : names;
+  const isAny = names === "everything" || now.wanted === undefined;
+  const changed = isAny ? new Set([...(now.wanted?.names() ?? now.behind.keys()), ...wanted.names()]) : names;
   for (const name of changed) {
     const version = versionOf(wanted.get(name));
     if (!isSubscribed(now, name) || (now.wanted && versionOf(now.wanted.get(name)) === version)) continue;
-    const { refused, ...rest } = behind.get(name) ?? { held: heldOf(now, name) };
-    record(next, behind, name, refused?.version === version ? { ...rest, refused } : rest);
+    const before = behindOf(now, name);
+    record(next, behind, name, {
+      ...before,
+      refused: before.refused?.version === version ? before.refused : undefined,
+    });
   }
   return { ...next, behind };
 }
 
 function afterAgain(now: Subscription, names: Iterable<string>): Subscription {
   const behind = new Map(now.behind);
-  for (const name of names) if (isSubscribed(now, name)) behind.set(name, owedAgain(now, name));
+  for (const name of names) if (isSubscribed(now, name)) behind.set(name, { ...behindOf(now, name), asked: true });
   return { ...now, behind };
 }
-
-const owedAgain = (now: Subscription, name: string): Behind => ({
-  owed: "asked",
-  ...(now.behind.get(name) ?? { held: heldOf(now, name) }),
-});
 
 function afterAck(now: Subscription, sent: ReadonlyMap<string, Sent>): Subscription {
   const next = { ...now, inFlight: undefined, answered: true };
   const behind = new Map(now.behind);
   for (const [name, entry] of now.behind) {
     const accepted = sent.get(name);
-    if (accepted) record(next, behind, name, { ...entry, held: accepted.item });
+    if (accepted) record(next, behind, name, { ...entry, held: accepted.item, maybe: [] });
   }
   return { ...next, behind };
 }
@@ -268,27 +262,32 @@ function afterAck(now: Subscription, sent: ReadonlyMap<string, Sent>): Subscript
 function afterNack(now: Subscription, sent: ReadonlyMap<string, Sent>, reason: string): Subscription {
   const next = { ...now, inFlight: undefined, answered: true };
   const behind = new Map(now.behind);
-  const isAlone = sent.size === 1;
-  for (const [name, { item, held }] of sent) {
+  for (const [name, { item, before }] of sent) {
     if (!isSubscribed(now, name)) continue;
-    const entry = behind.get(name);
-    if (!isAlone) {
-      // Envoy may have applied a part of it: a removal is then no longer known to be held.
-      behind.set(name, { held: item ? held : undefined, owed: "suspect" });
-    } else if (versionOf(next.wanted?.get(name)) === versionOf(item)) {
-      behind.set(name, { held, refused: { version: versionOf(item), reason: shortened(reason) } });
+    const version = versionOf(item);
+    const maybe = before.maybe.filter((each) => each.version !== version);
+    if (sent.size > 1) {
+      // Removed or not, it is no longer known to be there.
+      const [held, unknown] = item ? [before.held, item] : [undefined, before.held];
+      const asked = behind.get(name)?.asked ?? false;
+      behind.set(name, { ...nothing, held, maybe: unknown ? [...maybe, unknown] : maybe, asked, suspect: true });
     } else {
-      record(next, behind, name, { ...entry, held });
+      const since = behind.get(name) ?? before;
+      const isWanted = versionOf(next.wanted?.get(name)) === version;
+      const refused = isWanted ? { version, reason: shortened(reason) } : since.refused;
+      record(next, behind, name, { ...since, held: before.held, maybe, refused });
     }
   }
   return { ...next, behind };
 }
 
-/** Sets an entry, or drops it where it says nothing: not owed, not refused, not in flight, and the peer has what is wanted. */
+/** Sets an entry, or drops it where it says nothing: the peer has what is wanted, for sure, and nothing else is on its way. */
 function record(now: Subscription, behind: Map<string, Behind>, name: string, entry: Behind): void {
   const says =
-    entry.owed !== undefined ||
+    entry.asked ||
+    entry.suspect ||
     entry.refused !== undefined ||
+    entry.maybe.length > 0 ||
     now.wanted === undefined ||
     now.inFlight?.sent.has(name) ||
     versionOf(entry.held) !== versionOf(now.wanted.get(name));

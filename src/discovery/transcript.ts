@@ -8,7 +8,8 @@
 //   < 1 +a@1 -b            a response: its nonce, what it brings, what it removes
 
 import type { Item } from "#discovery/item.ts";
-import type { Push, Request } from "#discovery/subscription.ts";
+import type { Request } from "#discovery/request.ts";
+import type { Push } from "#discovery/subscription.ts";
 
 /** The text with what `play` answers to each `>` line. */
 export function played(text: string, play: (command: string) => readonly string[]): string {
