@@ -9,7 +9,10 @@ type Path = readonly (string | number)[];
 
 export function checkTimeouts(spec: MeshTimeout): readonly Issue[] {
   const top = spec.targetRef?.kind ?? "Mesh";
-  return (["from", "to", "rules"] as const).flatMap((part) =>
+  // With these targets `from` is refused as a whole.
+  const parts =
+    top === "MeshGateway" || top === "MeshHTTPRoute" ? (["to", "rules"] as const) : (["from", "to", "rules"] as const);
+  return parts.flatMap((part) =>
     (spec[part] ?? []).flatMap((entry, i) => confIssues(entry.default ?? {}, top, ["spec", part, i, "default"])),
   );
 }
