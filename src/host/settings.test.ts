@@ -16,6 +16,7 @@ const schema = {
   drainTime: { type: "duration", help: "time to drain", default: "30s" },
   tlsCertFile: { type: "file", help: "certificate" },
   token: { type: "string", help: "token", secret: true },
+  vars: { type: "map", help: "variables", short: "v", default: {} },
   pin: { type: "integer", help: "pin", secret: true },
 } as const satisfies Schema;
 
@@ -45,6 +46,7 @@ describe("settings", () => {
       drainTime: 30_000,
       tlsCertFile: undefined,
       token: undefined,
+      vars: {},
       pin: undefined,
     });
   });
@@ -58,12 +60,14 @@ describe("settings", () => {
     assert.equal(readSettings(schema, { ...named, env: { KODIAK_KDS_PORT: "" }, file: file(text) }).kdsPort, 3);
   });
 
-  const values: readonly [keyof typeof schema, string | boolean, unknown][] = [
+  const values: readonly [keyof typeof schema, string | boolean | readonly string[], unknown][] = [
     ["store", "memory", "memory"],
     ["kdsPort", "0", 0],
     ["tlsSkipVerify", true, true],
     ["tlsSkipVerify", "false", false],
     ["zones", "a, b", ["a", "b"]],
+    ["zones", ["a", "b,c"], ["a", "b", "c"]],
+    ["vars", ["a=1,2", "b=x=y"], { a: "1,2", b: "x=y" }],
     ["drainTime", "1m30s", 90_000],
     ["drainTime", "0", 0],
     ["tlsCertFile", "/etc/x.pem", "/etc/x.pem"],
@@ -72,6 +76,11 @@ describe("settings", () => {
     it(`${name} ${given} is ${JSON.stringify(value)}`, () => {
       assert.deepEqual(readSettings(schema, { flags: { name: "z", [name]: given }, env: {} })[name], value);
     });
+
+  it("hold several pairs in one variable, or a map in the file", () => {
+    assert.deepEqual(readSettings(schema, { ...named, env: { KODIAK_VARS: "a=1,b=2" } }).vars, { a: "1", b: "2" });
+    assert.deepEqual(readSettings(schema, { ...named, file: file("vars: {a: 1, b: x}") }).vars, { a: "1", b: "x" });
+  });
 
   it("are read from YAML with its own types", () => {
     const text = "zones: [a, b]\ntls-skip-verify: true\nkds-port: 7\ndrain-time: 5s\nname: 12\n";
@@ -105,6 +114,11 @@ describe("settings", () => {
       "a duration without a unit",
       { ...named, file: file("drain-time: 30") },
       "kodiak.yaml:1 drain-time: must be a duration, like 30s or 1m30s, not 30",
+    ],
+    [
+      "a pair without a name",
+      { ...none, flags: { name: "z", vars: ["a"] } },
+      'flag --vars: must be a name and a value, like name=value, not ["a"]',
     ],
     [
       "an empty value",
@@ -160,6 +174,7 @@ describe("settings", () => {
       helpOf("store", schema.store).text,
       "where resources are kept: memory, sqlite (KODIAK_STORE, default sqlite)",
     );
+    assert.equal(helpOf("vars", schema.vars).flag, "-v, --vars <name=value>");
     assert.equal(helpOf("tlsSkipVerify", schema.tlsSkipVerify).flag, "--tls-skip-verify");
   });
 

@@ -6,6 +6,7 @@ import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
 import { parseGoDuration } from "#lib/duration.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { Issue } from "#lib/issue.ts";
+import { isObject } from "#lib/json.ts";
 import { didYouMean } from "#lib/nearest.ts";
 
 export type Setting = {
@@ -14,6 +15,8 @@ export type Setting = {
   /** What the help calls the value: `HOST`, `FILE`. */
   readonly value?: string;
   readonly required?: boolean;
+  /** One letter, for a second flag: `m` is `-m`. */
+  readonly short?: string;
   /** Never printed, neither in messages nor by `shownSettings`. */
   readonly secret?: boolean;
 } & (
@@ -21,6 +24,8 @@ export type Setting = {
   | { readonly type: "integer"; readonly default?: number; readonly min?: number; readonly max?: number }
   | { readonly type: "boolean"; readonly default?: boolean }
   | { readonly type: "list"; readonly default?: readonly string[] }
+  /** `--var a=b --var c=d`, `KODIAK_VAR=a=b,c=d`, in YAML a map. */
+  | { readonly type: "map"; readonly default?: Readonly<Record<string, string>> }
   /** Written as in Go (`1h30m`), read as milliseconds. */
   | { readonly type: "duration"; readonly default?: string }
 );
@@ -34,7 +39,9 @@ type ValueOf<T extends Setting> = T["type"] extends "integer" | "duration"
     ? boolean
     : T["type"] extends "list"
       ? readonly string[]
-      : string;
+      : T["type"] extends "map"
+        ? Readonly<Record<string, string>>
+        : string;
 type IsPresent<T extends Setting> = T extends { readonly required: true } | { readonly default: unknown }
   ? true
   : false;
@@ -43,8 +50,8 @@ export type Settings<S extends Schema> = {
 };
 
 export interface Sources {
-  /** By name as in the schema; a boolean flag without a value is `true`. */
-  readonly flags: Readonly<Record<string, string | boolean | undefined>>;
+  /** By name as in the schema; a boolean flag without a value is `true`, a list or map holds each time it was given. */
+  readonly flags: Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly file?: { readonly name: string; readonly text: string };
 }
@@ -131,7 +138,7 @@ const isYamlNode = (value: unknown): value is { toJS: (document: unknown) => unk
   typeof value === "object" && value !== null && "toJS" in value;
 
 /** `undefined`: not a value of this type. Flags and variables bring texts, files bring YAML's types. */
-function parsed(setting: Setting, value: unknown): string | number | boolean | readonly string[] | undefined {
+function parsed(setting: Setting, value: unknown): unknown {
   switch (setting.type) {
     case "string":
     case "file": {
@@ -148,15 +155,32 @@ function parsed(setting: Setting, value: unknown): string | number | boolean | r
     case "boolean":
       return typeof value === "boolean" ? value : value === "true" ? true : value === "false" ? false : undefined;
     case "list": {
-      const items = typeof value === "string" ? value.split(",").map((item) => item.trim()) : value;
-      const isList = Array.isArray(items) && items.every((item) => typeof item === "string" && item !== "");
-      return isList ? items : undefined;
+      const items = textsIn(value)?.flatMap((item) => item.split(",").map((part) => part.trim()));
+      return items?.every((item) => item !== "") ? items : undefined;
     }
+    case "map":
+      return mapIn(value);
     case "duration": {
       const ms = typeof value === "string" ? parseGoDuration(value) : value === 0 ? 0 : undefined;
       return ms !== undefined && ms >= 0 ? ms : undefined;
     }
   }
+}
+
+function textsIn(value: unknown): readonly string[] | undefined {
+  const items = typeof value === "string" ? [value] : value;
+  return Array.isArray(items) && items.every((item) => typeof item === "string") ? items : undefined;
+}
+
+function mapIn(value: unknown): Readonly<Record<string, string>> | undefined {
+  if (isObject(value)) {
+    const entries = Object.entries(value).map(([name, item]) => [name, typeof item === "number" ? `${item}` : item]);
+    return entries.every(([, item]) => typeof item === "string") ? Object.fromEntries(entries) : undefined;
+  }
+  // A flag's value may hold commas; a variable has no other way to hold several.
+  const pairs = typeof value === "string" ? value.split(",") : textsIn(value);
+  const entries = pairs?.map((pair) => /^\s*([^=]+)=(.*)$/s.exec(pair)?.slice(1));
+  return entries?.every((entry) => entry !== undefined) ? Object.fromEntries(entries) : undefined;
 }
 
 const refusal = (setting: Setting, value: unknown): string =>
@@ -179,6 +203,8 @@ function expected(setting: Setting): string {
       return "true or false";
     case "list":
       return "a list of texts, like a,b";
+    case "map":
+      return "a name and a value, like name=value";
     case "duration":
       return "a duration, like 30s or 1m30s";
   }
@@ -188,14 +214,22 @@ function expected(setting: Setting): string {
 export function helpOf(name: string, setting: Setting): { readonly flag: string; readonly text: string } {
   const placeholder = setting.type === "boolean" ? "" : ` <${setting.value ?? defaultPlaceholder[setting.type]}>`;
   const choices = "choices" in setting && setting.choices ? `: ${setting.choices.join(", ")}` : "";
+  const short = setting.short === undefined ? "" : `-${setting.short}, `;
   const notes = [
     variableOf(name),
     ...(setting.required ? ["required"] : []),
     ...(setting.default === undefined || setting.secret ? [] : [`default ${String(setting.default)}`]),
   ];
-  return { flag: `${flagOf(name)}${placeholder}`, text: `${setting.help}${choices} (${notes.join(", ")})` };
+  return { flag: `${short}${flagOf(name)}${placeholder}`, text: `${setting.help}${choices} (${notes.join(", ")})` };
 }
-const defaultPlaceholder = { string: "text", file: "file", integer: "n", list: "a,b", duration: "duration" } as const;
+const defaultPlaceholder = {
+  string: "text",
+  file: "file",
+  integer: "n",
+  list: "a,b",
+  map: "name=value",
+  duration: "duration",
+} as const;
 
 /** As they may be shown and logged: secrets as `*****`. */
 export const shownSettings = (schema: Schema, values: Readonly<Record<string, unknown>>): Record<string, unknown> =>
