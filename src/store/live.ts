@@ -4,7 +4,7 @@
 import type { Changes, Collection, Graph, Source } from "#incremental/collection.ts";
 import { kinds } from "#resources/kinds.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
-import type { Store } from "#store/store.ts";
+import type { Store } from "#resources/store.ts";
 
 export interface Live {
   /** After building everything: settles, follows the store from here on, and publishes each batch of changes. */

@@ -2,7 +2,7 @@
 
 import type { Clock, Random } from "#host/world.ts";
 import { groupedStore } from "#store/grouped.ts";
-import type { Store } from "#store/store.ts";
+import type { Store } from "#resources/store.ts";
 
 export const memoryStore = (clock: Pick<Clock, "now">, random: Pick<Random, "uuid">): Store =>
   groupedStore({ id: random.uuid(), revision: 0, resources: [], append: () => {}, close: () => {} }, clock.now);

@@ -2,7 +2,7 @@
 // asked for and kept until their kind changes, so a list is a snapshot that later commits do not touch.
 
 import { type Key, keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
-import type { Change } from "#store/store.ts";
+import type { Change } from "#resources/store.ts";
 
 export interface ResourceIndex {
   get(id: ResourceId): Resource | undefined;

@@ -6,7 +6,7 @@ import type { Changes, Collection } from "#incremental/collection.ts";
 import { KodiakError } from "#lib/failure.ts";
 import { describeId, type Resource, type ResourceId } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
-import type { Edit, Store } from "#store/store.ts";
+import type { Edit, Store } from "#resources/store.ts";
 
 /** Resources that should exist, by any key. */
 export interface Owned {

@@ -14,11 +14,12 @@ import type { Issue } from "#lib/issue.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 import type { ProxyStatus } from "#owned/proxy-insight.ts";
 import type { ProxyConfig } from "#proxy/bundle.ts";
+import { asDataplane } from "#resources/dataplane.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import { completeLabels, type Place } from "#resources/labels.ts";
-import { keyOf, label, type Resource, type ResourceId, tag } from "#resources/resource.ts";
+import { describeId, keyOf, label, type Resource, type ResourceId, tag } from "#resources/resource.ts";
 import { fromRest } from "#resources/rest.ts";
-import type { Store } from "#store/store.ts";
+import type { Edit, Store } from "#resources/store.ts";
 import type { Admitted } from "#xds/server.ts";
 import type { Session } from "#xds/session.ts";
 
@@ -169,14 +170,31 @@ export function proxies(options: ProxiesOptions) {
     return { ...brought, labels, spec: withZoneTag(brought.spec, place.zone) };
   }
 
+  /** New requests go elsewhere from here on. Resolves when the store says so, which is when other proxies are told. */
+  async function leave(id: ResourceId, token: string): Promise<void> {
+    const resource = store.get(id);
+    if (!resource) throw new KodiakError({ kind: "not-found", what: describeId(id) });
+    await authenticate(resource, token);
+    // An ingress that is gone is no way into this zone; instances stay known while they finish what they have begun.
+    const edit: Edit = id.kind === "Dataplane" ? { kind: "put", resource: notReady(resource) } : { kind: "delete", id };
+    await store.write([edit]);
+  }
+
   return {
     admit,
+    leave,
     /** Nothing that proxies brought is deleted for the loss of this control plane. */
     stop(): void {
       for (const cancel of leaving.values()) cancel();
       leaving.clear();
     },
   };
+}
+
+function notReady(dataplane: Resource): Resource {
+  const { networking = {} } = asDataplane(dataplane).spec;
+  const inbound = (networking.inbound ?? []).map((one) => ({ ...one, state: "NotReady" }));
+  return { ...dataplane, spec: { ...dataplane.spec, networking: { ...networking, inbound } } as JsonObject };
 }
 
 const refused = (why: string): KodiakError => new KodiakError({ kind: "forbidden", why });
@@ -207,7 +225,7 @@ function parsed(text: string): JsonObject {
 }
 
 function bearerOf(resource: Resource) {
-  const { inbound = [], gateway } = (resource as Resource<DataplaneJson>).spec.networking ?? {};
+  const { inbound = [], gateway } = asDataplane(resource).spec.networking ?? {};
   const tags = new Map<string, string[]>();
   for (const set of [...inbound.map((one) => one.tags ?? {}), gateway?.tags ?? {}]) {
     for (const [name, value] of Object.entries(set)) tags.set(name, [...(tags.get(name) ?? []), value]);

@@ -1,0 +1,59 @@
+// What a control plane makes at its very first start: its own keys, the administrator's token, and, unless it belongs to a
+// global control plane, the mesh `default` and the identity of the whole (interop 5.4, 11.4).
+
+import type { Clock, Random } from "#host/world.ts";
+import { writeNew } from "#identity/key-maker.ts";
+import { adminUserTokenId, secretResource } from "#identity/secret.ts";
+import {
+  createSigningKey,
+  type KeyPlace,
+  latestSigningKey,
+  signingKeyId,
+  userTokenKeys,
+  zoneTokenKeys,
+} from "#identity/signing-key.ts";
+import { issueUserToken } from "#identity/tokens.ts";
+import type { Resource, ResourceId } from "#resources/resource.ts";
+import { zeroTime } from "#resources/rest.ts";
+import type { Store } from "#resources/store.ts";
+
+const clusterId: ResourceId = { kind: "Config", mesh: "", name: "kuma-cluster-id" };
+const defaultMesh: ResourceId = { kind: "Mesh", mesh: "", name: "default" };
+const tenYearsMs = 3650 * 86_400_000;
+
+/** `isFederated`: everything but its own keys comes from the global control plane. */
+export async function firstStart(store: Store, clock: Clock, random: Random, isFederated: boolean): Promise<void> {
+  const isNew = store.revision === 0;
+  const places: readonly KeyPlace[] = isFederated ? [userTokenKeys] : [userTokenKeys, zoneTokenKeys];
+  for (const place of places) {
+    if (latestSigningKey(place, store.list("GlobalSecret"))) continue;
+    await writeNew(store, [secretResource(signingKeyId(place, "1"), await createSigningKey())]);
+  }
+  if (!store.get(adminUserTokenId)) await makeAdminToken(store, clock, random);
+  if (isFederated) return;
+  if (!store.get(clusterId)) await writeNew(store, [resource(clusterId, { config: random.uuid() })]);
+  // Only once: whoever deletes it does not want it.
+  if (isNew) await writeNew(store, [resource(defaultMesh, {})]);
+}
+
+async function makeAdminToken(store: Store, clock: Clock, random: Random): Promise<void> {
+  const key = latestSigningKey(userTokenKeys, store.list("GlobalSecret"));
+  if (!key) throw new Error("the key that signs user tokens has just been made and is not there");
+  const admin = { name: "mesh-system:admin", groups: ["mesh-system:admin"] };
+  const issuance = { tokenId: random.uuid(), now: clock.now(), validForMs: tenYearsMs };
+  await writeNew(store, [secretResource(adminUserTokenId, await issueUserToken(admin, key, issuance))]);
+}
+
+const resource = (id: ResourceId, spec: Resource["spec"]): Resource => ({
+  ...id,
+  labels: {},
+  spec,
+  creationTime: zeroTime,
+  modificationTime: zeroTime,
+});
+
+/** What tells this deployment from others; a federated zone has it from its global control plane. */
+export const clusterIdOf = (store: Store): string => {
+  const value = store.get(clusterId)?.spec.config;
+  return typeof value === "string" ? value : "";
+};

@@ -1,0 +1,55 @@
+// Issues and checks tokens with the keys that lie in a store: what the HTTP API offers and asks (interop 5.3, 5.4).
+
+import type { Clock, Random } from "#host/world.ts";
+import {
+  dataplaneTokenKeys,
+  type KeyPlace,
+  keysInSecrets,
+  latestSigningKey,
+  type SigningKey,
+  userTokenKeys,
+  zoneTokenKeys,
+} from "#identity/signing-key.ts";
+import {
+  type DataplaneClaims,
+  issueDataplaneToken,
+  issueUserToken,
+  issueZoneToken,
+  type UserClaims,
+  verifyUserToken,
+  type ZoneClaims,
+} from "#identity/tokens.ts";
+import { KodiakError } from "#lib/failure.ts";
+import type { Store } from "#resources/store.ts";
+
+type For<Claims> = Claims & { readonly validForMs: number };
+
+export function tokenIssuer(store: Store, clock: Clock, random: Random) {
+  const issuance = (validForMs: number) => ({ now: clock.now(), validForMs, tokenId: random.uuid() });
+  const keyAt = (place: KeyPlace, hint: string): SigningKey => {
+    const key = latestSigningKey(place, store.list(place.kind));
+    if (!key)
+      throw new KodiakError({ kind: "not-found", what: `a ${place.kind} ${place.prefix}-1 to sign with (${hint})` });
+    return key;
+  };
+  return {
+    issue: {
+      dataplane: async ({ validForMs, ...claims }: For<DataplaneClaims>) => {
+        const key = keyAt(dataplaneTokenKeys(claims.mesh), "it comes with its mesh");
+        return issueDataplaneToken(claims, key, issuance(validForMs));
+      },
+      zone: async ({ validForMs, ...claims }: For<ZoneClaims>) => {
+        const key = keyAt(zoneTokenKeys, "zone tokens are issued by the global control plane");
+        return issueZoneToken(claims, key, issuance(validForMs));
+      },
+      user: async ({ validForMs, ...claims }: For<UserClaims>) =>
+        issueUserToken(claims, keyAt(userTokenKeys, "it is made at the first start"), issuance(validForMs)),
+    },
+    authenticate: (token: string) =>
+      verifyUserToken(
+        token,
+        keysInSecrets(userTokenKeys, (id) => store.get(id)),
+        clock.now(),
+      ),
+  };
+}

@@ -1,0 +1,111 @@
+// Issues the certificates that this zone's proxies want, and renews each when half of its life has passed. A renewed
+// certificate is one changed secret: Envoy takes it for new connections and drops none.
+
+import type { Log } from "#host/log.ts";
+import type { Clock } from "#host/world.ts";
+import { readAuthority } from "#identity/authority.ts";
+import { createIssuer, type Issuer } from "#identity/issuer.ts";
+import { builtinCertificateId, builtinKeyId, secretText } from "#identity/secret.ts";
+import type { Changes, Collection, Source } from "#incremental/collection.ts";
+import { isEqual } from "#lib/json.ts";
+import type { CertificateStatus } from "#owned/proxy-insight.ts";
+import type { WantedCertificate } from "#owned/wanted-certificate.ts";
+import type { IssuedCertificate } from "#proxy/secrets.ts";
+import type { Resource } from "#resources/resource.ts";
+import type { Store } from "#resources/store.ts";
+
+export interface KeptCertificate extends IssuedCertificate {
+  readonly status: CertificateStatus;
+}
+
+export interface CertificateOptions {
+  readonly wanted: Collection<WantedCertificate>;
+  /** Where authorities come from; a change of it is looked at. */
+  readonly secrets: Collection<Resource>;
+  readonly certificates: Source<KeptCertificate>;
+  readonly touch: () => void;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+interface Issued {
+  readonly wanted: WantedCertificate;
+  /** PEM of the authority that signed. */
+  readonly authority: string;
+  readonly regenerations: number;
+  readonly cancelRenewal: () => void;
+}
+
+const base64 = (text: string): string => Buffer.from(text).toString("base64");
+
+export function certificateKeeper({ wanted, secrets, certificates, touch, store, clock, log }: CertificateOptions) {
+  const issued = new Map<string, Issued>();
+  const issuers = new Map<string, { readonly certificate: string; readonly issuer: Issuer }>();
+
+  /** `undefined` until the authority's secrets are there: they may come from global later than the mesh. */
+  function issuerFor({ mesh, backend }: WantedCertificate) {
+    const certificate = store.get(builtinCertificateId(mesh, backend));
+    const privateKey = store.get(builtinKeyId(mesh, backend));
+    if (!certificate || !privateKey) return undefined;
+    const pem = secretText(certificate);
+    const known = issuers.get(`${mesh}/${backend}`);
+    if (known?.certificate === pem) return known;
+    const what = `the authority ${backend} of mesh ${mesh}`;
+    const issuer = createIssuer(readAuthority({ what, certificate: pem, privateKey: secretText(privateKey) }));
+    const made = { certificate: pem, issuer };
+    issuers.set(`${mesh}/${backend}`, made);
+    return made;
+  }
+
+  async function issue(key: string, isRenewal: boolean): Promise<void> {
+    const now = wanted.get(key);
+    const before = issued.get(key);
+    if (!now) return withdraw(key);
+    const authority = issuerFor(now);
+    if (!authority) return;
+    const isCurrent = before?.authority === authority.certificate && isEqual(before.wanted, now);
+    if (isCurrent && !isRenewal) return;
+    before?.cancelRenewal();
+    const regenerations = (before?.regenerations ?? 0) + 1;
+    const mark: Issued = { wanted: now, authority: authority.certificate, regenerations, cancelRenewal: () => {} };
+    issued.set(key, mark);
+    const leaf = await authority.issuer.issue(now, clock.now(), now.validityMs);
+    // Something newer has been wanted meanwhile.
+    if (issued.get(key) !== mark) return;
+    issued.set(key, { ...mark, cancelRenewal: clock.alarm(leaf.renewAt, () => void tryIssue(key, true)) });
+    certificates.set(key, {
+      mesh: now.mesh,
+      chain: base64(leaf.chain),
+      privateKey: base64(leaf.privateKey),
+      status: { backend: now.backend, expiresAt: leaf.notAfter, issuedAt: clock.now(), regenerations },
+    });
+    touch();
+  }
+
+  function withdraw(key: string): void {
+    issued.get(key)?.cancelRenewal();
+    if (!issued.delete(key)) return;
+    certificates.set(key, undefined);
+    touch();
+  }
+
+  async function tryIssue(key: string, isRenewal: boolean): Promise<void> {
+    try {
+      await issue(key, isRenewal);
+    } catch (error) {
+      issued.delete(key);
+      log.error({ proxy: key, error: String(error) }, "could not issue a certificate");
+    }
+  }
+
+  return {
+    publish(changes: Changes): void {
+      const keys = changes.has(secrets) ? wanted.keys() : (changes.get(wanted) ?? []);
+      for (const key of [...keys]) void tryIssue(key, false);
+    },
+    stop(): void {
+      for (const { cancelRenewal } of issued.values()) cancelRenewal();
+    },
+  };
+}

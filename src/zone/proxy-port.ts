@@ -1,0 +1,70 @@
+// Port 5678 of a zone's control plane: bootstrap and leaving over HTTP, discovery over gRPC (interop 6.1).
+
+import type { HttpRequest, HttpResponse, ListenOptions, World } from "#host/world.ts";
+import { KodiakError } from "#lib/failure.ts";
+import { isObject } from "#lib/json.ts";
+import type { ResourceId } from "#resources/resource.ts";
+import { answerBootstrap, type BootstrapContext } from "#xds/bootstrap-answer.ts";
+import { adsPath, type XdsServer } from "#xds/server.ts";
+
+export interface ProxyPortOptions {
+  readonly bootstrap: () => BootstrapContext;
+  readonly xds: XdsServer;
+  readonly leave: (id: ResourceId, token: string) => Promise<void>;
+  readonly clock: World["clock"];
+}
+
+/** A proxy that leaves waits no longer than this for the others to know. */
+const leaveDeadlineMs = 5_000;
+
+export function proxyPort({ bootstrap, xds, leave, clock }: ProxyPortOptions): Pick<ListenOptions, "streams" | "http"> {
+  async function left(request: HttpRequest): Promise<HttpResponse> {
+    const id = leavingId(request);
+    if (!id)
+      return text(400, "the body must be JSON with name, proxyType (dataplane or ingress) and, of a dataplane, mesh");
+    await leave(id, request.headers.authorization?.[0] ?? "");
+    await new Promise<void>((resolve) => {
+      const cancel = clock.alarm(clock.now() + leaveDeadlineMs, resolve);
+      xds.settled().then(() => {
+        cancel();
+        resolve();
+      });
+    });
+    return text(200, "");
+  }
+
+  return {
+    streams: { [adsPath]: xds.serve },
+    async http(request) {
+      const [path] = request.url.split("?");
+      if (path === "/bootstrap") return answerBootstrap(request, bootstrap());
+      if (path !== "/leave" || request.method !== "POST") return text(404, "404 page not found\n");
+      try {
+        return await left(request);
+      } catch (error) {
+        if (!(error instanceof KodiakError)) throw error;
+        return text(error.failure.kind === "not-found" ? 404 : 403, error.message);
+      }
+    },
+  };
+}
+
+const text = (status: number, body: string): HttpResponse => ({
+  status,
+  body,
+  headers: { "content-type": "text/plain; charset=utf-8" },
+});
+
+function leavingId({ body }: HttpRequest): ResourceId | undefined {
+  let json: unknown;
+  try {
+    json = JSON.parse(Buffer.from(body).toString("utf8"));
+  } catch {
+    return undefined;
+  }
+  if (!isObject(json)) return undefined;
+  const { mesh = "", name, proxyType } = json;
+  if (typeof mesh !== "string" || typeof name !== "string") return undefined;
+  if (proxyType === "dataplane") return { kind: "Dataplane", mesh, name };
+  return proxyType === "ingress" ? { kind: "ZoneIngress", mesh: "", name } : undefined;
+}

@@ -1,0 +1,151 @@
+// A zone's control plane: everything it is made of, wired in plain sight.
+//
+//   store ─► graph ─► configuration ─► xds server ─► Envoys
+//     ▲        └─► owned ─► writer ─┐
+//     └──────── proxies, API, KDS ◄─┘
+
+import { hostname } from "node:os";
+import { serveApi } from "#api/serve.ts";
+import type { World } from "#host/world.ts";
+import { clusterIdOf, firstStart } from "#identity/first-start.ts";
+import { keyMaker } from "#identity/key-maker.ts";
+import { tokenIssuer } from "#identity/token-issuer.ts";
+import { incrementalGraph } from "#incremental/graph.ts";
+import { missingKeys } from "#owned/defaults.ts";
+import type { ProxyStatus } from "#owned/proxy-insight.ts";
+import { zoneOwned } from "#owned/zone-owned.ts";
+import { isActedOn, unknownMembers, validateResource } from "#policies/kinds.ts";
+import { proxyPipeline } from "#proxy/pipeline.ts";
+import { kindNamed } from "#resources/kinds.ts";
+import type { Resource } from "#resources/resource.ts";
+import type { Store } from "#resources/store.ts";
+import { live, resourceSources } from "#store/live.ts";
+import { ownedWriter } from "#store/writer.ts";
+import { xdsServer } from "#xds/server.ts";
+import { certificateKeeper, type KeptCertificate } from "#zone/certificates.ts";
+import { proxies } from "#zone/proxies.ts";
+import { proxyPort } from "#zone/proxy-port.ts";
+
+export interface ZoneSettings {
+  readonly name: string;
+  readonly store: Store;
+  /** Where proxies and users connect; a port may be 0. */
+  readonly address: string;
+  readonly dpPort: number;
+  readonly apiPort: number;
+  readonly apiHttpsPort: number;
+  /** PEM, for all TLS ports. */
+  readonly certificate: { readonly certificate: string; readonly privateKey: string };
+  readonly version: string;
+  /** As `/config` shows them. */
+  readonly shown: Readonly<Record<string, unknown>>;
+}
+
+export interface RunningZone {
+  readonly dpPort: number;
+  readonly apiPort: number;
+  readonly apiHttpsPort: number | undefined;
+  close(): Promise<void>;
+}
+
+export async function zone(settings: ZoneSettings, { clock, random, network, log }: World): Promise<RunningZone> {
+  const { store, certificate, address } = settings;
+  const place = { kind: "zone", zone: settings.name, isFederated: false } as const;
+  const instanceId = `${hostname()}-${random.uuid().slice(0, 4)}`;
+  const validate = (resource: Resource) => validateResource(kindNamed(resource.kind), resource);
+
+  // What is computed.
+  const graph = incrementalGraph();
+  const sources = resourceSources(graph, store);
+  const certificates = graph.source<KeptCertificate>("certificates");
+  const statuses = graph.source<ProxyStatus>("proxy statuses");
+  const pipeline = proxyPipeline(graph, { of: sources.of, certificates }, settings.name);
+  const owned = zoneOwned(graph, { zone: settings.name, of: sources.of, statuses, certificates });
+  const missing = missingKeys(graph, sources.of);
+  const running = live(graph, store, sources);
+
+  // Who acts on it.
+  const keeper = certificateKeeper({
+    wanted: owned.wantedCertificates,
+    secrets: sources.of("Secret"),
+    certificates,
+    touch: running.touch,
+    store,
+    clock,
+    log,
+  });
+  const makeKeys = keyMaker(missing, store, clock, log);
+  const write = ownedWriter(store, log, [
+    { wanted: owned.ingresses, deletes: false },
+    { wanted: owned.insights, deletes: true },
+  ]);
+  const known = proxies({
+    place,
+    store,
+    clock,
+    random,
+    instanceId,
+    configs: pipeline,
+    statuses,
+    touch: running.touch,
+    validate,
+  });
+  const xds = xdsServer({ instanceId, log, bundles: pipeline.bundles, admit: known.admit });
+  await firstStart(store, clock, random, place.isFederated);
+  running.start((changes) => {
+    keeper.publish(changes);
+    xds.publish(changes);
+    write(changes);
+    makeKeys(changes);
+  });
+
+  // Who is served.
+  const dp = await network.listen({
+    host: address,
+    port: settings.dpPort,
+    ...certificate,
+    ...proxyPort({
+      bootstrap: () => ({
+        zone: settings.name,
+        port: dp.port,
+        certificate: certificate.certificate,
+        find: store.get,
+        validate,
+      }),
+      xds,
+      leave: known.leave,
+      clock,
+    }),
+  });
+  const tokens = tokenIssuer(store, clock, random);
+  const api = await serveApi({
+    store,
+    rules: {
+      place,
+      validate: validateResource,
+      unknownMembers: (kind, { spec }) => unknownMembers(kind, spec),
+      isActedOn,
+    },
+    authenticate: tokens.authenticate,
+    tokens: tokens.issue,
+    about: { clusterId: clusterIdOf(store), instanceId, hostname: hostname(), version: settings.version },
+    config: settings.shown,
+    http: { host: "127.0.0.1", port: settings.apiPort },
+    https: { host: address, port: settings.apiHttpsPort, ...certificate },
+    log,
+  });
+
+  return {
+    dpPort: dp.port,
+    apiPort: api.httpPort,
+    apiHttpsPort: api.httpsPort,
+    async close() {
+      known.stop();
+      keeper.stop();
+      await api.close();
+      await dp.close("the control plane is shutting down");
+      running.stop();
+      await store.close();
+    },
+  };
+}

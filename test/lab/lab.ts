@@ -1,0 +1,162 @@
+// A small mesh for tests: control planes in this process, each on free ports with a real certificate; Envoys, as always,
+// processes of their own. What a lab started, it ends, also when the test fails.
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { findEnvoy } from "#agent/envoy-binary.ts";
+import { fetchEnvoy, progressLine } from "#agent/envoy-fetch.ts";
+import { runProxy } from "#agent/run-proxy.ts";
+import { openLog } from "#host/log.ts";
+import { realWorld } from "#host/real-world.ts";
+import type { World } from "#host/world.ts";
+import { loadOrCreateServerCertificate, serverNames } from "#identity/server-certificate.ts";
+import { memoryStore } from "#store/memory.ts";
+import { type RunningZone, zone } from "#zone/zone.ts";
+
+/** Deadlines of waits are three times as long in CI, where the machine does other things too. */
+export const patience = process.env.CI ? 3 : 1;
+
+const log = openLog(process.env.LOG_LEVEL ?? "silent");
+
+export interface Lab {
+  readonly world: World;
+  readonly folder: string;
+  /** Runs when the test ends, last added first. */
+  atEnd(end: () => Promise<unknown>): void;
+}
+
+export async function lab(t: TestContext): Promise<Lab> {
+  const ends: (() => Promise<unknown>)[] = [];
+  const folder = await mkdtemp(join(tmpdir(), "kodiak-test-"));
+  ends.push(() => rm(folder, { recursive: true, force: true }));
+  t.after(async () => {
+    for (const end of ends.reverse()) await end();
+  });
+  return { world: realWorld({ log }), folder, atEnd: (end) => ends.push(end) };
+}
+
+export interface LabZone extends RunningZone {
+  readonly name: string;
+  readonly certificate: string;
+  readonly api: string;
+  readonly tokenFor: (mesh: string) => Promise<string>;
+}
+
+export async function startZone(of: Lab, name: string): Promise<LabZone> {
+  const { world, folder } = of;
+  const certificate = await loadOrCreateServerCertificate(join(folder, name), serverNames([]), world.clock.now());
+  const store = memoryStore(world.clock, world.random);
+  const settings = {
+    name,
+    store,
+    certificate,
+    address: "127.0.0.1",
+    dpPort: 0,
+    apiPort: 0,
+    apiHttpsPort: 0,
+    version: "test",
+    shown: {},
+  };
+  const running = await zone(settings, world);
+  of.atEnd(() => running.close());
+  const api = `http://127.0.0.1:${running.apiPort}`;
+  return {
+    ...running,
+    name,
+    certificate: certificate.certificate,
+    api,
+    tokenFor: (mesh) =>
+      eventually(`a token of mesh ${mesh}`, 5_000, () => post(api, "/tokens/dataplane", { mesh, validFor: "1h" })),
+  };
+}
+
+export interface LabProxy {
+  /** Resolves with its exit code. */
+  leave(): Promise<number>;
+}
+
+/** Resolves at once; the proxy becomes ready when it has its configuration. */
+export async function startProxy(of: Lab, at: LabZone, resource: object, token: string): Promise<LabProxy> {
+  const leave = new AbortController();
+  const now = new AbortController();
+  const done = runProxy(
+    {
+      proxyType: Reflect.get(resource, "type") === "ZoneIngress" ? "ingress" : "dataplane",
+      manifest: { text: JSON.stringify(resource), source: "the test" },
+      variables: {},
+      controlPlane: { url: `https://127.0.0.1:${at.dpPort}`, trust: { kind: "ca", ca: at.certificate }, token },
+      envoyPath: await envoy(),
+      envoyLogLevel: "warning",
+      concurrency: 1,
+      drainTimeMs: 10_000,
+      readinessPort: 0,
+      version: "test",
+    },
+    log,
+    { leave: leave.signal, now: now.signal },
+  );
+  of.atEnd(async () => {
+    leave.abort();
+    now.abort();
+    await done.catch(() => {});
+  });
+  return {
+    leave: () => {
+      leave.abort();
+      return done;
+    },
+  };
+}
+
+const envoy = (): Promise<string> =>
+  findEnvoy(process.env).catch(() => fetchEnvoy(process.env, progressLine(process.stderr)));
+
+/** Free now; nothing else in this test run takes it, as the kernel gives each out once in a long while. */
+export async function freePort(host = "127.0.0.1"): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, host, done));
+  const address = server.address();
+  await new Promise((done) => server.close(done));
+  if (typeof address !== "object" || !address) throw new Error("no address");
+  return address.port;
+}
+
+export async function put(api: string, path: string, body: object): Promise<void> {
+  const response = await fetch(api + path, {
+    method: "PUT",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  if (!response.ok) throw new Error(`PUT ${path}: ${response.status} ${await response.text()}`);
+}
+
+export async function post(api: string, path: string, body: object): Promise<string> {
+  const response = await fetch(api + path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`POST ${path}: ${response.status} ${text}`);
+  return text;
+}
+
+/**
+ * Tries until the attempt succeeds: for what announces itself to nobody, as an Envoy's listener does not. Each attempt
+ * follows the last one's failure, after a short pause.
+ */
+export async function eventually<T>(what: string, deadlineMs: number, attempt: () => Promise<T>): Promise<T> {
+  const end = Date.now() + deadlineMs * patience;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (Date.now() > end)
+        throw new Error(`${what}: not within ${deadlineMs * patience} ms: ${String(error)}`, { cause: error });
+    }
+    await new Promise((done) => setImmediate(done));
+  }
+}

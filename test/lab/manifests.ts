@@ -1,0 +1,52 @@
+// Manifests that many tests need.
+
+export const mesh = (name: string) => ({
+  type: "Mesh",
+  name,
+  mtls: { enabledBackend: "ca-1", backends: [{ name: "ca-1", type: "builtin" }] },
+});
+
+export const allowAll = (inMesh: string) => ({
+  type: "MeshTrafficPermission",
+  mesh: inMesh,
+  name: "allow-all",
+  spec: { from: [{ targetRef: { kind: "Mesh" }, default: { action: "Allow" } }] },
+});
+
+export interface DataplaneOptions {
+  readonly mesh: string;
+  readonly name: string;
+  readonly service: string;
+  readonly address: string;
+  readonly port: number;
+  readonly appPort: number;
+  readonly protocol?: string;
+  readonly tags?: Readonly<Record<string, string>>;
+  /** Local port → service. */
+  readonly outbounds?: Readonly<Record<number, string>>;
+}
+
+export const dataplane = (options: DataplaneOptions) => ({
+  type: "Dataplane",
+  mesh: options.mesh,
+  name: options.name,
+  networking: {
+    address: options.address,
+    inbound: [
+      {
+        port: options.port,
+        servicePort: options.appPort,
+        serviceAddress: "127.0.0.1",
+        tags: {
+          "kuma.io/service": options.service,
+          "kuma.io/protocol": options.protocol ?? "http",
+          ...options.tags,
+        },
+      },
+    ],
+    outbound: Object.entries(options.outbounds ?? {}).map(([port, service]) => ({
+      port: Number(port),
+      tags: { "kuma.io/service": service },
+    })),
+  },
+});
