@@ -78,7 +78,6 @@ export async function testControlPlane(options: TestControlPlaneOptions = {}): P
         kind === "Mesh" && name === "default"
           ? { kind, mesh: "", name, labels: {}, spec: {}, creationTime: "", modificationTime: "" }
           : undefined,
-      validate: () => [],
     });
     if (answer.status !== 200) return answer;
     const body = JSON.parse(String(answer.body));

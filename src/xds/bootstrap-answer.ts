@@ -1,0 +1,138 @@
+// POST /bootstrap of a zone's control plane: checks (interop 6.2), then Envoy's bootstrap. The token is only required here; it is
+// verified when the proxy opens its ADS stream. Statuses are Kuma's: kuma-dp gives up on 4xx (but 404: not there yet) and tries
+// again on 5xx. Where Kuma answers with an empty body, a sentence says why.
+
+import { parse, stringify } from "yaml";
+import type { Dataplane_NetworkingJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
+import type { HttpRequest, HttpResponse } from "#host/world.ts";
+import { describeIssues } from "#lib/issue.ts";
+import { isObject, type JsonObject } from "#lib/json.ts";
+import { asDataplane } from "#resources/dataplane.ts";
+import { kindNamed } from "#resources/kinds.ts";
+import { asMesh } from "#resources/mesh.ts";
+import { type Resource, type ResourceId, tag } from "#resources/resource.ts";
+import { fromRest } from "#resources/rest.ts";
+import { bootstrapFor } from "#xds/bootstrap.ts";
+import { hostOf, issuesOf, refusal, refusedCa, refusedHost, refusedToken } from "#xds/bootstrap-refusal.ts";
+import { type BootstrapRequest, type ProxyType, parseBootstrapRequest } from "#xds/bootstrap-request.ts";
+
+export interface BootstrapContext {
+  /** This control plane's zone. */
+  readonly zone: string;
+  /** The port that proxies reach it at. */
+  readonly port: number;
+  /** PEM of the certificate that it shows there; also what proxies trust that bring no CA. */
+  readonly certificate: string;
+  readonly find: (id: ResourceId) => Resource | undefined;
+}
+
+const kindOfProxy: Readonly<Record<ProxyType, "Dataplane" | "ZoneIngress" | "ZoneEgress">> = {
+  dataplane: "Dataplane",
+  ingress: "ZoneIngress",
+  egress: "ZoneEgress",
+};
+const isProxyType = (type: string): type is ProxyType => Object.hasOwn(kindOfProxy, type);
+
+/** A global control plane has no proxies of its own. */
+export const bootstrapOnGlobal: HttpResponse = refusal(
+  403,
+  "this is the global control plane, which serves no proxies: give the address of the zone control plane of the proxy's zone, port 5678, as the control plane's address",
+);
+
+export function answerBootstrap(http: HttpRequest, context: BootstrapContext): HttpResponse {
+  const parsed = parseBootstrapRequest(http.body);
+  if (parsed.kind === "unreadable") return refusal(400, parsed.why);
+  const { request } = parsed;
+  const { proxyType } = request;
+  if (!isProxyType(proxyType))
+    return refusal(500, `proxyType: must be dataplane, ingress or egress, not ${JSON.stringify(proxyType)}`);
+  const host = hostOf(http.authority);
+  const refused = refusedHost(host, context.certificate) ?? refusedToken(request) ?? refusedCa(request);
+  if (refused) return refused;
+
+  const found = resourceOf(request, proxyType, context);
+  if (found.kind === "refused") return found.response;
+  const { resource } = found;
+  const mesh = context.find({ kind: "Mesh", mesh: "", name: request.mesh });
+  const issues = issuesOf(request, resource, context.zone, mesh !== undefined);
+  if (issues.length > 0) return refusal(422, describeIssues(issues));
+
+  const networking = resource.kind === "Dataplane" ? asDataplane(resource).spec.networking : undefined;
+  const bootstrap = stringify(
+    bootstrapFor(
+      { ...request, dataplaneResource: found.text },
+      {
+        host,
+        port: context.port,
+        ca: request.caCert || context.certificate,
+        service: networking ? serviceOf(networking) : proxyType,
+        adminPort: adminPortOf(resource),
+        unifiedNames: mesh !== undefined && hasUnifiedNames(request, mesh),
+      },
+    ),
+    // Readers in Go know YAML 1.1, where a plain `on` or `1:20` is no string.
+    { version: "1.1", lineWidth: 0, aliasDuplicateObjects: false },
+  );
+  if (http.headers.accept?.join(",") !== "application/json") return ok("text/x-yaml", bootstrap);
+  return ok(
+    "application/json",
+    JSON.stringify({
+      bootstrap: Buffer.from(bootstrap).toString("base64"),
+      kumaSidecarConfiguration: {
+        networking: { corefileTemplate: null, address: networking?.address ?? "" },
+        metrics: { aggregate: [] },
+      },
+    }),
+  );
+}
+
+const ok = (contentType: string, body: string): HttpResponse => ({
+  status: 200,
+  headers: { "content-type": contentType },
+  body,
+});
+
+type Found =
+  | { readonly kind: "found"; readonly resource: Resource; readonly text: string }
+  | { readonly kind: "refused"; readonly response: HttpResponse };
+
+/** The resource that the proxy brings (its text as JSON, for the node's metadata), or that is stored under its name. */
+function resourceOf(request: BootstrapRequest, proxyType: ProxyType, context: BootstrapContext): Found {
+  const kind = kindNamed(kindOfProxy[proxyType]);
+  const { mesh, name, dataplaneResource: text } = request;
+  if (text === "") {
+    const resource = context.find({ kind: kind.name, mesh: kind.scope === "Mesh" ? mesh : "", name });
+    return resource ? { kind: "found", resource, text: "" } : { kind: "refused", response: { status: 404, body: "" } };
+  }
+  const json = readObject(text);
+  if (json?.type !== kind.name)
+    return { kind: "refused", response: refusal(500, `dataplaneResource: must be a ${kind.name} in JSON or YAML`) };
+  const { resource, issues } = fromRest(kind, json);
+  if (issues.length > 0) return { kind: "refused", response: refusal(422, describeIssues(issues)) };
+  return { kind: "found", resource, text: text.startsWith("{") ? text : JSON.stringify(json) };
+}
+
+function readObject(text: string): JsonObject | undefined {
+  try {
+    const value: unknown = text.startsWith("{") ? JSON.parse(text) : parse(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const hasUnifiedNames = (request: BootstrapRequest, mesh: Resource): boolean =>
+  request.features.includes("feature-unified-resource-naming") && asMesh(mesh).spec.meshServices?.mode === "Exclusive";
+
+/** Of the gateway or the first inbound that has one; Kuma's word where there is none is `unknown`. */
+function serviceOf({ gateway, inbound = [] }: Dataplane_NetworkingJson): string {
+  const services = [gateway, ...inbound].map((carrier) => carrier?.tags?.[tag.service]);
+  return services.find((service) => service !== undefined) ?? "unknown";
+}
+
+/** `networking.admin.port`, at the same place in all three kinds. */
+function adminPortOf({ spec }: Resource): number | undefined {
+  const admin = isObject(spec.networking) ? spec.networking.admin : undefined;
+  const port = isObject(admin) ? admin.port : undefined;
+  return typeof port === "number" ? port : undefined;
+}
