@@ -283,6 +283,43 @@ test("a refused listener keeps the clusters of its last version", () => {
   `);
 });
 
+test("of a refused response a part may be applied: the clusters that it refers to stay until that is known", () => {
+  transcript(`
+    ${started}
+    > want cluster a b c | endpoint a b c | listener l@2(c) m@2(c)
+    < cluster 4 +c@1
+    > endpoint ask c
+    < endpoint 5 +c@1
+    > endpoint ack 5
+    > cluster ack 4
+    < listener 6 +l@2 +m@2
+    > listener nack 6 no
+    < listener 7 +l@2
+    > want cluster a b | endpoint a b | listener l(a) m(b)
+    > listener nack 7 no
+    < listener 8 +m@1
+    > listener ack 8
+    < cluster 9 -c
+  `);
+});
+
+test("a cluster that is sent again while its endpoints are refused gets the last that were accepted", () => {
+  transcript(`
+    ${started}
+    > want endpoint a@2 b
+    < endpoint 4 +a@2
+    > endpoint nack 4 no
+    > want cluster a@2 b
+    < cluster 5 +a@2
+    < endpoint 6 +a@1
+    > endpoint ack 6
+    > refused?
+    endpoint a@2: no
+    > want endpoint a@3 b
+    < endpoint 7 +a@3
+  `);
+});
+
 test("an Envoy that waits for its first listeners is not told that there are none while their clusters are under way", () => {
   transcript(`
     > want cluster a | endpoint a | listener l(a) | route | secret

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import { create, toBinary } from "@bufbuild/protobuf";
+import fc from "fast-check";
+import { encodeItem, framed } from "#discovery/frame.ts";
+import { DeltaDiscoveryResponseSchema, ResourceSchema } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
+
+const typeUrl = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+
+test("an item is an encoded Resource, its version the SHA-256 of the message within", () => {
+  const value = new TextEncoder().encode("cluster");
+  const item = encodeItem("a", typeUrl, value);
+  const version = createHash("sha256").update(value).digest("hex");
+  assert.equal(item.version, version);
+  const resource = create(ResourceSchema, { name: "a", version, resource: { typeUrl, value } });
+  assert.deepEqual(item.bytes, toBinary(ResourceSchema, resource));
+});
+
+test("a response in pieces is byte for byte the encoded message", () => {
+  const resource = fc.record({ name: fc.string(), value: fc.uint8Array({ maxLength: 300 }) });
+  const response = fc.record({
+    resources: fc.array(resource),
+    remove: fc.array(fc.string()),
+    nonce: fc.string(),
+    revision: fc.string(),
+    controlPlane: fc.option(fc.string(), { nil: undefined }),
+  });
+  fc.assert(
+    fc.property(response, ({ resources, remove, nonce, revision, controlPlane }) => {
+      const upsert = resources.map(({ name, value }) => encodeItem(name, typeUrl, value));
+      const identifier = controlPlane === undefined ? {} : { controlPlane };
+      const message = create(DeltaDiscoveryResponseSchema, {
+        systemVersionInfo: revision,
+        resources: resources.map(({ name, value }, i) => ({
+          name,
+          version: upsert[i]!.version,
+          resource: { typeUrl, value },
+        })),
+        typeUrl,
+        nonce,
+        removedResources: remove,
+        ...(controlPlane === undefined ? {} : { controlPlane: { identifier: controlPlane } }),
+      });
+      const pieces = framed({ typeUrl, nonce, upsert, remove, revision, ...identifier });
+      assert.deepEqual(Buffer.concat(pieces), Buffer.from(toBinary(DeltaDiscoveryResponseSchema, message)));
+    }),
+  );
+});
+
+test("items' bytes are not copied", () => {
+  const item = encodeItem("a", typeUrl, new Uint8Array(1000));
+  assert.ok(framed({ typeUrl, nonce: "1", upsert: [item], remove: [] }).includes(item.bytes));
+});
