@@ -1,0 +1,117 @@
+// What a receiver does with what arrives (interop 4.6.3, 4.6.4): whose the stored resources are, what is changed on arrival,
+// and the edits that make the store say what the sender says. An equal resource makes no edit, so a reconnect writes nothing.
+
+import { isMessage, type Message } from "@bufbuild/protobuf";
+import type { Apply } from "#discovery/receiver.ts";
+import { type Dataplane, DataplaneSchema } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
+import { ZoneIngressSchema } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
+import { ZoneEgressSchema } from "#gen/kuma/mesh/v1alpha1/zoneegress_pb.ts";
+import { idOfWireName, wireNameOf } from "#kds/name.ts";
+import type { Kind } from "#resources/kind.ts";
+import { label, type Resource, tag } from "#resources/resource.ts";
+import { isSameContent } from "#resources/rest.ts";
+import type { Edit, Store } from "#resources/store.ts";
+
+/** One side's rules for what a peer sends. */
+export interface Side {
+  /** Whether a stored resource is the peer's to change and delete. */
+  owns(kind: Kind, stored: Resource): boolean;
+  /** The resource as it is stored; `undefined`: acknowledged and left out. */
+  arrived(kind: Kind, resource: Resource): Resource | undefined;
+  /** Changes the spec of a legacy kind on arrival. */
+  amend(spec: Message): void;
+  /** Whether a status is the sender's to say; if not, each receiver computes its own. */
+  readonly takesStatus: boolean;
+}
+
+/** Global's: everything that a zone sends is that zone's, whatever it says. */
+export const fromZone = (zone: string): Side => ({
+  owns: (_, { labels, name }) => labels[label.zone] === zone || name.startsWith(`${zone}.`),
+  arrived: (_, resource) => ({
+    ...resource,
+    labels: { ...resource.labels, [label.zone]: zone, [label.origin]: "zone" },
+  }),
+  amend: (spec) => pinZone(spec, zone),
+  takesStatus: true,
+});
+
+/** A zone's: kinds that only global makes are global's altogether; of the others only what says that it is global's. */
+export const fromGlobal: Side = {
+  owns: isGlobals,
+  arrived: (kind, resource) => (isGlobals(kind, resource) ? resource : undefined),
+  amend: () => {},
+  takesStatus: false,
+};
+
+function isGlobals(kind: Kind, { labels }: Resource): boolean {
+  return !kind.sync.writtenOnZone || labels[label.origin] === "global";
+}
+
+/** A zone speaks for itself only. */
+function pinZone(spec: Message, zone: string): void {
+  if (isMessage(spec, ZoneIngressSchema)) {
+    spec.zone = zone;
+    for (const { tags } of spec.availableServices) pinTag(tags, zone);
+  }
+  if (isMessage(spec, ZoneEgressSchema)) spec.zone = zone;
+  if (isMessage(spec, DataplaneSchema)) pinTags(spec, zone);
+}
+
+function pinTags({ networking }: Dataplane, zone: string): void {
+  for (const { tags } of networking?.inbound ?? []) pinTag(tags, zone);
+  if (networking?.gateway) pinTag(networking.gateway.tags, zone);
+}
+
+function pinTag(tags: Record<string, string>, zone: string): void {
+  if (tag.zone in tags) tags[tag.zone] = zone;
+}
+
+export interface Outcome {
+  readonly edits: readonly Edit[];
+  /** Why some of what arrived could not be stored: it is there already, and somebody else's. */
+  readonly conflicts: readonly string[];
+}
+
+/** Each edit holds only as long as the store is as it was seen here. */
+export function outcomeOf(kind: Kind, apply: Apply<Resource>, side: Side, store: Pick<Store, "get" | "list">): Outcome {
+  const edits: Edit[] = [];
+  const conflicts: string[] = [];
+  // A name that comes twice counts once, or the store would see two edits that exclude each other.
+  const byName = new Map(apply.upsert.map(({ resource }) => [wireNameOf(resource), resource]));
+  for (const resource of byName.values()) {
+    const arrived = side.arrived(kind, resource);
+    if (!arrived) continue;
+    const stored = store.get(arrived);
+    if (!stored) edits.push({ kind: "put", resource: arrived, expected: "absent" });
+    else if (!side.owns(kind, stored)) conflicts.push(conflictText(arrived));
+    else {
+      const { status } = side.takesStatus ? arrived : stored;
+      const { status: _, ...rest } = arrived;
+      const after: Resource = { ...rest, ...(status && { status }) };
+      if (!isSameContent(stored, after)) edits.push({ kind: "put", resource: after, expected: unchanged(stored) });
+    }
+  }
+  for (const stored of gone(kind, apply, side, store)) {
+    const id = { kind: kind.name, mesh: stored.mesh, name: stored.name };
+    edits.push({ kind: "delete", id, expected: unchanged(stored) });
+  }
+  return { edits, conflicts };
+}
+
+function gone(kind: Kind, apply: Apply<Resource>, side: Side, store: Pick<Store, "get" | "list">): readonly Resource[] {
+  const candidates = apply.isInitial
+    ? store.list(kind.name).filter(isNotIn(apply))
+    : apply.remove.flatMap((name) => store.get(idOfWireName(kind, name)) ?? []);
+  return candidates.filter((stored) => side.owns(kind, stored));
+}
+
+function isNotIn({ upsert, skipped }: Apply<Resource>): (stored: Resource) => boolean {
+  const named = new Set([...upsert.map(({ resource }) => wireNameOf(resource)), ...skipped]);
+  return (stored) => !named.has(wireNameOf(stored));
+}
+
+const unchanged = ({ modificationTime }: Resource): { readonly modificationTime: string } => ({ modificationTime });
+
+/** As Kuma says it; the first word tells its operators that a user can mend it. */
+const conflictText = ({ kind, name, mesh }: Resource): string =>
+  `user error\nresource already exists: type="${kind}" name="${name}"${mesh === "" ? "" : ` mesh="${mesh}"`}`;

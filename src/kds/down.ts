@@ -1,0 +1,123 @@
+// Global → zone: what a zone gets, and in which form (interop 4.4, 4.5). A resource is transformed and encoded once for all
+// zones; what depends on the zone is only whether it passes.
+
+import { createPublicKey } from "node:crypto";
+import { itemOf } from "#kds/codec.ts";
+import { withHashedName } from "#kds/name.ts";
+import type { Outgoing } from "#kds/outgoing.ts";
+import { emptyStatusOf, isHeldBack } from "#kds/sharing.ts";
+import type { Feature } from "#kds/wire.ts";
+import { isObject, type JsonObject, type JsonValue } from "#lib/json.ts";
+import type { Kind } from "#resources/kind.ts";
+import { label, type Resource, tag } from "#resources/resource.ts";
+
+/** `undefined`: no zone gets it. `isEnabled`: a zone that is not known counts as enabled. */
+export function downward(kind: Kind, resource: Resource, isEnabled: (zone: string) => boolean): Outgoing | undefined {
+  if (isHeldBack(resource) || !mayLeave(resource)) return undefined;
+  const audience =
+    resource.labels[label.origin] === "zone" ? fromZone(kind, resource, isEnabled) : fromGlobal(kind, resource);
+  if (!audience) return undefined;
+  const sent = transformed(kind, resource);
+  return sent && { ...audience, item: itemOf(kind, sent) };
+}
+
+/** Secrets of a control plane itself, and of its users, stay at home (rules 2 and 3). */
+function mayLeave({ kind, name }: Resource): boolean {
+  if (kind === "Config") return name === "kuma-cluster-id";
+  return kind !== "GlobalSecret" || !(ownSecrets.has(name) || name.startsWith("user-token-signing-key"));
+}
+const ownSecrets: ReadonlySet<string> = new Set([
+  "envoy-admin-ca",
+  "admin-user-token",
+  "inter-cp-ca",
+  "user-token-revocations",
+]);
+
+function fromGlobal(kind: Kind, resource: Resource): Omit<Outgoing, "item"> | undefined {
+  if (!kind.sync.globalToZone) return undefined;
+  const needs: Feature[] = [];
+  if (isSpecPolicy(kind) && resource.spec.targetRef === undefined) needs.push("optional-top-level-target-ref");
+  if (selectsMultiZoneServices(resource)) needs.push("hg-mz-selector");
+  return { needs };
+}
+
+function fromZone(
+  kind: Kind,
+  resource: Resource,
+  isEnabled: (zone: string) => boolean,
+): Omit<Outgoing, "item"> | undefined {
+  if (!kind.sync.acrossZones) return undefined;
+  const zone = resource.labels[label.zone] ?? resource.name.split(".", 1)[0]!;
+  if (!isEnabled(zone)) return undefined;
+  if (!isSpecPolicy(kind)) return { notTo: zone, needs: [] };
+  if (resource.labels[label.policyRole] !== "producer" || !isProducer(resource)) return undefined;
+  const onlyTo = zoneOfSubset(resource.spec.targetRef);
+  return { notTo: zone, needs: ["producer-policy-flow"], ...(onlyTo !== undefined && { onlyTo }) };
+}
+
+const isSpecPolicy = (kind: Kind): boolean => kind.isPolicy && kind.style === "spec";
+
+const selectsMultiZoneServices = ({ kind, spec }: Resource): boolean =>
+  kind === "HostnameGenerator" && isObject(spec.selector) && spec.selector.meshMultiZoneService !== undefined;
+
+function zoneOfSubset(targetRef: JsonValue | undefined): string | undefined {
+  if (!isObject(targetRef) || targetRef.kind !== "MeshSubset" || !isObject(targetRef.tags)) return undefined;
+  const zone = targetRef.tags[tag.zone];
+  return typeof zone === "string" ? zone : undefined;
+}
+
+const systemNamespace = "kuma-system";
+
+/** Whether the spec says so, too: only `to`, and only services of its own namespace (interop 1.6). */
+function isProducer({ labels, spec }: Resource): boolean {
+  const namespace = labels[label.namespace] ?? systemNamespace;
+  const to = itemsIn(spec, "to");
+  if (namespace === systemNamespace || to.length === 0 || itemsIn(spec, "from").length > 0) return false;
+  return to.every((item) => {
+    const ref = isObject(item) ? item.targetRef : undefined;
+    if (!isObject(ref) || (ref.kind !== "MeshService" && ref.kind !== "MeshHTTPRoute")) return false;
+    return Boolean(ref.name) && (!ref.namespace || ref.namespace === namespace);
+  });
+}
+
+function itemsIn(spec: JsonObject, member: "to" | "from"): readonly JsonValue[] {
+  const items = spec[member];
+  return Array.isArray(items) ? items : [];
+}
+
+/** In a zone, everything that came from global has the origin `global`, also what another zone made. */
+function transformed(kind: Kind, resource: Resource): Resource | undefined {
+  const sent = withoutPrivateKey({
+    ...resource,
+    labels: { ...resource.labels, [label.origin]: "global" },
+    ...(kind.hasStatus && { status: emptyStatusOf(kind) }),
+  });
+  return sent && (kind.plainName ? sent : withHashedName(sent));
+}
+
+const signingKey = "zone-token-signing-key";
+
+/** Zones check zone tokens, global signs them: they get the public half of the key. */
+function withoutPrivateKey(resource: Resource): Resource | undefined {
+  const { kind, name, labels, spec, wire: _, ...rest } = resource;
+  if (kind !== "GlobalSecret" || !name.startsWith(signingKey)) return resource;
+  const data = publicKeyOf(typeof spec.data === "string" ? spec.data : "");
+  if (data === undefined) return undefined;
+  return {
+    ...rest,
+    kind,
+    name: name.replace(signingKey, "zone-token-signing-public-key"),
+    labels: { ...labels, [label.displayName]: name },
+    spec: { data },
+  };
+}
+
+/** What is no RSA key has no public half, and must not travel as it is. */
+function publicKeyOf(base64: string): string | undefined {
+  try {
+    const pem = createPublicKey(Buffer.from(base64, "base64")).export({ type: "pkcs1", format: "pem" });
+    return Buffer.from(pem).toString("base64");
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,233 @@
+// Global's end of KDS: the streams and calls that zones open, as handlers for a port (interop 4.1.1). State is kept by stream:
+// a zone that comes back before its old connection is found dead has two for a while, and both are served.
+//
+//   GlobalToZoneSync   sending   ─► policies, secrets, the other zones' ingresses
+//   ZoneToGlobalSync   receiving ◄─ proxies, insights, ingresses, the zone's own policies
+
+import { create, toBinary } from "@bufbuild/protobuf";
+import { ZoneHealthCheckResponseSchema } from "#gen/kuma/mesh/v1alpha1/kds_pb.ts";
+import type { Log } from "#host/log.ts";
+import {
+  type CallInfo,
+  type Clock,
+  GrpcError,
+  grpcCode,
+  type ListenOptions,
+  type Random,
+  type ServerStream,
+  type Status,
+} from "#host/world.ts";
+import type { Changes } from "#incremental/collection.ts";
+import { fromZone } from "#kds/accept.ts";
+import { type OutgoingByKind, sharedSets } from "#kds/outgoing.ts";
+import { receiving } from "#kds/receiving.ts";
+import { type Sending, sending } from "#kds/sending.ts";
+import { headerValues, type Peer, path, type Self } from "#kds/wire.ts";
+import { type SubscriptionRecord, zoneStatuses } from "#kds/zone-statuses.ts";
+import { KodiakError } from "#lib/failure.ts";
+import type { ZoneStatus, ZoneStream } from "#owned/zone-insight.ts";
+import type { Validate } from "#resources/kind.ts";
+import { zoneToGlobalKinds } from "#resources/kinds.ts";
+import { isDnsName } from "#resources/meta.ts";
+import { zeroTime } from "#resources/rest.ts";
+import type { Store } from "#resources/store.ts";
+
+export interface KdsServerOptions {
+  /** `downwardResources` of the graph whose changes `settled` is told. */
+  readonly outgoing: OutgoingByKind;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly self: Self;
+  /** Who may join; `undefined`: any zone. */
+  readonly allowedZones: readonly string[] | undefined;
+  readonly validate: Validate;
+  /** A zone's connection has changed (a fact), or what is counted of it (a record). */
+  readonly onStatus: (status: ZoneStatus, news: "fact" | "record") => void;
+}
+
+export interface KdsServer extends Required<Pick<ListenOptions, "streams" | "unary">> {
+  /** To be told of each settle. Nothing is answered before the first one. */
+  settled(changes: Changes): void;
+  /** Of every zone that is connected, was, or is known from before. */
+  statuses(): readonly ZoneStatus[];
+  stop(): void;
+}
+
+export function kdsServer(options: KdsServerOptions): KdsServer {
+  const { store, clock, random, log, self } = options;
+  const sets = sharedSets(options.outgoing);
+  const senders = new Set<Sending>();
+  const statuses = zoneStatuses({
+    global: { instanceId: self.instanceId, version: self.version, startedAt: clock.now() },
+    known: store.list("ZoneInsight").map(({ name }) => name),
+    clock,
+    random,
+    onStatus: options.onStatus,
+  });
+
+  return {
+    streams: {
+      [path.globalToZone]: admitting("globalToZone", sendTo),
+      [path.zoneToGlobal]: admitting("zoneToGlobal", receiveFrom),
+      [path.configDump]: admitting("configDump", keepOpen),
+      [path.stats]: admitting("stats", keepOpen),
+      [path.clusters]: admitting("clusters", keepOpen),
+    },
+    unary: {
+      [path.healthCheck]: (_, call) => {
+        statuses.pinged(zoneOf(call, options.allowedZones));
+        // No interval of ours: the zone keeps its own.
+        return toBinary(ZoneHealthCheckResponseSchema, create(ZoneHealthCheckResponseSchema, { interval: {} }));
+      },
+    },
+    settled(changes) {
+      const names = sets.settled(changes);
+      for (const sender of senders) sender.settled(names);
+    },
+    statuses: statuses.all,
+    stop: statuses.stop,
+  };
+
+  function admitting(name: ZoneStream, serve: (stream: ServerStream, zone: string) => void) {
+    return (stream: ServerStream): void => {
+      const isSync = name === "globalToZone" || name === "zoneToGlobal";
+      try {
+        const zone = zoneOf(stream, options.allowedZones, isSync);
+        statuses.opened(zone, name);
+        if (isSync) register(zone);
+        serve(stream, zone);
+      } catch (error) {
+        const status = statusOf(error);
+        log.warn({ stream: name, peer: stream.peer, reason: status.message }, "refused a zone");
+        stream.end(status);
+      }
+    };
+  }
+
+  function sendTo(stream: ServerStream, zone: string): void {
+    let connection: SubscriptionRecord | undefined;
+    const sender = sending({
+      stream,
+      sets,
+      zone,
+      identifier: "global",
+      store,
+      onPeer: (peer) => {
+        demandHashes(peer);
+        connection = statuses.connected(zone, peer, headerValues(stream.headers, "authorization").length === 1);
+        log.info({ zone, peer: stream.peer }, "zone connected");
+      },
+      onSent: (kind) => connection?.sent(kind),
+      onAnswer: (kind, refusal) => {
+        connection?.answered(kind, refusal);
+        if (refusal !== undefined) log.warn({ zone, kind, refusal }, "a zone refused a part of what it was sent");
+      },
+      onReached: (revision) => connection?.reached(revision),
+    });
+    senders.add(sender);
+    stream.onMessage((message) => {
+      try {
+        sender.received(message);
+      } catch (error) {
+        fail(stream, zone, error);
+      }
+    });
+    stream.onDrained(() => sender.drained());
+    stream.onEnd(({ message }) => {
+      senders.delete(sender);
+      sender.ended();
+      if (!connection) return;
+      connection.ended();
+      log.info({ zone, peer: stream.peer, reason: message }, "zone disconnected");
+    });
+  }
+
+  function receiveFrom(stream: ServerStream, zone: string): void {
+    if (!headerValues(stream.headers, "features").includes("hash-suffix")) throw tooOld;
+    const receiver = receiving({
+      stream,
+      kinds: zoneToGlobalKinds,
+      zone,
+      self,
+      side: fromZone(zone),
+      store,
+      validate: options.validate,
+      log: log.child({ zone }),
+      onFailure: (error) => fail(stream, zone, error),
+    });
+    stream.onMessage(receiver.received);
+    stream.onDrained(() => {});
+    stream.onEnd(receiver.ended);
+    // The zone waits for them before it sends anything.
+    stream.sendHeaders();
+    receiver.subscribe();
+  }
+
+  function fail(stream: ServerStream, zone: string, error: unknown): void {
+    const status = statusOf(error);
+    log.error({ zone, peer: stream.peer, reason: status.message }, "ended a stream of a zone");
+    stream.end(status);
+  }
+
+  /** A zone that comes for the first time gets its Zone, so that users see it and can disable it. */
+  function register(zone: string): void {
+    if (store.get({ kind: "Zone", mesh: "", name: zone })) return;
+    const resource = {
+      kind: "Zone",
+      mesh: "",
+      name: zone,
+      labels: {},
+      spec: { enabled: true },
+      creationTime: zeroTime,
+      modificationTime: zeroTime,
+    };
+    store.write([{ kind: "put", resource, expected: "absent" }]).catch((error: unknown) => {
+      // Its other stream was faster.
+      if (error instanceof KodiakError && error.failure.kind === "conflict") return;
+      log.error({ zone, error: String(error) }, "could not register a zone");
+    });
+  }
+}
+
+/** The zone that calls. Throws where it doesn't say, or may not come. */
+function zoneOf(call: CallInfo, allowed: readonly string[] | undefined, isSync = false): string {
+  const zone = call.headers["client-id"]?.[0] ?? "";
+  if (zone === "") {
+    // Kuma's two codes for the same.
+    const code = isSync ? grpcCode.unknown : grpcCode.invalidArgument;
+    throw new GrpcError({ code, message: '"client-id" is not present in metadata' });
+  }
+  if (!isDnsName(zone)) {
+    const message = `zone name ${JSON.stringify(zone)} must be a DNS name: a–z, 0–9, "-" and "."`;
+    throw new GrpcError({ code: grpcCode.invalidArgument, message });
+  }
+  if (allowed && !allowed.includes(zone)) {
+    const message = `zone "${zone}" may not join this global control plane: add it to --zones there`;
+    throw new GrpcError({ code: grpcCode.permissionDenied, message });
+  }
+  return zone;
+}
+
+const tooOld = new GrpcError({
+  code: grpcCode.failedPrecondition,
+  message: 'this zone does not know hashed names (feature "hash-suffix"): upgrade it to 2.12 or later',
+});
+
+function demandHashes({ features }: Peer): void {
+  if (!features.has("hash-suffix")) throw tooOld;
+}
+
+/** The zone has nothing to say until it is asked. */
+function keepOpen(stream: ServerStream): void {
+  stream.onMessage(() => {});
+  stream.onDrained(() => {});
+  stream.onEnd(() => {});
+}
+
+function statusOf(error: unknown): Status {
+  if (error instanceof GrpcError) return error.status;
+  if (error instanceof KodiakError) return { code: grpcCode.unavailable, message: error.message };
+  return { code: grpcCode.internal, message: error instanceof Error ? error.message : String(error) };
+}

@@ -1,0 +1,143 @@
+// What is to be sent, shared by all streams: each resource encoded once, each kind one set. A stream has a set of its own only
+// where something of the kind is not for its zone.
+//
+//   resources ─► derive (encode) ─► one set a kind ─┬─► zone-1: the same map
+//                                                   └─► zone-2: without what it sent itself
+
+import { type Item, type Wanted, wantedOf } from "#discovery/item.ts";
+import type { Changes, Collection, Graph } from "#incremental/collection.ts";
+import { downward } from "#kds/down.ts";
+import { upward } from "#kds/up.ts";
+import type { Feature } from "#kds/wire.ts";
+import { globalToZoneKinds, zoneToGlobalKinds } from "#resources/kinds.ts";
+import type { Resource } from "#resources/resource.ts";
+
+export interface Outgoing {
+  readonly item: Item;
+  /** The zone that it comes from, which has it already. */
+  readonly notTo?: string;
+  readonly onlyTo?: string;
+  /** What a zone must understand to get it. */
+  readonly needs: readonly Feature[];
+}
+
+/** A zone as far as it matters for what it gets. */
+export interface Audience {
+  readonly zone: string;
+  readonly features: ReadonlySet<string>;
+}
+
+export type SourceOf = (kind: string) => Collection<Resource>;
+/** By the name of the kind. */
+export type OutgoingByKind = ReadonlyMap<string, Collection<Outgoing>>;
+
+/** What global sends to its zones. A zone that is disabled takes back what it shared with the others. */
+export function downwardResources(graph: Graph, sourceOf: SourceOf): OutgoingByKind {
+  const zones = sourceOf("Zone");
+  return new Map(
+    globalToZoneKinds.map((kind) => [
+      kind.name,
+      graph.derive<Resource, Outgoing>(`kds ${kind.name}`, sourceOf(kind.name), (resource, read) =>
+        downward(kind, resource, (zone) => read.one(zones, zone)?.spec.enabled !== false),
+      ),
+    ]),
+  );
+}
+
+/** What a zone sends to global. */
+export function upwardResources(graph: Graph, sourceOf: SourceOf, zone: string): OutgoingByKind {
+  return new Map(
+    zoneToGlobalKinds.map((kind) => [
+      kind.name,
+      graph.derive<Resource, Outgoing>(`kds ${kind.name}`, sourceOf(kind.name), (resource) =>
+        upward(kind, resource, zone),
+      ),
+    ]),
+  );
+}
+
+export const passes = ({ notTo, onlyTo, needs }: Outgoing, { zone, features }: Audience): boolean =>
+  notTo !== zone && (onlyTo === undefined || onlyTo === zone) && needs.every((feature) => features.has(feature));
+
+export interface SharedSets {
+  has(kind: string): boolean;
+  /** `undefined` before the first `settled`. */
+  wanted(kind: string, audience: Audience): Wanted | undefined;
+  /** Takes in what changed; for each kind the names that may differ. */
+  settled(changes: Changes): ReadonlyMap<string, readonly string[]>;
+}
+
+export function sharedSets(outgoing: OutgoingByKind): SharedSets {
+  const sets = new Map([...outgoing].map(([kind, collection]) => [kind, sharedSet(collection)]));
+  let hasSettled = false;
+  return {
+    has: (kind) => sets.has(kind),
+    wanted: (kind, audience) => (hasSettled ? sets.get(kind)?.for(audience) : undefined),
+    settled(changes) {
+      hasSettled = true;
+      const names = new Map<string, readonly string[]>();
+      for (const [kind, set] of sets) {
+        const keys = changes.get(set.collection);
+        if (keys) names.set(kind, set.update(keys));
+      }
+      return names;
+    },
+  };
+}
+
+function sharedSet(collection: Collection<Outgoing>) {
+  const nameOf = new Map<string, string>();
+  /** Those that are not for everybody. */
+  const special = new Map<string, Outgoing>();
+  let items: ReadonlyMap<string, Item> = new Map();
+  let all = wantedOf(items);
+  /** By what is left out: streams with the same omissions share a set. */
+  let partial = new Map<string, Wanted>();
+
+  function without(names: readonly string[]): Wanted {
+    const mark = names.join(" ");
+    const known = partial.get(mark);
+    if (known) return known;
+    const rest = allBut(items, new Set(names));
+    partial.set(mark, rest);
+    return rest;
+  }
+
+  return {
+    collection,
+    for(audience: Audience): Wanted {
+      const left = [...special].filter(([, outgoing]) => !passes(outgoing, audience)).map(([name]) => name);
+      return left.length === 0 ? all : without(left);
+    },
+    update(keys: Iterable<string>): readonly string[] {
+      const changed = [...keys];
+      const next = new Map(items);
+      const names = new Set(changed.flatMap((key) => nameOf.get(key) ?? []));
+      for (const name of names) {
+        next.delete(name);
+        special.delete(name);
+      }
+      for (const key of changed) {
+        const outgoing = collection.get(key);
+        if (!outgoing) {
+          nameOf.delete(key);
+          continue;
+        }
+        const { item, notTo, onlyTo, needs } = outgoing;
+        nameOf.set(key, item.name);
+        names.add(item.name);
+        next.set(item.name, item);
+        if (notTo !== undefined || onlyTo !== undefined || needs.length > 0) special.set(item.name, outgoing);
+      }
+      items = next;
+      all = wantedOf(next);
+      partial = new Map();
+      return [...names];
+    },
+  };
+}
+
+const allBut = (items: ReadonlyMap<string, Item>, omitted: ReadonlySet<string>): Wanted => ({
+  get: (name) => (omitted.has(name) ? undefined : items.get(name)),
+  names: () => [...items.keys()].filter((name) => !omitted.has(name)),
+});

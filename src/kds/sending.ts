@@ -1,0 +1,148 @@
+// The sending end of one stream: GlobalToZoneSync at global, ZoneToGlobalSync in a zone. One subscription a kind, all on
+// shared sets; news leave at once, at most one response of a kind unanswered (interop 4.3.3).
+//
+// To a Kodiak, the responses of one revision go together and the next revision waits until they are all answered: it
+// applies them in one transaction. Kuma gets each kind for itself.
+
+import { fromBinary } from "@bufbuild/protobuf";
+import { framed } from "#discovery/frame.ts";
+import { eventsOf } from "#discovery/request.ts";
+import { absorb, newSubscription, offer, type Push, type Subscription } from "#discovery/subscription.ts";
+import {
+  type DeltaDiscoveryRequest,
+  DeltaDiscoveryRequestSchema,
+} from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
+import type { Stream } from "#host/world.ts";
+import type { Audience, SharedSets } from "#kds/outgoing.ts";
+import { type Peer, peerOf, revisionText } from "#kds/wire.ts";
+
+export interface SendingOptions {
+  readonly stream: Pick<Stream, "send">;
+  readonly sets: SharedSets;
+  /** The zone at the other end, or this one. */
+  readonly zone: string;
+  /** `control_plane.identifier`. */
+  readonly identifier: string;
+  readonly store: { readonly id: string; readonly revision: number };
+  /** Called once, with the first request. Throws to refuse the peer. */
+  readonly onPeer: (peer: Peer) => void;
+  readonly onSent?: (kind: string) => void;
+  /** `refusal` as the peer says it; what it refused is not sent again until it changes. */
+  readonly onAnswer: (kind: string, refusal: string | undefined) => void;
+  /** The peer has all of this revision, or has said why not. */
+  readonly onReached?: (revision: number) => void;
+}
+
+export interface Sending {
+  /** Throws on what is no request. */
+  received(message: Uint8Array): void;
+  /** For each kind the names that may differ. */
+  settled(names: ReadonlyMap<string, readonly string[]>): void;
+  drained(): void;
+  ended(): void;
+}
+
+export function sending(options: SendingOptions): Sending {
+  const { stream, sets, store } = options;
+  const subscriptions = new Map<string, Subscription>();
+  /** Kinds that may have something to send. */
+  const due = new Set<string>();
+  let peer: Peer | undefined;
+  let audience: Audience | undefined;
+  let lastNonce = 0;
+  let isFull = false;
+  let reaches = -1;
+  let turnEnd: NodeJS.Immediate | undefined;
+
+  const freshNonce = (): string => String(++lastNonce);
+  const isWaiting = (): boolean => [...subscriptions.values()].some(({ inFlight }) => inFlight !== undefined);
+
+  function offers(): [string, Push][] {
+    const pushes: [string, Push][] = [];
+    for (const kind of due) {
+      const { next, send } = offer(subscriptions.get(kind)!, freshNonce);
+      subscriptions.set(kind, next);
+      if (send) pushes.push([kind, send]);
+    }
+    due.clear();
+    return pushes;
+  }
+
+  function flush(): void {
+    clearImmediate(turnEnd);
+    turnEnd = undefined;
+    if (isFull || (peer?.hasRevisions && isWaiting())) return;
+    const pushes = offers();
+    for (const [i, [kind, { nonce, upsert, remove }]] of pushes.entries()) {
+      const revision = peer?.hasRevisions ? revisionText(store, i < pushes.length - 1) : "";
+      const frame = { typeUrl: kind, nonce, upsert, remove, revision, controlPlane: options.identifier };
+      if (!stream.send(framed(frame))) isFull = true;
+      options.onSent?.(kind);
+    }
+    reaches = store.revision;
+    tellReached();
+  }
+
+  function tellReached(): void {
+    if (due.size > 0 || subscriptions.size === 0 || isWaiting()) return;
+    options.onReached?.(reaches);
+  }
+
+  /** Where the kind is sent: a subscription to what is wanted now. */
+  function subscriptionTo(kind: string, to: Audience): Subscription {
+    const known = subscriptions.get(kind);
+    if (known) return known;
+    const wanted = sets.wanted(kind, to);
+    const fresh = newSubscription({ answersMissing: false });
+    return wanted ? absorb(fresh, { kind: "changed", wanted, names: "everything" }) : fresh;
+  }
+
+  function take(request: DeltaDiscoveryRequest, to: Audience): void {
+    const kind = request.typeUrl;
+    // A peer may ask for more kinds than are sent; it gets no answer for those.
+    if (!sets.has(kind)) return;
+    let subscription = subscriptionTo(kind, to);
+    for (const event of eventsOf(request)) {
+      if (event.kind === "nack" || event.kind === "ack") {
+        options.onAnswer(kind, event.kind === "nack" ? event.reason : undefined);
+        // A control plane takes what is valid of a response that it refuses, and a change sends the rest again.
+        subscription = absorb(subscription, { kind: "ack", nonce: event.nonce });
+      } else subscription = absorb(subscription, event);
+    }
+    subscriptions.set(kind, subscription);
+    due.add(kind);
+  }
+
+  return {
+    received(message) {
+      const request = fromBinary(DeltaDiscoveryRequestSchema, message);
+      if (!peer || !audience) {
+        const first = peerOf(request);
+        options.onPeer(first);
+        peer = first;
+        audience = { zone: options.zone, features: peer.features };
+      }
+      take(request, audience);
+      // Subscriptions come in a row; their answers leave together.
+      turnEnd ??= setImmediate(flush);
+    },
+    settled(names) {
+      if (!audience) return;
+      for (const [kind, subscription] of subscriptions) {
+        const changed = names.get(kind);
+        const wanted = sets.wanted(kind, audience);
+        if (!wanted || (!changed && subscription.wanted)) continue;
+        subscriptions.set(kind, absorb(subscription, { kind: "changed", wanted, names: changed ?? "everything" }));
+        due.add(kind);
+      }
+      flush();
+    },
+    drained() {
+      isFull = false;
+      flush();
+    },
+    ended() {
+      clearImmediate(turnEnd);
+    },
+  };
+}

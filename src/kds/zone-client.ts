@@ -1,0 +1,264 @@
+// A zone's end of KDS: one connection to global with six calls (interop 4.1.1), made again when it is lost. Meanwhile the zone
+// works with what is in its store.
+//
+//   GlobalToZoneSync   receiving ◄─ policies, secrets, the other zones' ingresses
+//   ZoneToGlobalSync   sending   ─► proxies, insights, ingresses, the zone's own policies
+
+import { fromBinary } from "@bufbuild/protobuf";
+import { durationMs } from "@bufbuild/protobuf/wkt";
+import { ZoneHealthCheckResponseSchema } from "#gen/kuma/mesh/v1alpha1/kds_pb.ts";
+import type { Log } from "#host/log.ts";
+import {
+  type ClientStream,
+  type Clock,
+  type Connection,
+  GrpcError,
+  grpcCode,
+  type Network,
+  type Random,
+  type Target,
+} from "#host/world.ts";
+import type { Changes } from "#incremental/collection.ts";
+import { fromGlobal } from "#kds/accept.ts";
+import { adminAnswers } from "#kds/admin.ts";
+import { backOff } from "#kds/back-off.ts";
+import { type OutgoingByKind, type SharedSets, sharedSets } from "#kds/outgoing.ts";
+import { type Receiving, receiving } from "#kds/receiving.ts";
+import { type Sending, sending } from "#kds/sending.ts";
+import { headersOf, path, type Self } from "#kds/wire.ts";
+import type { Validate } from "#resources/kind.ts";
+import { globalToZoneKinds } from "#resources/kinds.ts";
+import type { Store } from "#resources/store.ts";
+
+export interface KdsClientOptions {
+  readonly zone: string;
+  readonly target: Target;
+  readonly network: Pick<Network, "dial">;
+  /** `upwardResources` of the graph whose changes `settled` is told. */
+  readonly outgoing: OutgoingByKind;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Pick<Random, "fraction">;
+  readonly log: Log;
+  readonly self: Self;
+  readonly validate: Validate;
+  readonly onLink: (link: Link) => void;
+}
+
+/** The connection to global, as it stands. Times are milliseconds since the epoch. */
+export type Link =
+  | {
+      readonly kind: "connected";
+      readonly since: number;
+      /** Of global's store, `<store>/<number>`: applied here. Only a Kodiak tells. */
+      readonly applied: string | undefined;
+    }
+  | { readonly kind: "away"; readonly since: number; readonly why: string };
+
+export interface KdsClient {
+  /** Throws `invalid` when the target can't be trusted in the way that is asked. */
+  start(): void;
+  /** To be told of each settle. Nothing is sent before the first one. */
+  settled(changes: Changes): void;
+  link(): Link;
+  stop(): void;
+}
+
+export function kdsClient(options: KdsClientOptions): KdsClient {
+  const { clock, log, network, target, onLink } = options;
+  const sets = sharedSets(options.outgoing);
+  const wait = backOff(options.random);
+  const where = `${target.host}:${target.port}`;
+  let link: Link = { kind: "away", since: clock.now(), why: "not connected yet" };
+  let attempt: Attempt | undefined;
+  let cancelNext: (() => void) | undefined;
+  let isStopped = false;
+
+  return {
+    start: connect,
+    settled(changes) {
+      const names = sets.settled(changes);
+      attempt?.sender.settled(names);
+    },
+    link: () => link,
+    stop() {
+      isStopped = true;
+      cancelNext?.();
+      attempt?.end();
+    },
+  };
+
+  function setLink(next: Link): void {
+    link = next;
+    onLink(next);
+  }
+
+  function connect(): void {
+    cancelNext = undefined;
+    attempt = attemptOf(options, sets, network.dial(target), {
+      onGreeted: () => {
+        setLink({ kind: "connected", since: clock.now(), applied: undefined });
+        log.info({ global: where }, "connected to global");
+      },
+      onApplied: (applied) => {
+        if (link.kind === "connected") setLink({ ...link, applied });
+      },
+      onLost: (why) => {
+        attempt = undefined;
+        const now = clock.now();
+        const waitMs = wait.nextMs(link.kind === "connected" ? now - link.since : 0);
+        log.warn(
+          { global: where, why, waitMs: Math.round(waitMs) },
+          "no connection to global; going on with what is stored",
+        );
+        // Away since it was lost, however often it is tried.
+        setLink({ kind: "away", since: link.kind === "away" ? link.since : now, why });
+        if (!isStopped) cancelNext = clock.alarm(now + waitMs, connect);
+      },
+    });
+  }
+}
+
+interface Attempt {
+  readonly sender: Sending;
+  end(): void;
+}
+
+interface AttemptEvents {
+  /** Global has spoken. */
+  readonly onGreeted: () => void;
+  readonly onApplied: (revision: string) => void;
+  /** Once, unless ended from here. */
+  readonly onLost: (why: string) => void;
+}
+
+const healthCheckEveryMs = 300_000;
+const answerAgainEveryMs = 30_000;
+
+/** One connection, from dialling to its loss. If one stream ends, all do, as with Kuma. */
+function attemptOf(
+  options: KdsClientOptions,
+  sets: SharedSets,
+  connection: Connection,
+  events: AttemptEvents,
+): Attempt {
+  const { zone, clock, store, self } = options;
+  const call = { headers: headersOf(zone, self.version), gzip: true };
+  let isOver = false;
+  let hasGreeted = false;
+  let cancelHealthCheck: (() => void) | undefined;
+  let cancelAnswers: (() => void) | undefined;
+
+  const down = connection.stream(path.globalToZone, call);
+  const up = connection.stream(path.zoneToGlobal, call);
+  const receiver: Receiving = receiving({
+    stream: down,
+    kinds: globalToZoneKinds,
+    zone,
+    self,
+    side: fromGlobal,
+    store,
+    validate: options.validate,
+    log: options.log,
+    onApplied: events.onApplied,
+    onFailure: (error) => lose(`cannot take what global sends: ${textOf(error)}`),
+  });
+  const sender = sending({
+    stream: up,
+    sets,
+    zone,
+    identifier: zone,
+    store,
+    onPeer: ({ hasRevisions }) => {
+      if (!hasRevisions) answerAgainLater();
+    },
+    onAnswer: (kind, refusal) => {
+      if (refusal !== undefined) options.log.warn({ kind, refusal }, "global refused a part of what it was sent");
+    },
+  });
+
+  serve(down, "GlobalToZoneSync", receiver.received);
+  serve(up, "ZoneToGlobalSync", sender.received);
+  up.onDrained(() => sender.drained());
+  down.onDrained(() => {});
+  for (const [adminPath, answer] of Object.entries(adminAnswers)) serveAdmin(adminPath, answer);
+  connection.onClose((reason) => lose(reason));
+  connection.ready.catch((error: unknown) => lose(textOf(error)));
+  receiver.subscribe();
+  void checkHealth();
+  return { sender, end };
+
+  function end(): void {
+    if (isOver) return;
+    isOver = true;
+    cancelHealthCheck?.();
+    cancelAnswers?.();
+    receiver.ended();
+    sender.ended();
+    connection.close();
+  }
+
+  function lose(why: string): void {
+    if (isOver) return;
+    end();
+    events.onLost(why);
+  }
+
+  function serve(stream: ClientStream, name: string, received: (message: Uint8Array) => void): void {
+    stream.onMessage((message) => {
+      if (isOver) return;
+      if (!hasGreeted) {
+        hasGreeted = true;
+        events.onGreeted();
+      }
+      try {
+        received(message);
+      } catch (error) {
+        lose(`cannot read what global sends on ${name}: ${textOf(error)}`);
+      }
+    });
+    stream.onEnd((status) => lose(status.message || `global ended ${name} with code ${status.code}`));
+  }
+
+  function serveAdmin(adminPath: string, answer: (request: Uint8Array) => Uint8Array): void {
+    const stream = connection.stream(adminPath, call);
+    stream.onMessage((message) => {
+      try {
+        stream.send([answer(message)]);
+      } catch (error) {
+        lose(`cannot read what global asks on ${adminPath}: ${textOf(error)}`);
+      }
+    });
+    stream.onDrained(() => {});
+    stream.onEnd(({ code, message }) => {
+      if (code !== grpcCode.unimplemented) lose(message || `global ended ${adminPath} with code ${code}`);
+    });
+  }
+
+  async function checkHealth(everyMs = healthCheckEveryMs): Promise<void> {
+    cancelHealthCheck = undefined;
+    try {
+      const response = await connection.unary(path.healthCheck, new Uint8Array(), call);
+      const { interval } = fromBinary(ZoneHealthCheckResponseSchema, response);
+      const wantedMs = interval ? durationMs(interval) : 0;
+      const nextMs = wantedMs > 0 ? wantedMs : everyMs;
+      if (!isOver) cancelHealthCheck = clock.alarm(clock.now() + nextMs, () => void checkHealth(nextMs));
+    } catch (error) {
+      if (error instanceof GrpcError && error.status.code === grpcCode.unimplemented) return;
+      lose(textOf(error));
+    }
+  }
+
+  /**
+   * A Kuma global that ends an older connection of this zone goes deaf on the newer one, until it hears an answer again
+   * (interop 4.3.3). One that it knows costs it nothing.
+   */
+  function answerAgainLater(): void {
+    cancelAnswers = clock.alarm(clock.now() + answerAgainEveryMs, () => {
+      receiver.answerAgain();
+      answerAgainLater();
+    });
+  }
+}
+
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
