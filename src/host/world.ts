@@ -25,6 +25,7 @@ export interface Random {
 export interface Network {
   /** A TLS port for gRPC and HTTP side by side; resolves when it accepts. Rejects with `unavailable` naming address and reason. */
   listen(options: ListenOptions): Promise<Listening>;
+  /** Begins to connect. Throws `invalid` when `trust` itself is not usable, which no second try would change. */
   dial(target: Target): Connection;
 }
 
@@ -39,6 +40,8 @@ export interface ListenOptions {
   readonly streams: Readonly<Record<string, (stream: ServerStream) => void>>;
   /** Unary calls: bytes in, bytes out; a thrown `GrpcError` is the status. */
   readonly unary?: Readonly<Record<string, (request: Uint8Array, call: CallInfo) => Promise<Uint8Array> | Uint8Array>>;
+  /** Of one gRPC message, as sent and decompressed; a larger one ends its call with RESOURCE_EXHAUSTED. Absent: 10 MiB. */
+  readonly maxMessageBytes?: number;
   /** Everything that is not gRPC, over HTTP/1.1 or HTTP/2. Absent: 404. */
   readonly http?: (request: HttpRequest) => Promise<HttpResponse>;
 }
@@ -143,6 +146,8 @@ export interface CallOptions {
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   /** Compress what is sent with gzip. */
   readonly gzip?: boolean;
+  /** Of one received message, as in `ListenOptions`. */
+  readonly maxMessageBytes?: number;
 }
 /** One HTTP/2 connection; it is not re-made by itself. */
 export interface Connection {

@@ -1,0 +1,108 @@
+// One TLS port for gRPC and HTTP side by side: over HTTP/2, `content-type: application/grpc` tells them apart;
+// what speaks HTTP/1.1 is never gRPC.
+
+import { once } from "node:events";
+import { IncomingMessage, ServerResponse } from "node:http";
+import { createSecureServer, type Http2SecureServer, type ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
+import { hostPort, messageOf, whyNotListening } from "#host/connection-failure.ts";
+import { serveGrpc } from "#host/grpc-server.ts";
+import { headersOf, serveHttp1, serveHttp2 } from "#host/http-server.ts";
+import { connectionWindowBytes, sessionOptions } from "#host/http2-session.ts";
+import { keepAlive } from "#host/keepalive.ts";
+import type { Log } from "#host/log.ts";
+import { type Clock, grpcCode, type Listening, type ListenOptions, type Status } from "#host/world.ts";
+import { KodiakError } from "#lib/failure.ts";
+
+/** What a peer has to read its last status, before its connection is cut. */
+const closeWithinMs = 2_000;
+
+export async function listen(options: ListenOptions, clock: Clock, log: Log): Promise<Listening> {
+  const server = openServer(options);
+  const sockets = new Set<Socket>();
+  const calls = new Set<(status: Status) => void>();
+
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  server.on("session", (session) => {
+    session.setLocalWindowSize(connectionWindowBytes);
+    keepAlive(session, clock, (why) => session.destroy(new Error(why)));
+  });
+  server.on("sessionError", (error) => log.debug({ err: error }, "a connection failed"));
+  server.on("tlsClientError", (error, socket) => log.debug({ err: error, peer: socket.remoteAddress }, "TLS failed"));
+
+  // Node serves HTTP/1.1 through `request`, and a listener for it makes Node wrap every HTTP/2 stream for it, too. Streams
+  // are ours alone, so that wrapper goes.
+  server.on("request", (request, response) => {
+    if (request instanceof IncomingMessage && response instanceof ServerResponse) {
+      void serveHttp1(request, response, options.http, log);
+    }
+  });
+  server.removeAllListeners("stream");
+  server.on("stream", (http2, headers, _flags, ...[rawHeaders = []]: string[][]) => {
+    if (!isGrpc(headers["content-type"])) {
+      void serveHttp2(http2, rawHeaders, options.http, log);
+      return;
+    }
+    const call = { path: headers[":path"] ?? "", headers: headersOf(rawHeaders), peer: peerOf(http2) };
+    const end = serveGrpc(http2, call, options, log);
+    calls.add(end);
+    http2.once("close", () => calls.delete(end));
+  });
+
+  await bind(server, options);
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("a TCP server without a port");
+
+  return {
+    port: address.port,
+    close(reason) {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const end of calls) end({ code: grpcCode.unavailable, message: reason });
+      const cancel = clock.alarm(clock.now() + closeWithinMs, () => {
+        for (const socket of sockets) socket.destroy();
+      });
+      return closed.finally(cancel);
+    },
+  };
+}
+
+function openServer(options: ListenOptions): Http2SecureServer {
+  try {
+    return createSecureServer({
+      ...sessionOptions,
+      cert: options.certificate,
+      key: options.privateKey,
+      allowHTTP1: true,
+      minVersion: "TLSv1.2",
+      handshakeTimeout: 10_000,
+      noDelay: true,
+    });
+  } catch (error) {
+    throw cannotListen(options, `its certificate or private key is not usable (${messageOf(error)})`, error);
+  }
+}
+
+async function bind(server: Http2SecureServer, options: ListenOptions): Promise<void> {
+  try {
+    const listening = once(server, "listening");
+    server.listen(options.port, options.host);
+    await listening;
+  } catch (error) {
+    throw cannotListen(options, whyNotListening(error), error);
+  }
+}
+
+function cannotListen(options: ListenOptions, why: string, cause: unknown): KodiakError {
+  const what = `cannot listen on ${hostPort(options.host, options.port)}: ${why}`;
+  return new KodiakError({ kind: "unavailable", what }, { cause });
+}
+
+const isGrpc = (contentType: string | undefined): boolean => /^application\/grpc(?:[+;]|$)/.test(contentType ?? "");
+
+function peerOf(http2: ServerHttp2Stream): string {
+  const socket = http2.session?.socket;
+  return hostPort(socket?.remoteAddress ?? "", socket?.remotePort ?? 0);
+}
