@@ -11,6 +11,7 @@ import { type MeshTrafficPermission, schema } from "#policies/mesh-traffic-permi
 import { definePolicy, type Permissions } from "#policies/policy.ts";
 import type { ClientMatch, TargetKind } from "#policies/schema.ts";
 import { type Labels, tag } from "#resources/resource.ts";
+import { isSubset } from "#topology/provider.ts";
 
 const tops: readonly TargetKind[] = ["Mesh", "MeshSubset", "MeshService", "MeshServiceSubset", "Dataplane"];
 const clients: readonly TargetKind[] = ["Mesh", "MeshSubset", "MeshService", "MeshServiceSubset"];
@@ -48,6 +49,7 @@ function byTags(rules: readonly FromRule<FromConf>[], mesh: string): Permissions
     rules.flatMap((rule, i) => {
       if (!holds(rule.conf.action)) return [];
       const exceptions = rules.slice(i + 1).filter((later) => !holds(later.conf.action));
+      if (exceptions.some((later) => isSubset(later.tags, rule.tags))) return [];
       const ids = [withTags(rule.tags, mesh), ...exceptions.map(({ tags }) => not(withTags(tags, mesh)))];
       return [allOf(ids)];
     });
