@@ -33,7 +33,7 @@ import { zeroTime } from "#resources/rest.ts";
 import type { Store } from "#resources/store.ts";
 
 export interface KdsServerOptions {
-  /** `downwardResources` of the graph whose changes `settled` is told. */
+  /** `downwardResources` of the graph whose changes `publish` is told. */
   readonly outgoing: OutgoingByKind;
   readonly store: Store;
   readonly clock: Clock;
@@ -49,7 +49,7 @@ export interface KdsServerOptions {
 
 export interface KdsServer extends Required<Pick<ListenOptions, "streams" | "unary">> {
   /** To be told of each settle. Nothing is answered before the first one. */
-  settled(changes: Changes): void;
+  publish(changes: Changes): void;
   /** Of every zone that is connected, was, or is known from before. */
   statuses(): readonly ZoneStatus[];
   stop(): void;
@@ -82,7 +82,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
         return toBinary(ZoneHealthCheckResponseSchema, create(ZoneHealthCheckResponseSchema, { interval: {} }));
       },
     },
-    settled(changes) {
+    publish(changes) {
       const names = sets.settled(changes);
       for (const sender of senders) sender.settled(names);
     },

@@ -34,7 +34,7 @@ export interface KdsClientOptions {
   readonly zone: string;
   readonly target: Target;
   readonly network: Pick<Network, "dial">;
-  /** `upwardResources` of the graph whose changes `settled` is told. */
+  /** `upwardResources` of the graph whose changes `publish` is told. */
   readonly outgoing: OutgoingByKind;
   readonly store: Store;
   readonly clock: Clock;
@@ -59,7 +59,7 @@ export interface KdsClient {
   /** Throws `invalid` when the target can't be trusted in the way that is asked. */
   start(): void;
   /** To be told of each settle. Nothing is sent before the first one. */
-  settled(changes: Changes): void;
+  publish(changes: Changes): void;
   link(): Link;
   stop(): void;
 }
@@ -76,7 +76,7 @@ export function kdsClient(options: KdsClientOptions): KdsClient {
 
   return {
     start: connect,
-    settled(changes) {
+    publish(changes) {
       const names = sets.settled(changes);
       attempt?.sender.settled(names);
     },
