@@ -1,4 +1,4 @@
-// What global knows of the connections of its zones, as plain data. Facts are told at once; records (counters, times) of all
+// What global knows of the connections of its zones, as plain data. Facts (who is there, what was refused) are told at once; records (counters, times) of all
 // zones together, at most once a second.
 
 import type { Clock, Random } from "#host/world.ts";
@@ -103,7 +103,7 @@ export function zoneStatuses({ global, known, clock, random, onStatus }: ZoneSta
       }));
     const count = (kind: string, counter: keyof Counters): void => {
       const updatedAt = clock.now();
-      update("record", ({ counters }) => {
+      update(counter === "rejected" ? "fact" : "record", ({ counters }) => {
         const before = counters[kind] ?? nothing;
         return { updatedAt, counters: { ...counters, [kind]: { ...before, [counter]: before[counter] + 1 } } };
       });

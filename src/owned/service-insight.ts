@@ -9,6 +9,7 @@ import type { Collection, Graph } from "#incremental/collection.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { keyOf, label, type Resource, tag } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
+import { isHealthy } from "#topology/inbound.ts";
 
 export interface ServiceCount {
   readonly type: "internal" | "gateway_builtin" | "gateway_delegated";
@@ -19,18 +20,22 @@ export interface ServiceCount {
   readonly zones: readonly string[];
 }
 
-/** By service. A proxy with several inbounds of one service counts once for each. */
+/**
+ * By service. A proxy with several inbounds of one service counts once for each. One that says it is not ready counts as
+ * offline, as a proxy that drains does (seen with Kuma 2.14).
+ */
 export function countsOf(
   dataplane: Resource<DataplaneJson>,
   insight: Resource<DataplaneInsightJson> | undefined,
 ): ReadonlyMap<string, ServiceCount> {
   const counts = new Map<string, ServiceCount>();
-  const isOnline = isConnected(insight?.spec);
+  const isProxyOnline = isConnected(insight?.spec);
   const backend = insight?.spec.mTLS?.issuedBackend;
-  for (const { tags = {}, type } of offersOf(dataplane.spec)) {
+  for (const { tags = {}, type, isReady } of offersOf(dataplane.spec)) {
     const service = tags[tag.service];
     if (service === undefined) continue;
     const zone = dataplane.labels[label.zone] ?? tags[tag.zone];
+    const isOnline = isProxyOnline && isReady;
     const count: ServiceCount = {
       type,
       online: isOnline ? 1 : 0,
@@ -44,12 +49,20 @@ export function countsOf(
   return counts;
 }
 
-function offersOf({ networking }: DataplaneJson): { tags?: Record<string, string>; type: ServiceCount["type"] }[] {
+interface Offer {
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly type: ServiceCount["type"];
+  readonly isReady: boolean;
+}
+
+function offersOf({ networking }: DataplaneJson): readonly Offer[] {
   const { inbound = [], gateway } = networking ?? {};
-  const internal = inbound.map(({ tags }) => ({ ...(tags && { tags }), type: "internal" as const }));
+  const internal = inbound.map((one): Offer => {
+    return { ...(one.tags && { tags: one.tags }), type: "internal", isReady: isHealthy(one) };
+  });
   if (!gateway) return internal;
   const type = gateway.type === "BUILTIN" ? "gateway_builtin" : "gateway_delegated";
-  return [...internal, { ...(gateway.tags && { tags: gateway.tags }), type }];
+  return [...internal, { ...(gateway.tags && { tags: gateway.tags }), type, isReady: true }];
 }
 
 /** The last subscription counts. */
