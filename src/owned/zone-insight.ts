@@ -29,7 +29,7 @@ export interface ZoneSubscription {
   readonly sentToken: boolean;
   readonly updatedAt: number;
   readonly counters: Readonly<Record<string, Counters>>;
-  /** The revision of global's store that has reached the zone; only Kodiak zones tell. */
+  /** Of global's store: all that the zone should have of it has been answered. */
   readonly reached: number | undefined;
 }
 export interface Counters {

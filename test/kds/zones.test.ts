@@ -162,6 +162,18 @@ test("a zone that global does not list is refused, with what to do", async (t) =
   assert.equal(global.statuses.size, 0);
 });
 
+test("a zone whose global is away says why, and since when, and keeps what it has", async (t) => {
+  const global = await startGlobal(t);
+  await global.put(mesh);
+  const zone = startZone(t, "a", global.target);
+  await zone.has("Mesh", "default");
+  await global.stop();
+  await zone.linked((link) => link.kind === "away" && /nothing listens there/.test(link.why));
+  const away = zone.links.flatMap((link) => (link.kind === "away" ? [link.since] : []));
+  assert.equal(new Set(away).size, 1, "since it was lost, not since the last try");
+  assert.equal(zone.store.list("Mesh").length, 1);
+});
+
 test("a zone is registered when it comes, online while it is there, and offline since it left", async (t) => {
   const global = await startGlobal(t);
   const zone = startZone(t, "a", global.target);
