@@ -28,7 +28,7 @@ export async function findEnvoy(env: Environment, given?: string): Promise<strin
   for (const path of [...onPath.map((folder) => join(folder, "envoy")), cachedEnvoy(env)])
     if (await isExecutable(path)) return path;
   throw unavailable(
-    `Envoy was not found: neither ENVOY_PATH nor the PATH names one, and ${cachedEnvoy(env)} does not exist. Install Envoy ${envoyRelease} and set ENVOY_PATH to it`,
+    `Envoy was not found: neither ENVOY_PATH nor the PATH names one, and ${cachedEnvoy(env)} does not exist. \`kodiak install envoy\` fetches it; or install Envoy ${envoyRelease} and set ENVOY_PATH to it`,
   );
 }
 

@@ -27,7 +27,9 @@ export interface Envoy {
 }
 
 const pollMs = 50;
+/** From here on it is asked seldom: the control plane is away, or refuses the stream. */
 const hintAfterMs = 10_000;
+const slowPollMs = 500;
 const firstPauseMs = 100;
 const longestPauseMs = 10_000;
 /** One that ran this long was well: what killed it is taken for a new cause. */
@@ -105,7 +107,7 @@ async function untilReady(admin: EnvoyAdmin, signal: AbortSignal, log: Log): Pro
       const state = answer?.state ?? "no answer from its admin";
       log.warn({ state }, "Envoy runs, and still waits for its configuration from the control plane");
     }
-    await pauseUnless(pollMs, signal);
+    await pauseUnless(hinted ? slowPollMs : pollMs, signal);
   }
   return false;
 }

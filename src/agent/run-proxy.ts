@@ -4,9 +4,9 @@
 //
 // Its work folder holds the bootstrap with the token and Envoy's admin socket; nothing of it is left afterwards.
 
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { type EnvoyAdmin, envoyAdmin } from "#agent/admin.ts";
 import { announceLeave, type ControlPlane, fetchBootstrap, type ProxyName } from "#agent/control-plane.ts";
 import { drainEnvoy, untilIdle } from "#agent/drain.ts";
@@ -16,6 +16,7 @@ import { type Manifest, resourceOf } from "#agent/manifest.ts";
 import { type ReadinessState, serveReadiness } from "#agent/readiness.ts";
 import { aborted, type StopSignals } from "#agent/stop-signals.ts";
 import type { Log } from "#host/log.ts";
+import { KodiakError } from "#lib/failure.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import type { Resource } from "#resources/resource.ts";
@@ -35,6 +36,8 @@ export interface ProxyOptions {
   readonly drainTimeMs: number;
   /** 0: a free one. */
   readonly readinessPort: number;
+  /** Empty or not there yet; removed at the end. Absent: a temporary one. */
+  readonly workDir?: string | undefined;
   /** Of this program; the control plane shows it. */
   readonly version: string;
 }
@@ -51,20 +54,34 @@ const endGraceMs = 5000;
  * start: a wrong manifest, a refusal of the control plane, an Envoy that does not start, a port in use.
  */
 export async function runProxy(options: ProxyOptions, log: Log, stop: StopSignals): Promise<number> {
-  const { proxyType, controlPlane } = options;
-  const resource = resourceOf(options.manifest, kindOf[proxyType], options.variables);
-  const proxy: ProxyName = { mesh: resource.mesh, name: resource.name, proxyType };
+  const resource = resourceOf(options.manifest, kindOf[options.proxyType], options.variables);
   const version = await envoyVersion(options.envoyPath);
   if (!version.version.startsWith("1.40."))
     log.warn({ path: options.envoyPath }, `this is Envoy ${version.version}; Kodiak is tested with ${envoyRelease}`);
 
+  const workDir = await workFolder(options.workDir);
+  try {
+    return await runIn(workDir, options, resource, version, log, stop);
+  } finally {
+    await rm(workDir, { recursive: true, force: true });
+  }
+}
+
+async function runIn(
+  workDir: string,
+  options: ProxyOptions,
+  resource: Resource,
+  version: EnvoyVersion,
+  log: Log,
+  stop: StopSignals,
+): Promise<number> {
+  const { proxyType, controlPlane } = options;
+  const proxy: ProxyName = { mesh: resource.mesh, name: resource.name, proxyType };
   let admin: EnvoyAdmin | undefined;
   const readiness = await serveReadiness(options.readinessPort, async (): Promise<ReadinessState> => {
     if (stop.leave.aborted) return { status: 503, state: "TERMINATING" };
     return (await admin?.ready()) ?? { status: 503, state: "envoy not ready" };
   });
-  // mkdtemp makes it for this user alone.
-  const workDir = await mkdtemp(join(tmpdir(), "kodiak-proxy-"));
   try {
     const body = bootstrapRequest(options, resource, version, readiness.port, workDir);
     const bootstrap = await fetchBootstrap(controlPlane, body, log, stop.leave);
@@ -82,8 +99,17 @@ export async function runProxy(options: ProxyOptions, log: Log, stop: StopSignal
     return stop.now.aborted ? 1 : 0;
   } finally {
     readiness.close();
-    await rm(workDir, { recursive: true, force: true });
   }
+}
+
+/** For this user alone. */
+async function workFolder(given: string | undefined): Promise<string> {
+  if (given === undefined) return mkdtemp(join(tmpdir(), "kodiak-proxy-"));
+  const folder = resolve(given);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  if ((await readdir(folder)).length === 0) return folder;
+  const issue = { path: given, message: "must be empty: it is removed when the proxy ends" };
+  throw new KodiakError({ kind: "invalid", what: "the work folder", issues: [issue] });
 }
 
 async function runUntilLeft(

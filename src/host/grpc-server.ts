@@ -2,7 +2,7 @@
 // Response headers go with the first message or when asked for; a call that fails before has trailers only.
 // A peer that half-closes has nothing more to ask: its stream ends with OK.
 
-import { constants, type ServerHttp2Stream } from "node:http2";
+import { constants, type Http2Session, type ServerHttp2Stream } from "node:http2";
 import { defaultMaxMessageBytes } from "#host/grpc-frame.ts";
 import { statusHeaders, statusOfError, statusOfReset } from "#host/grpc-status.ts";
 import { GrpcStream } from "#host/grpc-stream.ts";
@@ -37,7 +37,7 @@ export function serveGrpc(
       message: `grpc-encoding "${encoding}" is not known here; use gzip or identity`,
     });
   } else if (serve !== undefined) {
-    stream.attempt(() => serve(stream));
+    void stream.attempt(() => serve(stream));
   } else if (answer !== undefined) {
     serveUnary(stream, answer);
   } else {
@@ -49,17 +49,17 @@ export function serveGrpc(
 function serveUnary(stream: ServerEnd, answer: Unary): void {
   let request: Uint8Array | undefined;
   stream.onMessage((message) => {
-    if (request !== undefined)
-      throw new GrpcError({ code: grpcCode.internal, message: "a unary call with two messages" });
+    if (request !== undefined) throw internal("a unary call with two messages");
     request = message;
   });
   stream.onHalfClose(async () => {
-    if (request === undefined)
-      throw new GrpcError({ code: grpcCode.internal, message: "a unary call without a message" });
+    if (request === undefined) throw internal("a unary call without a message");
     stream.send([await answer(request, stream)]);
     stream.end({ code: grpcCode.ok, message: "" });
   });
 }
+
+const internal = (message: string): GrpcError => new GrpcError({ code: grpcCode.internal, message });
 
 const responseHeaders = {
   ":status": 200,
@@ -73,12 +73,15 @@ class ServerEnd extends GrpcStream implements ServerStream {
   readonly peer: string;
   readonly requestEncoding: string | undefined;
   readonly #http2: ServerHttp2Stream;
+  /** Kept here because a closed stream does not know its session any more. */
+  readonly #session: Http2Session | undefined;
   readonly #log: Log;
   #handleHalfClose: () => Promise<void> | void = () => this.end({ code: grpcCode.ok, message: "" });
 
   constructor(http2: ServerHttp2Stream, call: CallInfo, maxMessageBytes: number, log: Log) {
     super(http2, maxMessageBytes);
     this.#http2 = http2;
+    this.#session = http2.session;
     this.#log = log;
     this.path = call.path;
     this.headers = call.headers;
@@ -135,12 +138,11 @@ class ServerEnd extends GrpcStream implements ServerStream {
   }
 
   protected statusOnClose(): Status {
-    const http2 = this.#http2;
-    // A lost connection looks like a cancelled stream but for the session, which is gone.
-    if (http2.session === undefined || http2.session.destroyed) {
+    // A stream of a lost connection looks like one that the peer cancelled.
+    if (this.#session?.destroyed !== false) {
       return { code: grpcCode.unavailable, message: "the connection to the peer was lost" };
     }
-    return statusOfReset(http2.rstCode ?? constants.NGHTTP2_NO_ERROR);
+    return statusOfReset(this.#http2.rstCode ?? constants.NGHTTP2_NO_ERROR);
   }
 
   /** The answer is compressed when the request is. */

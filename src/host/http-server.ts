@@ -2,7 +2,7 @@
 // Bodies are bounded; what a handler throws is logged and answered with 500, without details.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { constants, type ServerHttp2Stream } from "node:http2";
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Readable } from "node:stream";
 import type { Log } from "#host/log.ts";
 import type { Headers, HttpRequest, HttpResponse } from "#host/world.ts";
@@ -33,19 +33,18 @@ export async function serveHttp1(
 
 export async function serveHttp2(
   http2: ServerHttp2Stream,
-  rawHeaders: readonly string[],
+  head: IncomingHttpHeaders,
+  headers: Headers,
   handle: HttpHandler | undefined,
   log: Log,
 ): Promise<void> {
   http2.on("error", (error) => log.debug({ err: error }, "an HTTP/2 request ended early"));
-  const all = headersOf(rawHeaders);
-  const headers = Object.fromEntries(Object.entries(all).filter(([name]) => !name.startsWith(":")));
   const answer = await answerTo(
     {
-      method: all[":method"]?.[0] ?? "GET",
-      url: all[":path"]?.[0] ?? "/",
+      method: head[":method"] ?? "GET",
+      url: head[":path"] ?? "/",
       headers,
-      authority: all[":authority"]?.[0] ?? all.host?.[0] ?? "",
+      authority: head[":authority"] ?? head.host ?? "",
     },
     http2,
     handle,
@@ -59,12 +58,13 @@ export async function serveHttp2(
   if (!http2.readableEnded) http2.close(constants.NGHTTP2_NO_ERROR);
 }
 
-/** Every header with all its values, in lower case. `raw`: name, value, name, value, … */
+/** Every header with all its values, names in lower case, without HTTP/2's `:method` and so on. `raw`: name, value, … */
 export function headersOf(raw: readonly string[]): Headers {
   const headers: Record<string, string[]> = {};
   for (let at = 0; at + 1 < raw.length; at += 2) {
     const name = (raw[at] ?? "").toLowerCase();
     const value = raw[at + 1] ?? "";
+    if (name.startsWith(":")) continue;
     const values = headers[name];
     if (values === undefined) headers[name] = [value];
     else values.push(value);

@@ -43,7 +43,7 @@ export async function listen(options: ListenOptions, clock: Clock, log: Log): Pr
   server.removeAllListeners("stream");
   server.on("stream", (http2, headers, _flags, ...[rawHeaders = []]: string[][]) => {
     if (!isGrpc(headers["content-type"])) {
-      void serveHttp2(http2, rawHeaders, options.http, log);
+      void serveHttp2(http2, headers, headersOf(rawHeaders), options.http, log);
       return;
     }
     const call = { path: headers[":path"] ?? "", headers: headersOf(rawHeaders), peer: peerOf(http2) };
@@ -53,6 +53,7 @@ export async function listen(options: ListenOptions, clock: Clock, log: Log): Pr
   });
 
   await bind(server, options);
+  server.on("error", (error) => log.error({ err: error, port: options.port }, "a connection could not be accepted"));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("a TCP server without a port");
 

@@ -9,10 +9,10 @@ import { DatabaseSync } from "node:sqlite";
 import { describe, it, type TestContext } from "node:test";
 import { KodiakError } from "#lib/failure.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
+import type { Commit, Store } from "#resources/store.ts";
 import { groupedStore } from "#store/grouped.ts";
 import { memoryStore } from "#store/memory.ts";
 import { openDatabase, sqliteFileName, sqliteStore } from "#store/sqlite.ts";
-import type { Commit, Store } from "#resources/store.ts";
 
 /** A clock that stands still: times must rise all the same. */
 const clock = { now: () => Date.UTC(2026, 0, 2) };

@@ -8,8 +8,8 @@
 import { KodiakError } from "#lib/failure.ts";
 import { describeId, keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
 import { isSameContent } from "#resources/rest.ts";
-import { resourceIndex } from "#store/resource-index.ts";
 import type { Change, Commit, Edit, Expected, Store } from "#resources/store.ts";
+import { resourceIndex } from "#store/resource-index.ts";
 
 /** Where commits become durable. */
 export interface Journal {

@@ -41,10 +41,12 @@ export function live(graph: Graph, store: Store, sources: ReturnType<typeof reso
   let publish: ((changes: Changes) => void) | undefined;
   let pending: NodeJS.Immediate | undefined;
 
+  // Nothing is settled before somebody listens: what changes until then is part of the first batch.
   const settle = (): void => {
     pending = undefined;
+    if (!publish) return;
     const changes = graph.settle();
-    if (changes.size > 0) publish?.(changes);
+    if (changes.size > 0) publish(changes);
   };
   const unwatch = store.watch(({ changes }) => {
     for (const { id, after } of changes) sources.set(after, id.kind, keyOf(id));

@@ -7,8 +7,8 @@ import { DatabaseSync } from "node:sqlite";
 import type { Clock, Random } from "#host/world.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { Resource } from "#resources/resource.ts";
-import { groupedStore, type Journal } from "#store/grouped.ts";
 import type { Commit, Store } from "#resources/store.ts";
+import { groupedStore, type Journal } from "#store/grouped.ts";
 
 export const sqliteFileName = "kodiak.db";
 /** Raised with each change of the tables; kept in the file as `user_version`. */

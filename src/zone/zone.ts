@@ -6,11 +6,13 @@
 
 import { hostname } from "node:os";
 import { serveApi } from "#api/serve.ts";
-import type { World } from "#host/world.ts";
+import type { Target, World } from "#host/world.ts";
 import { clusterIdOf, firstStart } from "#identity/first-start.ts";
 import { keyMaker } from "#identity/key-maker.ts";
 import { tokenIssuer } from "#identity/token-issuer.ts";
 import { incrementalGraph } from "#incremental/graph.ts";
+import { upwardResources } from "#kds/outgoing.ts";
+import { kdsClient } from "#kds/zone-client.ts";
 import { missingKeys } from "#owned/defaults.ts";
 import type { ProxyStatus } from "#owned/proxy-insight.ts";
 import { zoneOwned } from "#owned/zone-owned.ts";
@@ -36,6 +38,8 @@ export interface ZoneSettings {
   readonly apiHttpsPort: number;
   /** PEM, for all TLS ports. */
   readonly certificate: { readonly certificate: string; readonly privateKey: string };
+  /** Absent: this zone stands alone. */
+  readonly global?: Target;
   readonly version: string;
   /** As `/config` shows them. */
   readonly shown: Readonly<Record<string, unknown>>;
@@ -50,7 +54,7 @@ export interface RunningZone {
 
 export async function zone(settings: ZoneSettings, { clock, random, network, log }: World): Promise<RunningZone> {
   const { store, certificate, address } = settings;
-  const place = { kind: "zone", zone: settings.name, isFederated: false } as const;
+  const place = { kind: "zone", zone: settings.name, isFederated: settings.global !== undefined } as const;
   const instanceId = `${hostname()}-${random.uuid().slice(0, 4)}`;
   const validate = (resource: Resource) => validateResource(kindNamed(resource.kind), resource);
 
@@ -62,6 +66,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const pipeline = proxyPipeline(graph, { of: sources.of, certificates }, settings.name);
   const owned = zoneOwned(graph, { zone: settings.name, of: sources.of, statuses, certificates });
   const missing = missingKeys(graph, sources.of);
+  const outgoing = upwardResources(graph, sources.of, settings.name);
   const running = live(graph, store, sources);
 
   // Who acts on it.
@@ -91,13 +96,32 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     validate,
   });
   const xds = xdsServer({ instanceId, log, bundles: pipeline.bundles, admit: known.admit });
+  const link =
+    settings.global &&
+    kdsClient({
+      zone: settings.name,
+      target: settings.global,
+      network,
+      outgoing,
+      store,
+      clock,
+      random,
+      log,
+      self: { instanceId, version: settings.version, config: { store: { type: "memory" } } },
+      validate,
+      onLink: () => {},
+    });
   await firstStart(store, clock, random, place.isFederated);
   running.start((changes) => {
     keeper.publish(changes);
     xds.publish(changes);
+    link?.publish(changes);
     write(changes);
-    makeKeys(changes);
+    // A zone's meshes and their keys are global's business, if there is one.
+    if (!place.isFederated) makeKeys(changes);
   });
+
+  link?.start();
 
   // Who is served.
   const dp = await network.listen({
@@ -122,8 +146,9 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     store,
     rules: {
       place,
+      ...(settings.global && { globalAddress: `${settings.global.host}:${settings.global.port}` }),
       validate: validateResource,
-      unknownMembers: (kind, { spec }) => unknownMembers(kind, spec),
+      unknownMembers,
       isActedOn,
     },
     authenticate: tokens.authenticate,
@@ -140,6 +165,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     apiPort: api.httpPort,
     apiHttpsPort: api.httpsPort,
     async close() {
+      link?.stop();
       known.stop();
       keeper.stop();
       await api.close();

@@ -1,5 +1,5 @@
 // A control plane for tests of the agent: the real port, certificate and bootstrap of a zone, without ADS. What Envoy would get
-// over ADS, it reads from a file beside: one inbound whose requests go to an application of the test.
+// over ADS, it reads from a file beside: listeners that lead to an application of the test.
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type ServerResponse } from "node:http";
@@ -21,7 +21,9 @@ export interface TestControlPlane {
   close(): Promise<void>;
 }
 
-export interface Inbound {
+/** A listener that leads to an application. */
+export interface Way {
+  readonly direction: "INBOUND" | "OUTBOUND";
   readonly kind: "http" | "tcp";
   readonly port: number;
   readonly applicationPort: number;
@@ -29,9 +31,9 @@ export interface Inbound {
 
 export interface TestControlPlaneOptions {
   readonly port?: number;
-  readonly inbound?: Inbound;
-  /** In place of the bootstrap. */
-  readonly refuse?: HttpResponse;
+  readonly ways?: readonly Way[];
+  /** Answers in place of the first bootstraps. */
+  readonly refusals?: readonly HttpResponse[];
   /** Called before the answer to /leave. */
   readonly onLeave?: () => Promise<void>;
   /** Changes the bootstrap. */
@@ -42,8 +44,10 @@ export async function testControlPlane(options: TestControlPlaneOptions = {}): P
   const folder = await mkdtemp(join(tmpdir(), "kodiak-test-"));
   const certificate = await loadOrCreateServerCertificate(folder, ["127.0.0.1"], Date.now());
   const listeners = join(folder, "listeners.json");
-  await writeFile(listeners, JSON.stringify({ resources: options.inbound ? [listenerOf(options.inbound)] : [] }));
+  const ways = options.ways ?? [];
+  await writeFile(listeners, JSON.stringify({ resources: ways.map(listenerOf) }));
   const left: unknown[] = [];
+  const refusals = [...(options.refusals ?? [])];
   const listening = await realWorld({ log: recordingLog() }).network.listen({
     host: "127.0.0.1",
     port: options.port ?? 0,
@@ -56,7 +60,7 @@ export async function testControlPlane(options: TestControlPlaneOptions = {}): P
         left.push({ ...JSON.parse(Buffer.from(request.body).toString()), token: request.headers.authorization?.[0] });
         return { status: 200 };
       }
-      return options.refuse ?? bootstrapWithoutAds(request);
+      return refusals.shift() ?? bootstrapWithoutAds(request);
     },
   });
   return {
@@ -83,7 +87,7 @@ export async function testControlPlane(options: TestControlPlaneOptions = {}): P
     const body = JSON.parse(String(answer.body));
     const bootstrap = parse(Buffer.from(body.bootstrap, "base64").toString());
     bootstrap.dynamicResources = { ldsConfig: { pathConfigSource: { path: listeners }, resourceApiVersion: "V3" } };
-    if (options.inbound) bootstrap.staticResources.clusters.push(clusterOf(options.inbound));
+    bootstrap.staticResources.clusters.push(...ways.map(clusterOf));
     options.spoil?.(bootstrap);
     return {
       ...answer,
@@ -95,39 +99,42 @@ export async function testControlPlane(options: TestControlPlaneOptions = {}): P
 const type = (name: string): string => `type.googleapis.com/envoy.${name}`;
 const addressOf = (port: number) => ({ socketAddress: { address: "127.0.0.1", portValue: port } });
 
-const clusterOf = ({ applicationPort }: Inbound) => ({
-  name: "application",
+const nameOf = ({ direction, kind, port }: Way): string => `${direction}_${kind}_${port}`;
+
+const clusterOf = (way: Way) => ({
+  name: nameOf(way),
   connectTimeout: "1s",
   loadAssignment: {
-    clusterName: "application",
-    endpoints: [{ lbEndpoints: [{ endpoint: { address: addressOf(applicationPort) } }] }],
+    clusterName: nameOf(way),
+    endpoints: [{ lbEndpoints: [{ endpoint: { address: addressOf(way.applicationPort) } }] }],
   },
 });
 
-const listenerOf = ({ kind, port }: Inbound) => ({
+const listenerOf = (way: Way) => ({
   "@type": type("config.listener.v3.Listener"),
-  name: "inbound",
-  address: addressOf(port),
-  trafficDirection: "INBOUND",
+  name: nameOf(way),
+  address: addressOf(way.port),
+  trafficDirection: way.direction,
   enableReusePort: false,
-  filterChains: [{ filters: [kind === "http" ? httpFilter : tcpFilter] }],
+  filterChains: [{ filters: [way.kind === "http" ? httpFilter(way) : tcpFilter(way)] }],
 });
-const tcpFilter = {
+const tcpFilter = (way: Way) => ({
   name: "envoy.filters.network.tcp_proxy",
   typedConfig: {
     "@type": type("extensions.filters.network.tcp_proxy.v3.TcpProxy"),
-    statPrefix: "localhost_tcp",
-    cluster: "application",
+    statPrefix: nameOf(way),
+    cluster: nameOf(way),
   },
-};
-const httpFilter = {
+});
+const httpFilter = (way: Way) => ({
   name: "envoy.filters.network.http_connection_manager",
   typedConfig: {
     "@type": type("extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
-    statPrefix: "localhost_http",
+    // Envoy writes the colon as an underscore in its statistics.
+    statPrefix: `http:${nameOf(way)}`,
     routeConfig: {
       virtualHosts: [
-        { name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster: "application" } }] },
+        { name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster: nameOf(way) } }] },
       ],
     },
     httpFilters: [
@@ -137,7 +144,7 @@ const httpFilter = {
       },
     ],
   },
-};
+});
 
 export interface Application {
   readonly port: number;

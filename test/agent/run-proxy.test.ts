@@ -1,13 +1,17 @@
 // The agent with a real Envoy, from its start to its end.
 
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { readdir } from "node:fs/promises";
+import { spawn } from "node:child_process";
+import { on, once } from "node:events";
+import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { after, before, type TestContext, test } from "node:test";
 import { fetchEnvoy } from "#agent/envoy-fetch.ts";
 import { type ProxyOptions, runProxy } from "#agent/run-proxy.ts";
+import { bootstrapOnGlobal } from "#xds/bootstrap-answer.ts";
 import { application, type TestControlPlane, testControlPlane } from "./control-plane.ts";
 import { recordingLog } from "./recording-log.ts";
 
@@ -93,7 +97,7 @@ async function running(t: TestContext, kind: "http" | "tcp", more: Partial<Proxy
   const port = await freePort();
   const state = { onLeave: async (): Promise<void> => {} };
   const controlPlane = await testControlPlane({
-    inbound: { kind, port, applicationPort: app.port },
+    ways: [{ direction: "INBOUND", kind, port, applicationPort: app.port }],
     onLeave: () => state.onLeave(),
   });
   t.after(controlPlane.close);
@@ -205,22 +209,61 @@ test("draining is bounded: what is still under way after the drain time is cut o
   assert.equal(await slow, "cut off");
 });
 
-test("an inbound TCP connection is waited for", async (t) => {
-  const proxy = await running(t, "tcp");
-  const connection = connect(proxy.port, "127.0.0.1");
-  t.after(() => connection.destroy());
-  connection.write("GET /slow HTTP/1.1\r\nhost: a\r\n\r\n");
-  const response = await proxy.app.slowRequest;
-  const told = Promise.withResolvers<void>();
-  proxy.state.onLeave = async () => told.resolve();
+test("requests that still come are served, and waited for", async (t) => {
+  const proxy = await running(t, "http");
   proxy.stop();
-  await told.promise;
-  response.end("finished\n");
-  const [data] = await once(connection, "data");
-  assert.match(String(data), /finished/);
+  const until = Date.now() + 1500;
+  while (Date.now() < until) assert.deepEqual(await textOf(proxy.url), [200, "here\n"]);
   assert.equal(isAlive(proxy.envoyPid), true);
-  connection.end();
   assert.equal(await proxy.code, 0);
+});
+
+test("an inbound TCP connection is waited for, but not longer than the drain time", async (t) => {
+  const patient = await running(t, "tcp");
+  const busy = await running(t, "tcp", { drainTimeMs: 1000 });
+  const [closing, staying] = [connect(patient.port, "127.0.0.1"), connect(busy.port, "127.0.0.1")];
+  for (const connection of [closing, staying]) {
+    t.after(() => connection.destroy());
+    connection.write("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    await once(connection, "data");
+  }
+  patient.stop();
+  busy.stop();
+  const line = await busy.log.next(/^still in use after 1 s/);
+  assert.equal(line.fields.activeConnections, 1);
+  assert.equal(await busy.code, 0);
+  assert.equal(isAlive(patient.envoyPid), true);
+  closing.end();
+  assert.equal(await patient.code, 0);
+});
+
+test("an application that goes on calling others does not keep its proxy from leaving", async (t) => {
+  const app = await application();
+  t.after(app.close);
+  const [http, tcp] = [await freePort(), await freePort()];
+  const controlPlane = await testControlPlane({
+    ways: [
+      { direction: "OUTBOUND", kind: "http", port: http, applicationPort: app.port },
+      { direction: "OUTBOUND", kind: "tcp", port: tcp, applicationPort: app.port },
+    ],
+  });
+  t.after(controlPlane.close);
+  const proxy = start(t, optionsFor(controlPlane));
+  await proxy.log.next(/is ready$/);
+  const database = connect(tcp, "127.0.0.1");
+  t.after(() => database.destroy());
+  await once(database, "connect");
+  let calls = 0;
+  const calling = (async () => {
+    for (; ; calls++) await textOf(`http://127.0.0.1:${http}`);
+  })().catch(() => {});
+
+  const leftAt = Date.now();
+  proxy.stop();
+  assert.equal(await proxy.code, 0);
+  assert.ok(Date.now() - leftAt < 3000, `it took ${Date.now() - leftAt} ms`);
+  await calling;
+  assert.ok(calls > 10, `${calls} calls`);
 });
 
 test("an ingress leaves after a second, though connections stay", async (t) => {
@@ -243,10 +286,7 @@ test("an ingress leaves after a second, though connections stay", async (t) => {
 
 test("a control plane that is away is waited for, and can leave before the proxy does", async (t) => {
   const port = await freePort();
-  const { trust, close } = await testControlPlane();
-  await close();
   const proxy = start(t, optionsFor({ url: `https://127.0.0.1:${port}`, trust: { kind: "skip-verify" } }));
-  assert.ok(trust);
   const waiting = await proxy.log.next(/^waiting for a bootstrap/);
   assert.match(waiting.message, new RegExp(`cannot reach https://127.0.0.1:${port}: nothing listens there`));
   const controlPlane = await testControlPlane({ port });
@@ -255,6 +295,63 @@ test("a control plane that is away is waited for, and can leave before the proxy
   proxy.stop();
   await proxy.log.next(/^leaving without the control plane/);
   assert.equal(await proxy.code, 0);
+});
+
+test("what may pass is waited for: 5xx, and 404 before the control plane knows the proxy", async (t) => {
+  const controlPlane = await testControlPlane({ refusals: [{ status: 503, body: "starting" }, { status: 404 }] });
+  t.after(controlPlane.close);
+  const proxy = start(t, optionsFor(controlPlane));
+  await proxy.log.next(/^waiting for a bootstrap from the control plane: it answers 503: starting$/);
+  await proxy.log.next(
+    /^waiting for a bootstrap from the control plane: it answers 404: it does not know this proxy yet/,
+  );
+  await proxy.log.next(/is ready$/);
+});
+
+test("a control plane of another fingerprint is sent nothing", async (t) => {
+  const controlPlane = await testControlPlane();
+  t.after(controlPlane.close);
+  const trust = { kind: "fingerprint", sha256: "0".repeat(64) } as const;
+  const proxy = start(t, optionsFor({ url: controlPlane.url, trust }));
+  const line = proxy.log.next(/has fingerprint [0-9a-f]{64}, expected 0{64}/);
+  await Promise.race([line, proxy.code.then(() => assert.fail("it ran"))]);
+});
+
+test("the global control plane says where to go", async (t) => {
+  const controlPlane = await testControlPlane({ refusals: [bootstrapOnGlobal] });
+  t.after(controlPlane.close);
+  await assert.rejects(
+    start(t, optionsFor(controlPlane)).code,
+    /refuses this proxy: this is the global control plane, which serves no proxies: give the address of the zone/,
+  );
+});
+
+test("Ctrl-C in a terminal reaches the agent alone: requests are finished, and nothing is left", async (t) => {
+  const app = await application();
+  t.after(app.close);
+  const port = await freePort();
+  const controlPlane = await testControlPlane({
+    ways: [{ direction: "INBOUND", kind: "http", port, applicationPort: app.port }],
+  });
+  t.after(controlPlane.close);
+  const script = join(import.meta.dirname, "agent-process.ts");
+  // Its own process group, like a job of a shell.
+  const agent = spawn(process.execPath, [script, JSON.stringify(optionsFor(controlPlane))], { detached: true });
+  t.after(() => agent.kill("SIGKILL"));
+  const lines = createInterface({ input: agent.stdout });
+  const line = async (pattern: RegExp): Promise<void> => {
+    for await (const [text] of on(lines, "line")) if (pattern.test(text)) return;
+  };
+  await line(/is ready"/);
+  const slow = textOf(`http://127.0.0.1:${port}/slow`);
+  const response = await app.slowRequest;
+  const leaving = line(/leaving/);
+  process.kill(-agent.pid!, "SIGINT");
+  await leaving;
+  response.end("finished\n");
+  assert.deepEqual(await slow, [200, "finished\n"]);
+  const [code] = await once(agent, "exit");
+  assert.equal(code, 0);
 });
 
 test("a proxy that waits for its control plane leaves at once", async (t) => {
@@ -290,7 +387,9 @@ test("an address that is in use is named", async (t) => {
   await once(taken, "listening");
   t.after(() => taken.close());
   const { port } = taken.address() as AddressInfo;
-  const controlPlane = await testControlPlane({ inbound: { kind: "http", port, applicationPort: 1 } });
+  const controlPlane = await testControlPlane({
+    ways: [{ direction: "INBOUND", kind: "http", port, applicationPort: 1 }],
+  });
   t.after(controlPlane.close);
   const proxy = start(t, optionsFor(controlPlane));
   const line = await proxy.log.next(/^Envoy: cannot listen on/);
@@ -307,6 +406,22 @@ test("a readiness port that is in use is named", async (t) => {
   const { port } = taken.address() as AddressInfo;
   const options = optionsFor({ url: "https://127.0.0.1:1", trust: { kind: "skip-verify" } }, { readinessPort: port });
   await assert.rejects(start(t, options).code, new RegExp(`readiness cannot be served on 127.0.0.1:${port}`));
+});
+
+test("a work folder that is given must be empty, and is removed at the end", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "kodiak-test-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const nowhere = { url: "https://127.0.0.1:1", trust: { kind: "skip-verify" } } as const;
+  await mkdir(join(folder, "used", "by others"), { recursive: true });
+  await assert.rejects(start(t, optionsFor(nowhere, { workDir: join(folder, "used") })).code, {
+    message: `the work folder: ${join(folder, "used")}: must be empty: it is removed when the proxy ends`,
+  });
+  const proxy = start(t, optionsFor(nowhere, { workDir: join(folder, "new") }));
+  await proxy.log.next(/^waiting for a bootstrap/);
+  assert.deepEqual(await readdir(folder), ["new", "used"]);
+  proxy.stop();
+  await proxy.code;
+  assert.deepEqual(await readdir(folder), ["used"]);
 });
 
 test("an Envoy that is none is named", async (t) => {

@@ -1,0 +1,154 @@
+// `kodiak apply`: files of resources in one transaction. Nothing is sent before all that can be said here is right, and the
+// control plane takes all of it or nothing.
+
+import { readFileSync } from "node:fs";
+import { z } from "zod";
+import { type Answer, type Api, apiClient, apiSettings, failureIn } from "#cli/client.ts";
+import { documentsIn, type SourceDocument, type SourceFile, stepsOf } from "#cli/documents.ts";
+import { kindNames } from "#cli/kind-noun.ts";
+import { unknownMemberIssues } from "#cli/known-members.ts";
+import { jsonOf, yamlOf } from "#cli/print.ts";
+import { coloured, type Terminal } from "#cli/terminal.ts";
+import { defineVerb, outputSetting, Usage } from "#cli/verb.ts";
+import { KodiakError } from "#lib/failure.ts";
+import type { Issue } from "#lib/issue.ts";
+import { didYouMean } from "#lib/nearest.ts";
+import { findKind } from "#resources/kinds.ts";
+import { describeId } from "#resources/resource.ts";
+
+export const applyVerb = defineVerb({
+  name: "apply",
+  summary: "create or update resources from YAML files, all of them or none",
+  settings: {
+    file: {
+      type: "list",
+      short: "f",
+      value: "file",
+      help: "a file of resources, - for standard input; may be repeated",
+    },
+    var: { type: "map", help: "a value for {{ name }} in the files; may be repeated", default: {} },
+    allowUnknown: { type: "boolean", help: "take members that this version does not know" },
+    output: outputSetting,
+    ...apiSettings,
+  },
+  examples: [
+    "kodiak apply -f policies.yaml",
+    "kodiak apply -f mesh.yaml -f dataplane.yaml --var name=web-1 --var address=10.0.0.7",
+    "sed s/1s/2s/ timeout.yaml | kodiak apply -f -",
+  ],
+  async run(values, _args, terminal) {
+    if (!values.file) throw new Usage("what is to be applied? Give a file with -f, or -f - for standard input");
+    const files = await Promise.all(values.file.map((name) => read(name, terminal)));
+    const parsed = files.map((file) => documentsIn(file, values.var));
+    const documents = parsed.flatMap((file) => file.documents);
+    const problems = [
+      ...parsed.flatMap((file) =>
+        file.problems.map(({ file, line, number, message }) => at(file, number, line, message)),
+      ),
+      ...documents.flatMap((document) =>
+        localIssues(document, values.allowUnknown ?? false).map((issue) => located(document, issue)),
+      ),
+    ];
+    if (problems.length > 0) return refuse(terminal, problems);
+    if (documents.length === 0) throw new Usage(`there is no resource in ${values.file.join(", ")}`);
+
+    const api = apiClient(values);
+    const answer = await api.ask(
+      "POST",
+      "/_apply",
+      documents.map(({ body }) => body),
+    );
+    if (answer.status >= 400) return refuse(terminal, refusals(answer, documents, api));
+    const applied = appliedAnswer.parse(answer.json);
+    for (const { warnings, ...id } of applied.resources)
+      for (const warning of warnings)
+        terminal.err(`${coloured(terminal, "yellow", "warning:")} ${described(id)}: ${warning}\n`);
+    if (values.output === "json") terminal.out(jsonOf(applied));
+    else if (values.output === "yaml") terminal.out(yamlOf(applied));
+    else for (const resource of applied.resources) terminal.out(`${described(resource)} ${resource.result}\n`);
+    return 0;
+  },
+});
+
+async function read(name: string, terminal: Terminal): Promise<SourceFile> {
+  if (name === "-") return { name: "standard input", text: await terminal.input() };
+  try {
+    return { name, text: readFileSync(name, "utf8") };
+  } catch (error) {
+    throw new Usage(`cannot read ${name}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** What is wrong before a control plane is asked. */
+function localIssues({ body }: SourceDocument, allowUnknown: boolean): Issue[] {
+  const { type, kind } = body;
+  if (type === undefined && kind !== undefined)
+    return [
+      {
+        path: "kind",
+        message: "this is Kubernetes' form; Kodiak takes the universal one, with `type` and `name` at the top",
+      },
+    ];
+  if (typeof type !== "string")
+    return [{ path: "type", message: "is required: the kind of the resource, like MeshTimeout" }];
+  const known = findKind(type);
+  if (!known?.plural) return [{ path: "type", message: `there is no kind "${type}"${didYouMean(type, kindNames)}` }];
+  if (allowUnknown) return [];
+  return unknownMemberIssues(known, body).map(({ path, message }) => ({
+    path,
+    message: `${message}${message.endsWith("?") ? "" : ";"} --allow-unknown takes it as it is`,
+  }));
+}
+
+const appliedAnswer = z.object({
+  revision: z.number(),
+  resources: z.array(
+    z.object({
+      type: z.string(),
+      mesh: z.string().optional(),
+      name: z.string(),
+      result: z.enum(["created", "updated", "unchanged"]),
+      warnings: z.array(z.string()),
+    }),
+  ),
+});
+const refusedAnswer = z.object({
+  documents: z.array(
+    z.object({
+      index: z.number(),
+      detail: z.string(),
+      invalid_parameters: z.array(z.object({ field: z.string(), reason: z.string() })),
+    }),
+  ),
+});
+
+function refusals(answer: Answer, documents: readonly SourceDocument[], api: Api): string[] {
+  const refused = refusedAnswer.safeParse(answer.json);
+  if (!refused.success) {
+    if (answer.status === 404)
+      throw new KodiakError({
+        kind: "unavailable",
+        what: `${api.url} has no /_apply: it is no control plane of Kodiak; use kumactl for it`,
+      });
+    throw new KodiakError(failureIn(answer, "apply", api.url));
+  }
+  return refused.data.documents.flatMap(({ index, detail, invalid_parameters: parameters }) => {
+    const document = documents[index]!;
+    const issues = parameters.map(({ field, reason }) => ({ path: field, message: reason }));
+    return (issues.length > 0 ? issues : [{ path: "", message: detail }]).map((issue) => located(document, issue));
+  });
+}
+
+function refuse(terminal: Terminal, problems: readonly string[]): number {
+  for (const problem of problems) terminal.err(`${coloured(terminal, "red", "error:")} ${problem}\n`);
+  terminal.err("nothing was applied\n");
+  return 1;
+}
+
+const located = (document: SourceDocument, { path, message }: Issue): string =>
+  at(document.file, document.number, document.lineOf(stepsOf(path)), path === "" ? message : `${path}: ${message}`);
+const at = (file: string, number: number | undefined, line: number, message: string): string =>
+  `${file}, ${number === undefined ? "" : `document ${number}, `}line ${line}: ${message}`;
+
+const described = ({ type, mesh = "", name }: { type: string; mesh?: string | undefined; name: string }): string =>
+  describeId({ kind: type, mesh, name });

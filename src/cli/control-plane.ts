@@ -1,0 +1,97 @@
+// What `run global` and `run zone` have in common: where they keep their state, where they listen, how they end.
+
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { aborted, stopSignals } from "#agent/stop-signals.ts";
+import { textOf } from "#cli/trust.ts";
+import { Usage } from "#cli/verb.ts";
+import { type Log, openLog } from "#host/log.ts";
+import { realWorld } from "#host/real-world.ts";
+import { type Schema, type Settings, shownSettings } from "#host/settings.ts";
+import type { World } from "#host/world.ts";
+import { fingerprintOf } from "#identity/pem.ts";
+import { loadOrCreateServerCertificate, serverNames } from "#identity/server-certificate.ts";
+import type { Store } from "#resources/store.ts";
+import { memoryStore } from "#store/memory.ts";
+import { sqliteStore } from "#store/sqlite.ts";
+
+const port = { type: "integer", min: 0, max: 65535 } as const;
+
+export const logSetting = {
+  type: "string",
+  help: "least important messages that are logged",
+  choices: ["debug", "info", "warn", "error", "silent"],
+  default: "info",
+} as const;
+
+export const controlPlaneSettings = {
+  store: {
+    type: "string",
+    help: "where resources are kept: in a file of --data, or in memory only",
+    choices: ["sqlite", "memory"],
+    default: "sqlite",
+  },
+  data: {
+    type: "string",
+    value: "folder",
+    help: "folder of the store and of the certificate (default: ~/.kodiak/<name>)",
+  },
+  address: { type: "string", help: "address to listen on, for all TLS ports", default: "0.0.0.0" },
+  dpPort: { ...port, help: "port for data plane proxies", default: 5678 },
+  apiPort: { ...port, help: "port of the HTTP API on 127.0.0.1, for local administrators", default: 5681 },
+  apiHttpsPort: { ...port, help: "port of the HTTP API over TLS, for users with a token", default: 5682 },
+  tlsCertFile: { type: "file", help: "PEM certificate for all TLS ports, instead of one made at the first start" },
+  tlsKeyFile: { type: "file", help: "PEM private key of --tls-cert-file" },
+  logLevel: logSetting,
+} as const satisfies Schema;
+
+type Values = Settings<typeof controlPlaneSettings>;
+
+export interface Base {
+  readonly world: World;
+  readonly log: Log;
+  readonly store: Store;
+  readonly certificate: { readonly certificate: string; readonly privateKey: string };
+  readonly shown: Readonly<Record<string, unknown>>;
+}
+
+/** The world, the store and the certificate, as the settings say. */
+export async function openBase(name: string, schema: Schema, values: Values): Promise<Base> {
+  const log = openLog(values.logLevel);
+  const world = realWorld({ log });
+  const folder = values.data ?? join(homedir(), ".kodiak", name);
+  const certificate = await certificateOf(values, folder, world, log);
+  const store =
+    values.store === "memory" ? memoryStore(world.clock, world.random) : sqliteStore(folder, world.clock, world.random);
+  return { world, log, store, certificate, shown: shownSettings(schema, values) };
+}
+
+async function certificateOf(values: Values, folder: string, { clock }: World, log: Log) {
+  const { tlsCertFile, tlsKeyFile, address } = values;
+  if ((tlsCertFile === undefined) !== (tlsKeyFile === undefined))
+    throw new Usage("give both of --tls-cert-file and --tls-key-file, or none");
+  if (tlsCertFile !== undefined && tlsKeyFile !== undefined)
+    return { certificate: textOf(tlsCertFile, "--tls-cert-file"), privateKey: textOf(tlsKeyFile, "--tls-key-file") };
+  const own = await loadOrCreateServerCertificate(folder, serverNames([address]), clock.now());
+  if (own.missingNames.length > 0)
+    log.warn(
+      { names: own.missingNames, file: own.certificateFile },
+      "the certificate lacks names of this machine; clients that connect by them refuse it",
+    );
+  return own;
+}
+
+/** Says that it is ready, with what others need to come here; ends in good order at the first signal. */
+export async function runUntilStopped(
+  what: string,
+  { log, certificate }: Base,
+  running: Readonly<Record<string, unknown>> & { close(): Promise<void> },
+): Promise<number> {
+  const { close, ...ports } = running;
+  log.info({ ...ports, fingerprint: fingerprintOf(certificate.certificate) }, `${what} control plane is ready`);
+  const { leave, now } = stopSignals();
+  await aborted(leave);
+  log.info({}, "shutting down");
+  await Promise.race([close(), aborted(now)]);
+  return now.aborted ? 1 : 0;
+}

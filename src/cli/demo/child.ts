@@ -1,0 +1,99 @@
+// A process of the demo: this same program with another verb, its log read line by line, its end awaited.
+
+import { createWriteStream } from "node:fs";
+import { join } from "node:path";
+import { endProcess, type Running, startProcess } from "#agent/process.ts";
+import { KodiakError } from "#lib/failure.ts";
+import { isObject, type JsonObject } from "#lib/json.ts";
+
+export interface Child {
+  readonly name: string;
+  readonly pid: number;
+  /** Resolves with the fields of the first line whose message matches; rejects when the process ends before. */
+  said(message: RegExp): Promise<JsonObject>;
+  /** SIGTERM, as a service manager would; resolves when it is gone. */
+  end(): Promise<void>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+export interface ChildOptions {
+  /** Logs go to `<folder>/<name>.log`. */
+  readonly folder: string;
+  readonly name: string;
+  readonly args: readonly string[];
+}
+
+/** Longer than any drain time that the demo sets. */
+const endGraceMs = 20_000;
+const tailLines = 12;
+/** Starting all at once on two cores takes a few seconds. */
+const readyMs = 60_000;
+
+export async function startChild({ folder, name, args }: ChildOptions): Promise<Child> {
+  const log = createWriteStream(join(folder, `${name}.log`));
+  const lines: string[] = [];
+  const waiting = new Set<(line: string) => void>();
+  const program = process.argv[1] ?? "";
+  const running: Running = await startProcess(process.execPath, ["--enable-source-maps", program, ...args], {
+    // Everything that a process leaves in a temporary place lies in the demo's folder, and goes with it.
+    env: { ...process.env, TMPDIR: folder, KODIAK_LOG_FORMAT: "json" },
+    onLine(line) {
+      log.write(`${line}\n`);
+      lines.push(line);
+      if (lines.length > 200) lines.shift();
+      for (const tell of waiting) tell(line);
+    },
+  });
+  running.exit.then(() => log.end());
+
+  return {
+    name,
+    pid: running.pid,
+    said(message) {
+      const found = lines.map(fieldsOf).find((fields) => isMatch(fields, message));
+      if (found) return Promise.resolve(found);
+      return new Promise((resolve, reject) => {
+        const tell = (line: string): void => {
+          const fields = fieldsOf(line);
+          if (!fields || !isMatch(fields, message)) return;
+          waiting.delete(tell);
+          clearTimeout(late);
+          resolve(fields);
+        };
+        waiting.add(tell);
+        const late = setTimeout(() => {
+          if (!waiting.delete(tell)) return;
+          const tail = lines.slice(-tailLines).join("\n");
+          reject(
+            new KodiakError({ kind: "unavailable", what: `${name} was not ready after ${readyMs / 1000} s:\n${tail}` }),
+          );
+        }, readyMs);
+        running.exit.then((exit) => {
+          if (!waiting.delete(tell)) return;
+          clearTimeout(late);
+          const tail = lines.slice(-tailLines).join("\n");
+          const how = exit.signal ?? `code ${exit.code}`;
+          reject(
+            new KodiakError({ kind: "unavailable", what: `${name} ended (${how}) before it was ready:\n${tail}` }),
+          );
+        });
+      });
+    },
+    async end() {
+      await endProcess(running, endGraceMs, new AbortController().signal);
+    },
+    kill: (signal) => running.kill(signal),
+  };
+}
+
+const isMatch = (fields: JsonObject | undefined, message: RegExp): boolean =>
+  typeof fields?.msg === "string" && message.test(fields.msg);
+
+function fieldsOf(line: string): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,103 @@
+// YAML files as resources to apply: `{{ name }}` filled from variables, documents counted, and the line of each field known,
+// so that whatever is wrong later can be said by file, document, line and path.
+
+import { type Document, isMap, isScalar, isSeq, LineCounter, parseAllDocuments } from "yaml";
+import { isObject, type JsonObject } from "#lib/json.ts";
+
+export interface SourceFile {
+  /** What messages call it. */
+  readonly name: string;
+  readonly text: string;
+}
+export interface SourceDocument {
+  readonly file: string;
+  /** From 1, as they are separated by `---`. */
+  readonly number: number;
+  readonly body: JsonObject;
+  /** The line of a field, or of what is nearest above it if it is missing. */
+  lineOf(steps: readonly (string | number)[]): number;
+}
+/** Something wrong with a file before it is a list of documents. */
+export interface FileProblem {
+  readonly file: string;
+  readonly line: number;
+  readonly number?: number;
+  readonly message: string;
+}
+
+export function documentsIn(
+  file: SourceFile,
+  variables: Readonly<Record<string, string>>,
+): { readonly documents: readonly SourceDocument[]; readonly problems: readonly FileProblem[] } {
+  const problems: FileProblem[] = [];
+  const text = filled(file, variables, problems);
+  const lines = new LineCounter();
+  const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, merge: true });
+  const documents: SourceDocument[] = [];
+  for (const [index, document] of [...parsed].entries()) {
+    const number = index + 1;
+    const lineAt = (offset: number | undefined): number => Math.max(1, lines.linePos(offset ?? 0).line);
+    for (const error of document.errors)
+      problems.push({ file: file.name, line: lineAt(error.pos[0]), number, message: error.message });
+    if (document.errors.length > 0 || document.contents === null) continue;
+    const body: unknown = document.toJS();
+    const start = document.contents.range?.[0];
+    if (isObject(body))
+      documents.push({ file: file.name, number, body, lineOf: (steps) => lineAt(offsetOf(document, steps)) });
+    else problems.push({ file: file.name, line: lineAt(start), number, message: "must be a resource: type, name, …" });
+  }
+  return { documents, problems };
+}
+
+/** Templates of other programs, like `{{ .DisplayName }}` of a HostnameGenerator, begin otherwise and stay. */
+const place = /\{\{\s*([A-Za-z_][\w-]*)\s*\}\}/g;
+
+function filled(file: SourceFile, variables: Readonly<Record<string, string>>, problems: FileProblem[]): string {
+  const lines = file.text.split("\n").map((line, index) =>
+    line.replace(place, (found, name: string) => {
+      if (Object.hasOwn(variables, name)) return variables[name] ?? "";
+      problems.push({
+        file: file.name,
+        line: index + 1,
+        message: `${found} has no value; give it with --var ${name}=…`,
+      });
+      return found;
+    }),
+  );
+  return lines.join("\n");
+}
+
+function offsetOf(document: Document.Parsed, steps: readonly (string | number)[]): number | undefined {
+  let node: unknown = document.contents;
+  let offset = document.contents?.range?.[0];
+  for (const step of steps) {
+    if (isMap(node)) {
+      const pair = node.items.find(({ key }) => (isScalar(key) ? key.value : key) === step);
+      if (!pair) break;
+      offset = isScalar(pair.key) ? pair.key.range?.[0] : offset;
+      node = pair.value;
+    } else if (isSeq(node) && typeof step === "number") {
+      const item = node.items[step];
+      if (!item) break;
+      offset = (item as { range?: readonly number[] }).range?.[0] ?? offset;
+      node = item;
+    } else break;
+  }
+  return offset;
+}
+
+const step = /\.?([A-Za-z_][\w-]*)|\[(\d+)\]|\[("(?:[^"\\]|\\.)*")\]/y;
+
+/** The steps of a path as `lib/issue.ts` writes it: `spec.to[0].tags["a.b/c"]`. What follows that is no step is left out. */
+export function stepsOf(path: string): (string | number)[] {
+  const steps: (string | number)[] = [];
+  for (step.lastIndex = 0; step.lastIndex < path.length; ) {
+    const match = step.exec(path);
+    if (!match) break;
+    const [, name, index, quoted] = match;
+    if (name !== undefined) steps.push(name);
+    else if (index !== undefined) steps.push(Number(index));
+    else if (quoted !== undefined) steps.push(String(JSON.parse(quoted)));
+  }
+  return steps;
+}

@@ -1,0 +1,75 @@
+// `kodiak get`: one resource or a list, as a table, YAML or JSON.
+
+import { type Api, apiClient, apiSettings } from "#cli/client.ts";
+import { columnsOf, shownByOverview } from "#cli/columns.ts";
+import { kindCalled, pathOf } from "#cli/kind-noun.ts";
+import { jsonOf, tableOf, yamlDocuments, yamlOf } from "#cli/print.ts";
+import { defineVerb } from "#cli/verb.ts";
+import { isObject, type JsonObject } from "#lib/json.ts";
+import type { Kind } from "#resources/kind.ts";
+import { describeId } from "#resources/resource.ts";
+
+export const getVerb = defineVerb({
+  name: "get",
+  summary: "show a resource, or all of a kind",
+  args: "<kind> [name]",
+  settings: {
+    mesh: { type: "string", short: "m", help: "the mesh to look in", default: "default" },
+    allMeshes: { type: "boolean", short: "A", help: "look in all meshes" },
+    output: {
+      type: "string",
+      short: "o",
+      help: "form of the output",
+      choices: ["table", "yaml", "json"],
+      default: "table",
+    },
+    ...apiSettings,
+  },
+  examples: [
+    "kodiak get dataplanes",
+    "kodiak get meshtimeout slow -m default -o yaml",
+    "kodiak get zones --api https://global.example:5682 --token-file token --ca-cert-file ca.pem",
+  ],
+  async run(values, [noun = "", name], terminal) {
+    const kind = kindCalled(noun);
+    const api = apiClient(values);
+    const mesh = values.allMeshes && name === undefined ? undefined : values.mesh;
+    const isTable = values.output === "table";
+    // Tables of proxies and zones say who is online, which the resource itself does not.
+    const suffix = isTable && shownByOverview.has(kind.name) ? "/_overview" : "";
+    if (name === undefined) {
+      const items = await listOf(api, kind, `${pathOf(kind, mesh)}${suffix}`);
+      if (isTable && items.length === 0) terminal.err(`there are no ${kind.plural}${where(kind, mesh)}\n`);
+      else terminal.out(shown(items));
+      return 0;
+    }
+    const what = describeId({ kind: kind.name, mesh: kind.scope === "Mesh" ? values.mesh : "", name });
+    const { json } = await api.call("GET", `${pathOf(kind, mesh, name)}${suffix}`, what);
+    terminal.out(values.output === "yaml" ? yamlOf(json) : values.output === "json" ? jsonOf(json) : shown([json]));
+    return 0;
+
+    function shown(items: readonly JsonObject[]): string {
+      if (values.output === "yaml") return yamlDocuments(items);
+      if (values.output === "json") return jsonOf(items);
+      const columns = columnsOf(kind, terminal);
+      const rows = items.map((item) => columns.map(({ show }) => show(item)));
+      return tableOf(
+        columns.map(({ head }) => head),
+        rows,
+      );
+    }
+  },
+});
+
+const where = (kind: Kind, mesh: string | undefined): string =>
+  kind.scope === "Mesh" && mesh !== undefined ? ` in mesh "${mesh}"` : "";
+
+async function listOf(api: Api, kind: Kind, path: string): Promise<JsonObject[]> {
+  const items: JsonObject[] = [];
+  for (;;) {
+    const { json } = await api.call("GET", `${path}?size=1000&offset=${items.length}`, `the list of ${kind.plural}`);
+    const page = Array.isArray(json.items) ? json.items.filter(isObject) : [];
+    items.push(...page);
+    if (page.length === 0 || json.next === null || json.next === undefined) return items;
+  }
+}

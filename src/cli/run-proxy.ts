@@ -1,0 +1,91 @@
+// `kodiak run proxy` and `kodiak run ingress`: Envoy with what it needs beside it.
+
+import { findEnvoy } from "#agent/envoy-binary.ts";
+import { runProxy } from "#agent/run-proxy.ts";
+import { stopSignals } from "#agent/stop-signals.ts";
+import { logSetting } from "#cli/control-plane.ts";
+import { requiredTrust, textOf, trustSettings } from "#cli/trust.ts";
+import { defineVerb, Usage } from "#cli/verb.ts";
+import { version } from "#cli/version.ts";
+import { openLog } from "#host/log.ts";
+import type { Schema, Settings } from "#host/settings.ts";
+
+const settings = {
+  controlPlane: {
+    type: "string",
+    value: "https://host:port",
+    help: "the control plane of this proxy's zone",
+    default: "https://localhost:5678",
+  },
+  ...trustSettings,
+  dataplane: { type: "file", short: "d", help: "manifest of the proxy, YAML or JSON", required: true },
+  var: { type: "map", value: "name=value", help: "value for `{{ name }}` in the manifest; may be repeated" },
+  token: { type: "string", help: "the token itself; rather use --token-file", secret: true },
+  tokenFile: { type: "file", help: "file with the token with which the proxy comes to its control plane" },
+  envoy: { type: "file", help: "Envoy's binary (default: ENVOY_PATH, the PATH, the cache of `kodiak install envoy`)" },
+  envoyLogLevel: {
+    type: "string",
+    help: "Envoy's own log level",
+    choices: ["trace", "debug", "info", "warning", "error", "critical", "off"],
+    default: "warning",
+  },
+  concurrency: { type: "integer", min: 1, help: "Envoy's worker threads (default: one for each processor)" },
+  drainTime: {
+    type: "duration",
+    help: "how long requests under way may take when the proxy is stopped",
+    default: "30s",
+  },
+  readinessPort: { type: "integer", min: 0, max: 65535, help: "port of GET /ready on 127.0.0.1", default: 9902 },
+  workDir: {
+    type: "string",
+    value: "folder",
+    help: "folder for Envoy's bootstrap and sockets (default: a temporary one)",
+  },
+  logLevel: logSetting,
+} as const satisfies Schema;
+
+export const runProxyVerb = defineVerb({
+  name: "run proxy",
+  summary: "run a data plane proxy: Envoy beside an application",
+  settings,
+  examples: [
+    "kodiak run proxy --dataplane web.yaml --token-file web.token --ca-cert-file zone-ca.pem",
+    "kodiak run proxy -d web.yaml --var address=10.0.0.7 --token-file web.token --ca-fingerprint 3A:…",
+  ],
+  run: (values) => run("dataplane", values),
+});
+
+export const runIngressVerb = defineVerb({
+  name: "run ingress",
+  summary: "run a zone ingress: Envoy that takes the traffic of other zones",
+  settings,
+  examples: ["kodiak run ingress --dataplane ingress.yaml --token-file ingress.token --ca-cert-file zone-ca.pem"],
+  run: (values) => run("ingress", values),
+});
+
+async function run(proxyType: "dataplane" | "ingress", values: Settings<typeof settings>): Promise<number> {
+  const { controlPlane: url, dataplane, tokenFile, concurrency, readinessPort, workDir, envoyLogLevel } = values;
+  if (!URL.canParse(url) || new URL(url).protocol !== "https:")
+    throw new Usage(`--control-plane ${url}: must be like https://zone.example.com:5678`);
+  if (values.token !== undefined && tokenFile !== undefined) throw new Usage("give one of --token and --token-file");
+  const token = tokenFile === undefined ? values.token : textOf(tokenFile, "--token-file").trim();
+  const manifest = { text: textOf(dataplane, "--dataplane"), source: dataplane };
+  const trust = requiredTrust(values, url);
+  return runProxy(
+    {
+      proxyType,
+      manifest,
+      variables: values.var ?? {},
+      controlPlane: { url, trust, token },
+      envoyPath: await findEnvoy(process.env, values.envoy),
+      envoyLogLevel,
+      concurrency,
+      drainTimeMs: values.drainTime,
+      readinessPort,
+      workDir,
+      version,
+    },
+    openLog(values.logLevel),
+    stopSignals(),
+  );
+}

@@ -1,0 +1,26 @@
+// What a verb sees of the process it runs in, so that tests can look at what it prints.
+
+import { styleText } from "node:util";
+
+export interface Terminal {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Whether a person reads along: colours then, and nowhere else. */
+  readonly hasColours: boolean;
+  now(): number;
+  out(text: string): void;
+  err(text: string): void;
+  /** All of standard input. */
+  input(): Promise<string>;
+}
+
+export const processTerminal = (): Terminal => ({
+  env: process.env,
+  hasColours: process.stdout.isTTY === true && !process.env.NO_COLOR,
+  now: Date.now,
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+  input: async () => Buffer.concat(await process.stdin.toArray()).toString(),
+});
+
+export const coloured = (terminal: Terminal, colour: "green" | "red" | "yellow" | "dim", text: string): string =>
+  terminal.hasColours ? styleText(colour, text, { validateStream: false }) : text;

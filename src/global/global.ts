@@ -1,0 +1,133 @@
+// The global control plane: everything it is made of, wired in plain sight.
+//
+//   API ─► store ─► graph ─► what zones get ─► KDS ─► zone control planes
+//            ▲        └─► owned ─► writer ─┐            │
+//            └──────────── KDS ◄───────────┴────────────┘
+
+import { hostname } from "node:os";
+import { serveApi } from "#api/serve.ts";
+import { grpcCode, type ServerStream, type World } from "#host/world.ts";
+import { clusterIdOf, firstStart } from "#identity/first-start.ts";
+import { keyMaker } from "#identity/key-maker.ts";
+import { tokenIssuer } from "#identity/token-issuer.ts";
+import { incrementalGraph } from "#incremental/graph.ts";
+import { kdsServer } from "#kds/global-server.ts";
+import { downwardResources } from "#kds/outgoing.ts";
+import { missingKeys } from "#owned/defaults.ts";
+import { globalOwned } from "#owned/global-owned.ts";
+import type { ZoneStatus } from "#owned/zone-insight.ts";
+import { isActedOn, unknownMembers, validateResource } from "#policies/kinds.ts";
+import { kindNamed } from "#resources/kinds.ts";
+import type { Resource } from "#resources/resource.ts";
+import type { Store } from "#resources/store.ts";
+import { live, resourceSources } from "#store/live.ts";
+import { ownedWriter } from "#store/writer.ts";
+import { bootstrapOnGlobal } from "#xds/bootstrap-answer.ts";
+import { adsPath } from "#xds/server.ts";
+
+export interface GlobalSettings {
+  readonly store: Store;
+  /** Where zones and users connect; a port may be 0. */
+  readonly address: string;
+  readonly kdsPort: number;
+  /** Answers proxies that come here by mistake. */
+  readonly dpPort: number;
+  readonly apiPort: number;
+  readonly apiHttpsPort: number;
+  /** PEM, for all TLS ports. */
+  readonly certificate: { readonly certificate: string; readonly privateKey: string };
+  /** Names of the zones that may join. */
+  readonly zones: readonly string[];
+  readonly version: string;
+  /** As `/config` shows them. */
+  readonly shown: Readonly<Record<string, unknown>>;
+}
+
+export interface RunningGlobal {
+  readonly kdsPort: number;
+  readonly dpPort: number;
+  readonly apiPort: number;
+  readonly apiHttpsPort: number | undefined;
+  close(): Promise<void>;
+}
+
+export async function global(settings: GlobalSettings, { clock, random, network, log }: World): Promise<RunningGlobal> {
+  const { store, certificate, address, version } = settings;
+  const instanceId = `${hostname()}-${random.uuid().slice(0, 4)}`;
+
+  // What is computed.
+  const graph = incrementalGraph();
+  const sources = resourceSources(graph, store);
+  const statuses = graph.source<ZoneStatus>("zone statuses");
+  const outgoing = downwardResources(graph, sources.of);
+  const owned = globalOwned(graph, { of: sources.of, statuses });
+  const missing = missingKeys(graph, sources.of);
+  const running = live(graph, store, sources);
+
+  // Who acts on it.
+  const makeKeys = keyMaker(missing, store, clock, log);
+  const write = ownedWriter(store, log, [
+    { wanted: owned.zoneInsights, deletes: true },
+    { wanted: owned.serviceInsights, deletes: true },
+  ]);
+  const kds = kdsServer({
+    outgoing,
+    store,
+    clock,
+    random,
+    log,
+    self: { instanceId, version },
+    allowedZones: settings.zones,
+    validate: (resource: Resource) => validateResource(kindNamed(resource.kind), resource),
+    onStatus(status) {
+      statuses.set(status.zone, status);
+      running.touch();
+    },
+  });
+  await firstStart(store, clock, random, false);
+  running.start((changes) => {
+    kds.publish(changes);
+    write(changes);
+    makeKeys(changes);
+  });
+
+  // Who is served.
+  const tls = { host: address, ...certificate };
+  const zones = await network.listen({ ...tls, port: settings.kdsPort, streams: kds.streams, unary: kds.unary });
+  const proxies = await network.listen({
+    ...tls,
+    port: settings.dpPort,
+    streams: { [adsPath]: refuseProxy },
+    http: () => Promise.resolve(bootstrapOnGlobal),
+  });
+  const tokens = tokenIssuer(store, clock, random);
+  const api = await serveApi({
+    store,
+    rules: { place: { kind: "global" }, validate: validateResource, unknownMembers, isActedOn },
+    authenticate: tokens.authenticate,
+    tokens: tokens.issue,
+    about: { clusterId: clusterIdOf(store), instanceId, hostname: hostname(), version },
+    config: settings.shown,
+    http: { host: "127.0.0.1", port: settings.apiPort },
+    https: { host: address, port: settings.apiHttpsPort, ...certificate },
+    log,
+  });
+
+  return {
+    kdsPort: zones.port,
+    dpPort: proxies.port,
+    apiPort: api.httpPort,
+    apiHttpsPort: api.httpsPort,
+    async close() {
+      await api.close();
+      await proxies.close("the control plane is shutting down");
+      await zones.close("stream unavailable");
+      kds.stop();
+      running.stop();
+      await store.close();
+    },
+  };
+}
+
+const refuseProxy = (stream: ServerStream): void =>
+  stream.end({ code: grpcCode.permissionDenied, message: String(bootstrapOnGlobal.body) });
