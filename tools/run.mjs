@@ -49,7 +49,6 @@ const tasks = {
   kodiak: () => [join(root, "dist/kodiak.js"), ...rest],
   test: () => [join(root, "tools/test.ts"), ...rest],
   bench: () => [join(root, "bench/main.ts"), ...rest],
-  soak: () => [join(root, "tools/soak.ts"), ...rest],
 };
 
 const args = tasks[task];
