@@ -84,6 +84,8 @@ export async function global(settings: GlobalSettings, { clock, random, network,
       running.touch();
     },
   });
+  // Zones that are known from before are shown as offline until they are back.
+  for (const status of kds.statuses()) statuses.set(status.zone, status);
   await firstStart(store, clock, random, false);
   running.start((changes) => {
     kds.publish(changes);
