@@ -55,3 +55,19 @@ export function get(url: string, headers: Readonly<Record<string, string>> = {},
     request.end();
   });
 }
+
+export function getOverSocket(socketPath: string, path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({ socketPath, path }, (response) => {
+      let text = "";
+      response.setEncoding("utf8");
+      response.on("data", (chunk: string) => {
+        text += chunk;
+      });
+      response.on("end", () => resolve(text));
+      response.on("error", reject);
+    });
+    request.on("error", reject);
+    request.end();
+  });
+}

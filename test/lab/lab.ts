@@ -9,12 +9,14 @@ import type { TestContext } from "node:test";
 import { findEnvoy } from "#agent/envoy-binary.ts";
 import { fetchEnvoy, progressLine } from "#agent/envoy-fetch.ts";
 import { runProxy } from "#agent/run-proxy.ts";
+import { global, type RunningGlobal } from "#global/global.ts";
 import { openLog } from "#host/log.ts";
 import { realWorld } from "#host/real-world.ts";
 import type { World } from "#host/world.ts";
 import { loadOrCreateServerCertificate, serverNames } from "#identity/server-certificate.ts";
 import { memoryStore } from "#store/memory.ts";
 import { type RunningZone, zone } from "#zone/zone.ts";
+import { getOverSocket } from "./http.ts";
 
 /** Deadlines of waits are three times as long in CI, where the machine does other things too. */
 export const patience = process.env.CI ? 3 : 1;
@@ -45,7 +47,23 @@ export interface LabZone extends RunningZone {
   readonly tokenFor: (mesh: string) => Promise<string>;
 }
 
-export async function startZone(of: Lab, name: string): Promise<LabZone> {
+export interface LabGlobal extends RunningGlobal {
+  readonly certificate: string;
+  readonly api: string;
+}
+
+export async function startGlobal(of: Lab, zones: readonly string[]): Promise<LabGlobal> {
+  const { world, folder } = of;
+  const certificate = await loadOrCreateServerCertificate(join(folder, "global"), serverNames([]), world.clock.now());
+  const ports = { kdsPort: 0, dpPort: 0, apiPort: 0, apiHttpsPort: 0 };
+  const store = memoryStore(world.clock, world.random);
+  const settings = { store, certificate, address: "127.0.0.1", ...ports, zones, version: "test", shown: {} };
+  const running = await global(settings, world);
+  of.atEnd(() => running.close());
+  return { ...running, certificate: certificate.certificate, api: `http://127.0.0.1:${running.apiPort}` };
+}
+
+export async function startZone(of: Lab, name: string, joined?: LabGlobal): Promise<LabZone> {
   const { world, folder } = of;
   const certificate = await loadOrCreateServerCertificate(join(folder, name), serverNames([]), world.clock.now());
   const store = memoryStore(world.clock, world.random);
@@ -59,6 +77,9 @@ export async function startZone(of: Lab, name: string): Promise<LabZone> {
     apiHttpsPort: 0,
     version: "test",
     shown: {},
+    ...(joined && {
+      global: { host: "127.0.0.1", port: joined.kdsPort, trust: { kind: "ca" as const, ca: joined.certificate } },
+    }),
   };
   const running = await zone(settings, world);
   of.atEnd(() => running.close());
@@ -76,14 +97,18 @@ export async function startZone(of: Lab, name: string): Promise<LabZone> {
 export interface LabProxy {
   /** Resolves with its exit code. */
   leave(): Promise<number>;
+  /** A GET of Envoy's admin interface; rejects while Envoy does not answer. */
+  admin(path: string): Promise<string>;
 }
 
 /** Resolves at once; the proxy becomes ready when it has its configuration. */
 export async function startProxy(of: Lab, at: LabZone, resource: object, token: string): Promise<LabProxy> {
   const leave = new AbortController();
   const now = new AbortController();
+  const workDir = join(of.folder, `proxy-${Reflect.get(resource, "name")}`);
   const done = runProxy(
     {
+      workDir,
       proxyType: Reflect.get(resource, "type") === "ZoneIngress" ? "ingress" : "dataplane",
       manifest: { text: JSON.stringify(resource), source: "the test" },
       variables: {},
@@ -108,6 +133,7 @@ export async function startProxy(of: Lab, at: LabZone, resource: object, token: 
       leave.abort();
       return done;
     },
+    admin: (path) => getOverSocket(join(workDir, "kuma-envoy-admin.sock"), path),
   };
 }
 

@@ -50,3 +50,9 @@ export const dataplane = (options: DataplaneOptions) => ({
     })),
   },
 });
+
+export const zoneIngress = (name: string, address: string, port: number) => ({
+  type: "ZoneIngress",
+  name,
+  networking: { address, port, advertisedAddress: address, advertisedPort: port },
+});
