@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Source } from "#incremental/collection.ts";
+import { incrementalGraph } from "#incremental/graph.ts";
+import type { JsonObject } from "#lib/json.ts";
+import { proxyPipeline } from "#proxy/pipeline.ts";
+import type { IssuedCertificate } from "#proxy/secrets.ts";
+import { kinds } from "#resources/kinds.ts";
+import { keyOf, type Resource } from "#resources/resource.ts";
+import { zeroTime } from "#resources/rest.ts";
+
+const resource = (kind: string, mesh: string, name: string, spec: JsonObject): Resource => ({
+  kind,
+  mesh,
+  name,
+  labels: {},
+  spec,
+  creationTime: zeroTime,
+  modificationTime: zeroTime,
+});
+
+/** Provides one service and calls five. */
+const dataplane = (i: number, address = `10.0.${i >> 8}.${i & 255}`): Resource =>
+  resource("Dataplane", "default", `dp-${i}`, {
+    networking: {
+      address,
+      inbound: [{ port: 8080, tags: { "kuma.io/service": `s-${i % 50}`, "kuma.io/protocol": "http" } }],
+      outbound: Array.from({ length: 5 }, (_, n) => ({
+        port: 9000 + n,
+        tags: { "kuma.io/service": `s-${(i + n) % 50}` },
+      })),
+    },
+  });
+
+function meshOf200() {
+  const graph = incrementalGraph();
+  const sources = new Map<string, Source<Resource>>(kinds.map(({ name }) => [name, graph.source<Resource>(name)]));
+  const certificates = graph.source<IssuedCertificate>("certificates");
+  const of = (kind: string) => sources.get(kind)!;
+  const pipeline = proxyPipeline(graph, { of: (kind) => of(kind) as never, certificates }, "zone-a");
+  const set = (one: Resource): void => of(one.kind).set(keyOf(one), one);
+  const backends = [{ name: "ca-1", type: "builtin" }];
+  set(resource("Mesh", "", "default", { mtls: { enabledBackend: "ca-1", backends } }));
+  set(resource("Secret", "default", "default.ca-builtin-cert-ca-1", { data: "Y2E=" }));
+  set(
+    resource("MeshTimeout", "default", "t", {
+      to: [{ targetRef: { kind: "Mesh" }, default: { connectionTimeout: "3s" } }],
+    }),
+  );
+  for (let i = 0; i < 200; i++) {
+    set(dataplane(i));
+    certificates.set(`default/dp-${i}`, { mesh: "default", chain: "Yw==", privateKey: "aw==" });
+  }
+  graph.settle();
+  const start = new Map(graph.counts.recomputed);
+  const since = () =>
+    Object.fromEntries(
+      [...graph.counts.recomputed].flatMap(([name, n]) => {
+        const count = n - (start.get(name) ?? 0);
+        return count > 0 ? [[name, count]] : [];
+      }),
+    );
+  return { graph, pipeline, set, since };
+}
+
+test("one endpoint among 200 proxies and 50 services: its own proxy, one assignment for clients, one for ingresses", () => {
+  const { graph, pipeline, set, since } = meshOf200();
+  assert.equal(pipeline.dataplanes.size, 200);
+  set(dataplane(7, "10.9.9.9"));
+  const changes = graph.settle();
+  assert.deepEqual(since(), {
+    instances: 1,
+    "local facts": 1,
+    clients: 1,
+    own: 1,
+    assignments: 1,
+    "dataplane configs": 1,
+    "ingress targets": 1,
+    "ingress assignments": 1,
+  });
+  const changed = Object.fromEntries([...changes].map(([collection, keys]) => [collection.name, keys.size]));
+  // Beside the source and what is grouped by service: its listeners, and the two assignments. No other proxy's entry.
+  assert.deepEqual(changed, { Dataplane: 1, instances: 1, own: 1, assignments: 1, "ingress assignments": 1 });
+});
+
+test("a timeout for the mesh is encoded once for each service, not for each proxy that calls it", () => {
+  const { graph, set, since } = meshOf200();
+  set(
+    resource("MeshTimeout", "default", "t", {
+      to: [{ targetRef: { kind: "Mesh" }, default: { connectionTimeout: "4s" } }],
+    }),
+  );
+  graph.settle();
+  assert.equal(since()["outbound bundles"], 50);
+});
