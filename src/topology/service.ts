@@ -80,9 +80,13 @@ export function endpointsOf({ localZone, subset, instances, offers }: EndpointsI
   return [
     ...local
       .map(({ address, port, tags }) => ({ address, port, tags, zone: localZone, weight: weights.local }))
-      .sort((a, b) => (hostPortText(a) < hostPortText(b) ? -1 : 1)),
+      .sort(byAddress),
     ...remote.flatMap(({ zone, addresses }) =>
       addresses.map((at) => ({ ...at, zone, weight: weights.remote.get(zone) ?? 1, tags: { [tag.zone]: zone } })),
     ),
   ];
 }
+
+/** Two proxies that claim one address are told apart by their tags, so that the order never depends on who came first. */
+const byAddress = (a: Endpoint, b: Endpoint): number => (orderText(a) < orderText(b) ? -1 : 1);
+const orderText = (endpoint: Endpoint): string => `${hostPortText(endpoint)} ${JSON.stringify(endpoint.tags)}`;

@@ -1,0 +1,225 @@
+// After any history, what each proxy gets is what is computed from scratch. Seen to catch: endpoints of one address in the
+// order of their arrival; a read past the graph (`remoteFacts.get(key)` for `read.one(remoteFacts, key)`).
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import type { Collection, Graph, Source } from "#incremental/collection.ts";
+import { incrementalGraph } from "#incremental/graph.ts";
+import { plainGraph } from "#incremental/plain.ts";
+import type { JsonObject } from "#lib/json.ts";
+import type { ProxyStatus } from "#owned/proxy-insight.ts";
+import { zoneOwned } from "#owned/zone-owned.ts";
+import type { ProxyConfig } from "#proxy/bundle.ts";
+import { proxyPipeline } from "#proxy/pipeline.ts";
+import type { IssuedCertificate } from "#proxy/secrets.ts";
+import { kinds } from "#resources/kinds.ts";
+import { keyOf, type Resource } from "#resources/resource.ts";
+import { zeroTime } from "#resources/rest.ts";
+
+const histories = 1000;
+const meshes = ["m1", "m2", "m3"] as const;
+
+const mesh = fc.constantFrom(...meshes);
+const service = fc.constantFrom("s1", "s2", "s3");
+const small = fc.integer({ min: 1, max: 3 });
+const protocol = fc.constantFrom("http", "tcp");
+const target = fc.oneof(
+  fc.constant({ kind: "Mesh" }),
+  service.map((name) => ({ kind: "MeshService", name })),
+);
+
+interface Change {
+  readonly kind: string;
+  readonly mesh: string;
+  readonly name: string;
+  /** `undefined` deletes. */
+  readonly spec: JsonObject | undefined;
+}
+const change = (
+  kind: string,
+  name: string,
+  inMesh: fc.Arbitrary<string>,
+  spec: fc.Arbitrary<JsonObject>,
+): fc.Arbitrary<Change> =>
+  fc.record({
+    kind: fc.constant(kind),
+    mesh: inMesh,
+    name: small.map((n) => `${name}-${n}`),
+    spec: fc.option(spec, { nil: undefined, freq: 4 }),
+  });
+
+const dataplane = fc
+  .record({
+    host: small,
+    inbound: fc.array(fc.record({ service, protocol, version: small, state: fc.constantFrom("Ready", "NotReady") }), {
+      maxLength: 2,
+    }),
+    outbound: fc.uniqueArray(service, { maxLength: 3 }),
+  })
+  .map(
+    ({ host, inbound, outbound }): JsonObject => ({
+      networking: {
+        address: `10.0.0.${host}`,
+        inbound: inbound.map((one, i) => ({
+          port: 80 + i,
+          state: one.state,
+          tags: { "kuma.io/service": one.service, "kuma.io/protocol": one.protocol, version: `v${one.version}` },
+        })),
+        outbound: outbound.map((to, i) => ({ port: 9000 + i, tags: { "kuma.io/service": to } })),
+      },
+    }),
+  );
+const ingress = fc
+  .record({
+    zone: fc.constantFrom("", "zone-b", "zone-c"),
+    host: small,
+    offers: fc.array(fc.record({ mesh, service, protocol, instances: small }), { maxLength: 4 }),
+  })
+  .map(
+    ({ zone, host, offers }): JsonObject => ({
+      zone,
+      networking: {
+        address: `10.1.0.${host}`,
+        port: 10001,
+        advertisedAddress: `10.1.0.${host}`,
+        advertisedPort: 10001,
+      },
+      availableServices: offers.map((offer) => ({
+        mesh: offer.mesh,
+        instances: offer.instances,
+        tags: { "kuma.io/service": offer.service, "kuma.io/protocol": offer.protocol },
+      })),
+    }),
+  );
+const meshSpec = fc.constantFrom<JsonObject>(
+  {},
+  { mtls: { enabledBackend: "ca", backends: [{ name: "ca", type: "builtin" }] } },
+  { mtls: { enabledBackend: "ca", backends: [{ name: "ca", type: "builtin", mode: "PERMISSIVE" }] } },
+);
+const timeout = fc.record({ top: target, to: target, ms: small }).map(
+  ({ top, to, ms }): JsonObject => ({
+    targetRef: top,
+    to: [{ targetRef: to, default: { connectionTimeout: `${ms}s`, http: { requestTimeout: `${ms}s` } } }],
+  }),
+);
+const permission = fc
+  .record({ top: target, from: target, action: fc.constantFrom("Allow", "Deny", "AllowWithShadowDeny") })
+  .map(({ top, from, action }): JsonObject => ({ targetRef: top, from: [{ targetRef: from, default: { action } }] }));
+const route = fc.record({ to: service, other: service, version: small, path: fc.constantFrom("/a", "/b") }).map(
+  ({ to, other, version, path }): JsonObject => ({
+    to: [
+      {
+        targetRef: { kind: "MeshService", name: to },
+        rules: [
+          {
+            matches: [{ path: { type: "PathPrefix", value: path } }],
+            default: {
+              backendRefs: [
+                { kind: "MeshServiceSubset", name: other, tags: { version: `v${version}` }, weight: version },
+              ],
+            },
+          },
+        ],
+      },
+    ],
+  }),
+);
+const none = fc.constant("");
+const anyChange = fc.oneof(
+  { weight: 4, arbitrary: change("Dataplane", "dp", mesh, dataplane) },
+  { weight: 2, arbitrary: change("ZoneIngress", "zi", none, ingress) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("Mesh"),
+      mesh: none,
+      name: mesh,
+      spec: fc.option(meshSpec, { nil: undefined, freq: 6 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .record({
+        kind: fc.constant("Secret"),
+        mesh,
+        name: none,
+        spec: fc.option(fc.constant<JsonObject>({ data: "Y2E=" }), { nil: undefined, freq: 4 }),
+      })
+      .map((one) => ({ ...one, name: `${one.mesh}.ca-builtin-cert-ca` })),
+  },
+  { weight: 2, arbitrary: change("MeshTimeout", "mt", mesh, timeout) },
+  { weight: 2, arbitrary: change("MeshTrafficPermission", "mtp", mesh, permission) },
+  { weight: 2, arbitrary: change("MeshHTTPRoute", "route", mesh, route) },
+  { weight: 2, arbitrary: change("certificate", "dp", mesh, fc.constant<JsonObject>({})) },
+);
+
+function built(graph: Graph) {
+  const sources = new Map<string, Source<Resource>>(kinds.map(({ name }) => [name, graph.source<Resource>(name)]));
+  const of = (kind: string) => sources.get(kind) as never;
+  const certificates = graph.source<IssuedCertificate & { status: never }>("certificates");
+  const pipeline = proxyPipeline(graph, { of, certificates }, "zone-a");
+  const owned = zoneOwned(graph, { zone: "zone-a", of, statuses: graph.source<ProxyStatus>("statuses"), certificates });
+  return {
+    apply({ kind, mesh: inMesh, name, spec }: Change): void {
+      const key = keyOf({ mesh: inMesh, name });
+      if (kind === "certificate") {
+        certificates.set(key, spec && { mesh: inMesh, chain: "Yw==", privateKey: "aw==", status: undefined as never });
+        return;
+      }
+      const times = { creationTime: zeroTime, modificationTime: zeroTime };
+      sources.get(kind)?.set(key, spec && { kind, mesh: inMesh, name, labels: {}, spec, ...times });
+    },
+    settle: () => graph.settle(),
+    state: () => ({
+      dataplanes: resolved(pipeline.dataplanes),
+      ingresses: resolved(pipeline.ingresses),
+      wanted: entries(owned.wantedCertificates),
+      services: entries(owned.ingresses),
+    }),
+  };
+}
+
+const entries = (collection: Collection<unknown>) =>
+  [...collection.keys()].sort().map((key) => [key, collection.get(key)] as const);
+
+/** Names and versions of all that each proxy should have. */
+const resolved = (configs: Collection<ProxyConfig>) =>
+  [...configs.keys()]
+    .sort()
+    .map((proxy) => [
+      proxy,
+      (configs.get(proxy)?.bundles ?? [])
+        .flatMap(({ from, key }) =>
+          (from.get(key) ?? []).map(({ type, item }) => `${type} ${item.name} ${item.version}`),
+        )
+        .sort(),
+    ]);
+
+test(`incremental equals from scratch for ${histories} histories of what users and zones may do`, () => {
+  let configured = 0;
+  fc.assert(
+    fc.property(
+      fc.array(fc.array(anyChange, { minLength: 1, maxLength: 4 }), { minLength: 25, maxLength: 30 }),
+      (history) => {
+        const live = built(incrementalGraph());
+        const scratch = built(plainGraph());
+        for (const batch of history) {
+          for (const one of batch) {
+            live.apply(one);
+            scratch.apply(one);
+          }
+          live.settle();
+        }
+        scratch.settle();
+        const state = live.state();
+        assert.deepEqual(state, scratch.state());
+        configured += state.dataplanes.length;
+      },
+    ),
+    { numRuns: histories },
+  );
+  // The histories are not empty ones.
+  assert.ok(configured > histories, `${configured} proxies in all`);
+});
