@@ -21,6 +21,8 @@ export interface ChildOptions {
   readonly folder: string;
   readonly name: string;
   readonly args: readonly string[];
+  /** Absent: the program that runs. */
+  readonly program?: string;
 }
 
 /** Longer than any drain time that the demo sets. */
@@ -29,12 +31,12 @@ const tailLines = 12;
 /** Starting all at once on two cores takes a few seconds. */
 const readyMs = 60_000;
 
-export async function startChild({ folder, name, args }: ChildOptions): Promise<Child> {
+export async function startChild({ folder, name, args, program }: ChildOptions): Promise<Child> {
   const log = createWriteStream(join(folder, `${name}.log`));
   const lines: string[] = [];
   const waiting = new Set<(line: string) => void>();
-  const program = process.argv[1] ?? "";
-  const running: Running = await startProcess(process.execPath, ["--enable-source-maps", program, ...args], {
+  const entry = program ?? process.argv[1] ?? "";
+  const running: Running = await startProcess(process.execPath, ["--enable-source-maps", entry, ...args], {
     // Everything that a process leaves in a temporary place lies in the demo's folder, and goes with it.
     env: { ...process.env, TMPDIR: folder, KODIAK_LOG_FORMAT: "json" },
     onLine(line) {
