@@ -72,7 +72,11 @@ test("one endpoint among 200 proxies and 50 services: its own proxy, one assignm
     instances: 1,
     "local facts": 1,
     clients: 1,
-    own: 1,
+    drafts: 1,
+    "own routes": 1,
+    "own listeners": 1,
+    "own route bundles": 1,
+    "own bundles": 1,
     assignments: 1,
     "dataplane configs": 1,
     "ingress targets": 1,
@@ -80,7 +84,17 @@ test("one endpoint among 200 proxies and 50 services: its own proxy, one assignm
   });
   const changed = Object.fromEntries([...changes].map(([collection, keys]) => [collection.name, keys.size]));
   // Beside the source and what is grouped by service: its listeners, and the two assignments. No other proxy's entry.
-  assert.deepEqual(changed, { Dataplane: 1, instances: 1, own: 1, assignments: 1, "ingress assignments": 1 });
+  assert.deepEqual(changed, {
+    Dataplane: 1,
+    instances: 1,
+    drafts: 1,
+    "own routes": 1,
+    "own listeners": 1,
+    "own route bundles": 1,
+    "own bundles": 1,
+    assignments: 1,
+    "ingress assignments": 1,
+  });
 });
 
 test("a timeout for the mesh is encoded once for each service, not for each proxy that calls it", () => {
@@ -92,4 +106,14 @@ test("a timeout for the mesh is encoded once for each service, not for each prox
   );
   graph.settle();
   assert.equal(since()["outbound bundles"], 50);
+});
+
+test("a permission for the mesh encodes a route for each proxy, and no listener", () => {
+  const { graph, set, since } = meshOf200();
+  const spec = { from: [{ targetRef: { kind: "Mesh" }, default: { action: "Allow" } }] };
+  set(resource("MeshTrafficPermission", "default", "allow", spec));
+  graph.settle();
+  const counts = since();
+  assert.equal(counts["own route bundles"], 200);
+  assert.equal(counts["own bundles"], undefined);
 });

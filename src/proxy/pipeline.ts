@@ -2,7 +2,7 @@
 //
 //   Dataplane ─► clients ─► needs ─► outbounds ─► outbound bundles      shared by all proxies of a view
 //       │           │                    └─► assignments                shared by all proxies that use the cluster
-//       │           └─► own bundles (listeners, inbounds)               one proxy
+//       │           └─► drafts ─► own bundles (listeners, routes)       one proxy
 //       └─► instances, offers ─► facts, endpoints
 //
 // A proxy refers to bundles by key, so an endpoint changes one assignment and no proxy.
@@ -18,7 +18,7 @@ import type { MeshHTTPRoute } from "#policies/mesh-http-route/schema.ts";
 import { type PolicySpec, parsePolicy } from "#policies/policy.ts";
 import { applied } from "#proxy/applied.ts";
 import { assignment } from "#proxy/assignment.ts";
-import { type Bundle, bundleOf, type ProxyConfig } from "#proxy/bundle.ts";
+import { type Bundle, bundleOf, type Draft, type ProxyConfig } from "#proxy/bundle.ts";
 import { clientOf, needKey, needsOf } from "#proxy/client.ts";
 import { inboundDrafts } from "#proxy/inbound.ts";
 import { ingressCollections } from "#proxy/ingress-collections.ts";
@@ -61,13 +61,13 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
 
   // Each proxy's own.
   const dataplanes = sources.of<DataplaneJson>("Dataplane");
-  const own = graph.derive("own", clients, (client, read, key): Bundle | undefined => {
+  const drafts = graph.derive("drafts", clients, (client, read, key): readonly Draft[] | undefined => {
     const mesh = read.one(meshes, client.mesh);
     const spec = read.one(dataplanes, key)?.spec;
     if (!mesh || !spec) return undefined;
     const says = applied(client.inboundPolicies, (kind, policy) => policiesOfMesh.one(read, kind, policy));
     const inbounds = (spec.networking?.inbound ?? []).filter(({ state }) => state !== "Ignored");
-    return bundleOf([
+    return [
       ...inbounds.flatMap((inbound) => {
         const pieces = says.inbound({ mesh: mesh.name, section: sectionOf(inbound) });
         return inboundDrafts(mesh, spec, inbound, pieces);
@@ -76,8 +76,13 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
         const outbound = read.one(shared.outbounds, needKey(client, service));
         return outbound ? [outboundListenerDraft(at, outbound)] : [];
       }),
-    ]);
+    ];
   });
+  // Permissions change more often than listeners: each part is encoded only when it has changed.
+  const routes = graph.derive("own routes", drafts, (all) => all.filter(({ type }) => type === "route"));
+  const rest = graph.derive("own listeners", drafts, (all) => all.filter(({ type }) => type !== "route"));
+  const ownRoutes = graph.derive("own route bundles", routes, bundleOf);
+  const own = graph.derive("own bundles", rest, bundleOf);
   const configs = graph.derive("dataplane configs", clients, (client, read, key): ProxyConfig | undefined => {
     const mesh = read.one(meshes, client.mesh);
     if (!mesh || !read.one(own, key)) return undefined;
@@ -90,6 +95,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     return {
       bundles: [
         { from: own, key },
+        { from: ownRoutes, key },
         ...(mesh.mtls
           ? [
               { from: identities, key },
@@ -114,7 +120,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     meshes,
     dataplanes: configs,
     ingresses: ingress.configs,
-    bundles: [own, secrets.identities, secrets.trusts, outboundBundles, assignments, ...ingress.bundles],
+    bundles: [own, ownRoutes, secrets.identities, secrets.trusts, outboundBundles, assignments, ...ingress.bundles],
   };
 }
 
