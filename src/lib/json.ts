@@ -17,18 +17,16 @@ export function isEqual(a: unknown, b: unknown): boolean {
   if (a instanceof Map) return b instanceof Map && isEqualMap(a, b);
   if (a instanceof Set) return b instanceof Set && a.size === b.size && [...a].every((item) => b.has(item));
   if (a instanceof Uint8Array) return b instanceof Uint8Array && isEqualBytes(a, b);
-  return isEqualObject(a, b);
+  return isEqualObject(a as Members, b as Members);
 }
 
-function isEqualObject(a: object, b: object): boolean {
-  let members = 0;
-  for (const [name, value] of Object.entries(a)) {
-    if (value === undefined) continue;
-    members++;
-    if (!isEqual(value, Reflect.get(b, name))) return false;
-  }
-  for (const value of Object.values(b)) if (value !== undefined) members--;
-  return members === 0;
+type Members = Readonly<Record<string, unknown>>;
+
+// Plain objects only, whose members are their own; without lists of entries, as this runs for all that is recomputed.
+function isEqualObject(a: Members, b: Members): boolean {
+  for (const name in a) if (a[name] !== undefined && !isEqual(a[name], b[name])) return false;
+  for (const name in b) if (b[name] !== undefined && a[name] === undefined) return false;
+  return true;
 }
 
 function isEqualMap(a: ReadonlyMap<unknown, unknown>, b: ReadonlyMap<unknown, unknown>): boolean {
