@@ -5,6 +5,7 @@ import { z } from "zod";
 import { parseGoDuration } from "#lib/duration.ts";
 import { at, type Issue } from "#lib/issue.ts";
 import { isObject, type JsonObject, type JsonValue } from "#lib/json.ts";
+import { isDnsName } from "#resources/meta.ts";
 
 /** What a schema yields, read-only all the way down. */
 export type Read<T> = T extends readonly (infer Item)[]
@@ -90,8 +91,6 @@ function spiffeIdMistake(value: string): string | undefined {
   return undefined;
 }
 
-export const dnsName = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
-
 /** Who a client is, of a rule on the inbound side. */
 export const clientMatch = z
   .object({
@@ -99,7 +98,7 @@ export const clientMatch = z
     sni: z
       .object({
         type: z.enum(["Exact"]),
-        value: z.string().max(253).regex(dnsName, "must be a DNS name, like backend.example.com"),
+        value: z.string().refine(isDnsName, "must be a DNS name, like backend.example.com"),
       })
       .optional(),
   })

@@ -2,7 +2,7 @@
 
 import { at, type Issue } from "#lib/issue.ts";
 import type { BackendRef, TargetKind, TargetRef } from "#policies/schema.ts";
-import { isTagName, isTagValue } from "#resources/meta.ts";
+import { atKey, isTagName, isTagValue } from "#resources/meta.ts";
 
 type Field = Exclude<keyof TargetRef, "kind">;
 
@@ -77,7 +77,7 @@ function nameIssues(ref: TargetRef, path: Path): Issue[] {
 
 function tagIssues(ref: TargetRef, path: Path): Issue[] {
   return Object.entries(ref.tags ?? {}).flatMap(([key, value]) => {
-    const where = at(...path, "tags", key);
+    const where = atKey([...path, "tags"], key);
     if (!isTagName(key)) return [{ path: where, message: "must have a name of letters, digits and . - _ : /" }];
     if (value !== "*" && !isTagValue(value))
       return [{ path: where, message: "must be letters, digits and . - _ :, or * for any value" }];

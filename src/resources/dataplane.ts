@@ -9,7 +9,7 @@ import type {
 } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import { at, type Issue } from "#lib/issue.ts";
 import { addressIssues, portIssues } from "#resources/address.ts";
-import { isTagName, isTagValue } from "#resources/meta.ts";
+import { atKey, isTagName, isTagValue } from "#resources/meta.ts";
 import { type Labels, type Resource, tag } from "#resources/resource.ts";
 
 /** The spec of a legacy kind is in its message's JSON form already. */
@@ -101,8 +101,9 @@ function outboundIssues(outbound: Dataplane_Networking_OutboundJson, path: Path)
 
 function tagIssues(tags: Labels, path: Path, needsService: boolean): readonly Issue[] {
   const issues = Object.entries(tags).flatMap(([key, value]) => {
-    if (!isTagName(key)) return [issue([...path, key], "must have a name of letters, digits and . - _ : /")];
-    if (!isTagValue(value)) return [issue([...path, key], "must be letters, digits and . - _ :, and not empty")];
+    const where = atKey(path, key);
+    if (!isTagName(key)) return [{ path: where, message: "must have a name of letters, digits and . - _ : /" }];
+    if (!isTagValue(value)) return [{ path: where, message: "must be letters, digits and . - _ :, and not empty" }];
     return [];
   });
   if (needsService && tags[tag.service] === undefined) issues.push(issue([...path, tag.service], "is required"));

@@ -12,6 +12,10 @@ export const isDnsName = (text: string): boolean => text.length <= 253 && subdom
 export const isTagName = (text: string): boolean => /^[a-zA-Z0-9.\-_:/]+$/.test(text);
 export const isTagValue = (text: string): boolean => /^[a-zA-Z0-9.\-_:]+$/.test(text);
 
+/** Path of a map's member, always quoted as in Kuma's: `labels["team"]`. */
+export const atKey = (path: readonly (string | number)[], key: string): string =>
+  `${at(...path)}[${JSON.stringify(key)}]`;
+
 export function metaIssues(kind: Kind, { name, mesh, labels }: Resource): readonly Issue[] {
   const issues: Issue[] = [...labelIssues(labels)];
   if (name.length > 253) issues.push({ path: "name", message: "must have 253 characters or fewer" });
@@ -28,7 +32,7 @@ export function metaIssues(kind: Kind, { name, mesh, labels }: Resource): readon
 
 function labelIssues(labels: Labels): readonly Issue[] {
   return Object.entries(labels).flatMap(([key, value]) => {
-    const path = at("labels", key);
+    const path = atKey(["labels"], key);
     if (!isLabelKey(key))
       return [
         { path, message: "must have a name of letters, digits and - _ ., with a DNS name and / before it or not" },

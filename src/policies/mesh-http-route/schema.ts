@@ -1,7 +1,8 @@
 // MeshHTTPRoute: which requests to a destination go where, and what is changed of them on the way.
 
 import { z } from "zod";
-import { backendRef, dnsName, headerName, headerValues, percentage, type SpecOf, targetRef } from "#policies/schema.ts";
+import { backendRef, headerName, headerValues, percentage, type SpecOf, targetRef } from "#policies/schema.ts";
+import { isDnsName } from "#resources/meta.ts";
 
 const headerMatch = z.object({
   type: z.enum(["Exact", "Present", "RegularExpression", "Absent", "Prefix"]).optional(),
@@ -36,8 +37,7 @@ export type PathRewrite = SpecOf<typeof path>;
 
 const hostname = z
   .string()
-  .max(253)
-  .regex(dnsName, "must be a DNS name, like backend.example.com")
+  .refine(isDnsName, "must be a DNS name, like backend.example.com")
   .refine((name) => !/^[\d.]+$/.test(name), "must be a DNS name, not an IP address");
 
 const filter = z.object({

@@ -1,0 +1,205 @@
+// What is checked of every kind, and of the legacy kinds that are acted on.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { JsonObject } from "#lib/json.ts";
+import { isActedOn, validateResource } from "#policies/kinds.ts";
+import { written } from "#policies/policy-for-test.ts";
+import { kindNamed } from "#resources/kinds.ts";
+
+const service = { "kuma.io/service": "backend" };
+const inbound = { port: 8080, tags: service };
+const dataplane = (networking: JsonObject): JsonObject => ({
+  networking: { address: "10.0.0.1", inbound: [inbound], ...networking },
+});
+const outbound = (one: JsonObject): JsonObject => dataplane({ outbound: [one] });
+const ingress = (networking: JsonObject): JsonObject => ({ networking: { port: 10001, ...networking } });
+const mtls = (backend: JsonObject): JsonObject => ({
+  mtls: { backends: [{ name: "ca", type: "builtin", ...backend }] },
+});
+
+interface Row {
+  readonly kind: string;
+  readonly spec: JsonObject;
+  /** Nothing: it is taken. */
+  readonly says?: string;
+}
+const rows: readonly Row[] = [
+  { kind: "Dataplane", spec: dataplane({}) },
+  { kind: "Dataplane", spec: dataplane({ address: "backend.internal", inbound: [{ port: 80 }] }) },
+  { kind: "Dataplane", spec: dataplane({ address: "fd00::1" }) },
+  { kind: "Dataplane", spec: outbound({ port: 1, tags: service }) },
+  { kind: "Dataplane", spec: outbound({ port: 1, backendRef: { kind: "MeshService", name: "a", port: 80 } }) },
+  { kind: "Dataplane", spec: dataplane({ inbound: [], gateway: { tags: service } }) },
+  { kind: "Dataplane", spec: {}, says: "networking: is required" },
+  { kind: "Dataplane", spec: dataplane({ address: "" }), says: "networking.address: is required" },
+  {
+    kind: "Dataplane",
+    spec: dataplane({ address: "10.0.0.256" }),
+    says: "networking.address: must be an IP address or a DNS name",
+  },
+  {
+    kind: "Dataplane",
+    spec: dataplane({ address: "1::2::3" }),
+    says: "networking.address: must be an IP address or a DNS name",
+  },
+  {
+    kind: "Dataplane",
+    spec: dataplane({ address: "0.0.0.0" }),
+    says: "networking.address: must be an address that others can reach, not 0.0.0.0",
+  },
+  {
+    kind: "Dataplane",
+    spec: dataplane({ inbound: [] }),
+    says: "networking.inbound: must have an item: the port at which the application is reached",
+  },
+  {
+    kind: "Dataplane",
+    spec: dataplane({ inbound: [{ tags: service }] }),
+    says: "networking.inbound[0].port: is required",
+  },
+  {
+    kind: "Dataplane",
+    spec: dataplane({ inbound: [{ ...inbound, servicePort: 70000 }] }),
+    says: "networking.inbound[0].servicePort: must be a port, 1 to 65535",
+  },
+  {
+    kind: "Dataplane",
+    spec: dataplane({ inbound: [inbound, inbound] }),
+    says: "networking.inbound[1].port: must not be used twice: another inbound has 8080",
+  },
+  {
+    kind: "Dataplane",
+    spec: dataplane({
+      inbound: [
+        { ...inbound, name: "a" },
+        { ...inbound, port: 2, name: "a" },
+      ],
+    }),
+    says: "networking.inbound[1].name: must not be used twice: another inbound is called a",
+  },
+  {
+    kind: "Dataplane",
+    spec: dataplane({ inbound: [{ port: 1, tags: { a: "b" } }] }),
+    says: 'networking.inbound[0].tags["kuma.io/service"]: is required',
+  },
+  {
+    kind: "Dataplane",
+    spec: dataplane({ inbound: [{ port: 1, tags: { ...service, a: "" } }] }),
+    says: 'networking.inbound[0].tags["a"]: must be letters, digits and . - _ :, and not empty',
+  },
+  {
+    kind: "Dataplane",
+    spec: dataplane({ inbound: [{ port: 1, tags: { ...service, "kuma.io/protocol": "htpp" } }] }),
+    says: 'networking.inbound[0].tags["kuma.io/protocol"]: must be one of tcp, http, http2, grpc, kafka, not htpp',
+  },
+  {
+    kind: "Dataplane",
+    spec: dataplane({ gateway: { type: "BUILTIN", tags: service } }),
+    says: "networking.inbound: must be left out of a builtin gateway",
+  },
+  {
+    kind: "Dataplane",
+    spec: outbound({ port: 1, tags: {} }),
+    says: 'networking.outbound[0].tags["kuma.io/service"]: is required',
+  },
+  {
+    kind: "Dataplane",
+    spec: outbound({ port: 1, tags: service, backendRef: {} }),
+    says: "networking.outbound[0]: must have tags or backendRef, not both",
+  },
+  {
+    kind: "Dataplane",
+    spec: outbound({ port: 1, backendRef: { kind: "MeshService", port: 80 } }),
+    says: "networking.outbound[0].backendRef: must have name or labels, not both",
+  },
+
+  { kind: "ZoneIngress", spec: ingress({}) },
+  { kind: "ZoneIngress", spec: ingress({ address: "10.0.0.1", advertisedAddress: "1.2.3.4", advertisedPort: 443 }) },
+  { kind: "ZoneIngress", spec: {}, says: "networking.port: is required" },
+  {
+    kind: "ZoneIngress",
+    spec: ingress({ advertisedAddress: "1.2.3.4" }),
+    says: "networking.advertisedPort: is required: an ingress is reached at advertisedAddress and advertisedPort",
+  },
+  {
+    kind: "ZoneIngress",
+    spec: ingress({ advertisedAddress: "::", advertisedPort: 1 }),
+    says: "networking.advertisedAddress: must be an address that others can reach, not ::",
+  },
+
+  { kind: "Mesh", spec: {} },
+  { kind: "Mesh", spec: { mtls: { enabledBackend: "ca", ...{ backends: [{ name: "ca", type: "builtin" }] } } } },
+  { kind: "Mesh", spec: mtls({ type: "vault" }), says: "mtls.backends[0].type: must be builtin or provided" },
+  { kind: "Mesh", spec: mtls({ name: "" }), says: "mtls.backends[0].name: is required" },
+  {
+    kind: "Mesh",
+    spec: mtls({ type: "provided", conf: { cert: { secret: "c" } } }),
+    says: "mtls.backends[0].conf.key: is required with type provided",
+  },
+  {
+    kind: "Mesh",
+    spec: mtls({ conf: { caCert: { expiration: "1y2d" } } }),
+    says: "mtls.backends[0].conf.caCert.expiration: must be one number and one of ms s m h d w y, like 7d",
+  },
+  {
+    kind: "Mesh",
+    spec: mtls({ dpCert: { rotation: { expiration: "1 day" } } }),
+    says: "mtls.backends[0].dpCert.rotation.expiration: must be one number and one of ms s m h d w y, like 7d",
+  },
+  {
+    kind: "Mesh",
+    spec: { mtls: { enabledBackend: "x", backends: [{ name: "ca", type: "builtin" }] } },
+    says: "mtls.enabledBackend: must be the name of one of mtls.backends, not x",
+  },
+  {
+    kind: "Mesh",
+    spec: {
+      mtls: {
+        backends: [
+          { name: "a", type: "builtin" },
+          { name: "b", type: "builtin" },
+        ],
+      },
+    },
+    says: "mtls.backends: must have 1 item: a mesh has one authority at a time",
+  },
+];
+for (const { kind, spec, says } of rows)
+  test(says ?? `taken: ${kind} ${JSON.stringify(spec)}`, () => {
+    const issues = validateResource(kindNamed(kind), written(kind, { spec }));
+    assert.deepEqual(
+      issues.map(({ path, message }) => `${path}: ${message}`),
+      says === undefined ? [] : [says],
+    );
+  });
+
+const metas = [
+  { what: "a name with dots", name: "a.b-c.1" },
+  { what: "a long name", name: "a".repeat(253) },
+  { what: "a longer name", name: "a".repeat(254), path: "name" },
+  { what: "capital letters and underscores in a name", name: "Bad_Name", path: "name" },
+  { what: "no mesh", mesh: "", path: "mesh" },
+  { what: "a label with a prefix", labels: { "team.example/a_b": "C.1" } },
+  { what: "an empty label", labels: { a: "" } },
+  { what: "a label's name with spaces", labels: { "bad key!": "a" }, path: 'labels["bad key!"]' },
+  { what: "a label's value with spaces", labels: { ok: "b c" }, path: 'labels["ok"]' },
+  { what: "a label's long value", labels: { ok: "a".repeat(64) }, path: 'labels["ok"]' },
+];
+for (const { what, path, ...meta } of metas)
+  test(`${what} is ${path === undefined ? "taken" : "refused"}, of any kind`, () => {
+    const issues = validateResource(kindNamed("MeshRetry"), written("MeshRetry", { spec: {}, ...meta }));
+    assert.deepEqual(
+      issues.map((issue) => issue.path),
+      path === undefined ? [] : [path],
+    );
+  });
+
+test("what is acted on: the policies built, and what proxies are made of", () => {
+  const acted = (...names: string[]) => names.filter((name) => isActedOn(kindNamed(name)));
+  assert.deepEqual(acted("MeshTimeout", "Dataplane", "DataplaneInsight", "MeshRetry", "MeshService"), [
+    "MeshTimeout",
+    "Dataplane",
+    "DataplaneInsight",
+  ]);
+});
