@@ -107,8 +107,10 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       clock,
       random,
       log,
+      // Of a zone's configuration a stock global reads only this, to know how names are formed: as on Universal.
       self: { instanceId, version: settings.version, config: { store: { type: "memory" } } },
       validate,
+      // The link logs for itself; nothing else here depends on it yet.
       onLink: () => {},
     });
   await firstStart(store, clock, random, place.isFederated);
