@@ -1,5 +1,9 @@
-// What the rows are measured on: three control planes, each a process; 100 fake proxies in each zone; real Envoys at the
-// ends that are timed: `frontend` in zone-a, an ingress and `backend` in zone-b.
+// What the rows are measured on: three control planes, each a process with its store on disk; 100 fake proxies in each zone;
+// real Envoys at the ends that are timed.
+//
+//   zone-a                                zone-b
+//   frontend ───────── mTLS ─────────► ingress ──► backend
+//   100 fake proxies                      100 fake proxies
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -8,149 +12,138 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Child, startChild } from "#cli/demo/child.ts";
 import { request } from "#host/https.ts";
+import type { JsonObject } from "#lib/json.ts";
+import type { FakeProxies } from "./fake-proxies.ts";
 
 const program = fileURLToPath(new URL("../dist/kodiak.js", import.meta.url));
 const fakeProgram = fileURLToPath(new URL("fake-proxies.ts", import.meta.url));
 
-export const fakesInZone = 100;
-export const newServices = 40;
+export const samples = 100;
+const fakesInZone = 100;
+const fakeServices = 50;
+const fakeOutbounds = 5;
+/** Services that zone-a's client knows by name from the start, and that come into being one by one. */
+export const newService = (i: number): string => `new-${i}`;
 
 export interface BenchStage {
   readonly globalApi: string;
   readonly zoneBApi: string;
+  /** Where zone-a's client calls zone-b's `backend`. */
   readonly backendUrl: string;
-  /** Sockets of Envoys' admin interfaces. */
-  readonly frontendAdmin: string;
+  /** Where it calls each new service. */
+  readonly newServiceUrls: readonly string[];
+  /** Socket of the admin interface of zone-b's ingress. */
   readonly ingressAdmin: string;
+}
+
+/** All that is started, so that it can be ended at any time, also while more is being started. */
+export interface Processes {
+  readonly folder: string;
+  /** Resolves with the fields of the line that says it is ready. */
+  run(name: string, args: readonly string[], isReady: RegExp, entry?: string): Promise<JsonObject>;
+  /** Names of those that are gone. */
+  ended(): readonly string[];
   close(): Promise<void>;
 }
 
-export async function openBenchStage(progress: (what: string) => void): Promise<BenchStage> {
+export async function processes(): Promise<Processes> {
   const folder = await mkdtemp(join(tmpdir(), "kodiak-bench-"));
   const children: Child[] = [];
-  const run = async (name: string, args: readonly string[], ready: RegExp, entry = program) => {
-    const child = await startChild({ folder, name, args, program: entry });
-    children.unshift(child);
-    return child.said(ready);
+  let isClosed = false;
+  return {
+    folder,
+    async run(name, args, isReady, entry = program) {
+      if (isClosed) throw new Error("the bench has ended");
+      const child = await startChild({ folder, name, args, program: entry });
+      if (isClosed) await child.end();
+      children.unshift(child);
+      return child.said(isReady);
+    },
+    ended: () => children.filter(({ pid }) => !isAlive(pid)).map(({ name }) => name),
+    // Last started first: proxies leave before their control plane goes.
+    async close() {
+      isClosed = true;
+      for (const child of children) await child.end();
+      await rm(folder, { recursive: true, force: true });
+    },
   };
-  const close = async (): Promise<void> => {
-    for (const child of children) await child.end();
-    await rm(folder, { recursive: true, force: true });
-  };
-  try {
-    const listen = [
-      "--address",
-      "127.0.0.1",
-      "--dp-port",
-      "0",
-      "--api-port",
-      "0",
-      "--api-https-port",
-      "0",
-      "--log-level",
-      "info",
-    ];
-    progress("control planes");
-    const global = await run(
-      "global",
-      ["run", "global", "--zones", "zone-a,zone-b", "--kds-port", "0", "--data", join(folder, "global"), ...listen],
-      /^global control plane is ready/,
-    );
-    const globalApi = `http://127.0.0.1:${global.apiPort}`;
-    const backends = [{ name: "ca-1", type: "builtin" }];
-    await send("PUT", `${globalApi}/meshes/default`, {
-      type: "Mesh",
-      name: "default",
-      mtls: { enabledBackend: "ca-1", backends },
-    });
-    const trust = ["--global", `grpcs://127.0.0.1:${global.kdsPort}`, "--ca-fingerprint", String(global.fingerprint)];
-    const zones = [];
-    for (const zone of ["zone-a", "zone-b"]) {
-      const args = ["run", "zone", "--name", zone, "--data", join(folder, zone), ...trust, ...listen];
-      zones.push({ zone, ...(await run(zone, args, /^zone control plane is ready/)) });
-    }
-    const token = await send("POST", `${globalApi}/tokens/dataplane`, { mesh: "default", validFor: "24h" });
-    const zoneToken = await send("POST", `${globalApi}/tokens/zone`, { scope: ["ingress"], validFor: "24h" });
-    const [a, b] = zones as Record<string, unknown>[];
-    if (!a || !b) throw new Error("two zones were started");
+}
 
-    const app = await run("app", ["demo-app", "backend"], /^the application listens/);
-    const out = await freePort("127.0.0.1");
-    const proxy = async (what: "proxy" | "ingress", at: Record<string, unknown>, manifest: { name: string }) => {
-      const file = join(folder, `${manifest.name}.yaml`);
-      await writeFile(file, JSON.stringify(manifest));
-      const tokenFile = join(folder, `${manifest.name}.token`);
-      await writeFile(tokenFile, what === "ingress" ? zoneToken : token, { mode: 0o600 });
-      const work = join(folder, `${manifest.name}.work`);
-      const to = ["--control-plane", `https://127.0.0.1:${at.dpPort}`, "--ca-fingerprint", String(at.fingerprint)];
-      const rest = [
-        "--dataplane",
-        file,
-        "--token-file",
-        tokenFile,
-        "--work-dir",
-        work,
-        "--readiness-port",
-        "0",
-        "--concurrency",
-        "1",
-      ];
-      await run(manifest.name, ["run", what, ...to, ...rest], /is ready$/);
-      return join(work, "kuma-envoy-admin.sock");
-    };
-    progress("real Envoys");
-    const address = "127.0.0.31";
-    const port = await freePort(address);
-    const ingressAdmin = await proxy("ingress", b, {
-      type: "ZoneIngress",
-      name: "ingress",
-      networking: { address, port, advertisedAddress: address, advertisedPort: port },
-    } as { name: string });
-    const sidecar = async (name: string, host: string, services: readonly string[]) => ({
-      type: "Dataplane",
-      mesh: "default",
-      name,
-      networking: {
-        address: host,
-        inbound: [
-          {
-            port: await freePort(host),
-            serviceAddress: "127.0.0.1",
-            servicePort: app.port,
-            tags: { "kuma.io/service": name, "kuma.io/protocol": "http" },
-          },
-        ],
-        outbound: await Promise.all(
-          services.map(async (service, i) => ({
-            port: i === 0 ? out : await freePort("127.0.0.1"),
-            tags: { "kuma.io/service": service },
-          })),
-        ),
-      },
-    });
-    await proxy("proxy", b, await sidecar("backend", "127.0.0.32", []));
-    const services = ["backend", ...Array.from({ length: newServices }, (_, i) => `new-${i}`)];
-    const frontendAdmin = await proxy("proxy", a, await sidecar("frontend", "127.0.0.33", services));
-    progress(`2 × ${fakesInZone} fake proxies`);
-    for (const at of [a, b]) {
-      const fakes = {
-        ...{ zone: at.zone, host: "127.0.0.1", port: at.dpPort, fingerprint: at.fingerprint, token },
-        ...{ count: fakesInZone, services: 50, outbounds: 5 },
-      };
-      await run(`fakes-${at.zone}`, [JSON.stringify(fakes)], /^fake proxies are ready/, fakeProgram);
-    }
-    return {
-      globalApi,
-      zoneBApi: `http://127.0.0.1:${b.apiPort}`,
-      backendUrl: `http://127.0.0.1:${out}/`,
-      frontendAdmin,
-      ingressAdmin,
-      close,
-    };
-  } catch (error) {
-    await close();
-    throw error;
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
   }
+}
+
+export async function openStage({ run, folder }: Processes, progress: (what: string) => void): Promise<BenchStage> {
+  const anyPort = ["--address", "127.0.0.1", "--dp-port", "0", "--api-port", "0", "--api-https-port", "0"];
+  progress("control planes");
+  const global = await run(
+    "global",
+    ["run", "global", "--zones", "zone-a,zone-b", "--kds-port", "0", "--data", join(folder, "global"), ...anyPort],
+    /^global control plane is ready/,
+  );
+  const globalApi = `http://127.0.0.1:${global.apiPort}`;
+  const mtls = { enabledBackend: "ca-1", backends: [{ name: "ca-1", type: "builtin" }] };
+  await send("PUT", `${globalApi}/meshes/default`, { type: "Mesh", name: "default", mtls });
+  const joins = ["--global", `grpcs://127.0.0.1:${global.kdsPort}`, "--ca-fingerprint", String(global.fingerprint)];
+  const startZone = (zone: string) =>
+    run(
+      zone,
+      ["run", "zone", "--name", zone, "--data", join(folder, zone), ...joins, ...anyPort],
+      /^zone control plane is ready/,
+    );
+  const zoneA = await startZone("zone-a");
+  const zoneB = await startZone("zone-b");
+  const token = await send("POST", `${globalApi}/tokens/dataplane`, { mesh: "default", validFor: "24h" });
+  const zoneToken = await send("POST", `${globalApi}/tokens/zone`, { scope: ["ingress"], validFor: "24h" });
+
+  /** Resolves, once it is ready, with the socket of its Envoy's admin interface. */
+  async function proxy(what: "proxy" | "ingress", zone: JsonObject, name: string, manifest: object): Promise<string> {
+    const path = (ending: string) => join(folder, `${name}.${ending}`);
+    await writeFile(path("json"), JSON.stringify({ ...manifest, name }));
+    await writeFile(path("token"), what === "ingress" ? zoneToken : token, { mode: 0o600 });
+    const args = [
+      ...["run", what, "--dataplane", path("json"), "--token-file", path("token"), "--work-dir", path("work")],
+      ...["--control-plane", `https://127.0.0.1:${zone.dpPort}`, "--ca-fingerprint", String(zone.fingerprint)],
+      ...["--readiness-port", "0", "--concurrency", "1", "--drain-time", "1s"],
+    ];
+    await run(name, args, /is ready$/);
+    return join(path("work"), "kuma-envoy-admin.sock");
+  }
+
+  async function sidecar(service: string, host: string, outbounds: readonly (readonly [number, string])[]) {
+    const app = await run(`${service}-app`, ["demo-app", service], /^the application listens/);
+    const tags = { "kuma.io/service": service, "kuma.io/protocol": "http" };
+    const inbound = { port: await freePort(host), serviceAddress: "127.0.0.1", servicePort: app.port, tags };
+    const outbound = outbounds.map(([port, name]) => ({ port, tags: { "kuma.io/service": name } }));
+    return { type: "Dataplane", mesh: "default", networking: { address: host, inbound: [inbound], outbound } };
+  }
+
+  progress("an ingress, a client and a service with real Envoys");
+  const address = "127.0.0.31";
+  const port = await freePort(address);
+  const networking = { address, port, advertisedAddress: address, advertisedPort: port };
+  const ingressAdmin = await proxy("ingress", zoneB, "ingress", { type: "ZoneIngress", networking });
+  await proxy("proxy", zoneB, "backend", await sidecar("backend", "127.0.0.32", []));
+  const outbounds: (readonly [number, string])[] = [];
+  for (const service of ["backend", ...Array.from({ length: samples }, (_, i) => newService(i))]) {
+    outbounds.push([await freePort("127.0.0.1"), service]);
+  }
+  await proxy("proxy", zoneA, "frontend", await sidecar("frontend", "127.0.0.33", outbounds));
+
+  progress(`${fakesInZone} fake proxies in each zone`);
+  for (const [zone, at] of [["zone-a", zoneA] as const, ["zone-b", zoneB] as const]) {
+    const fakes: FakeProxies = {
+      ...{ zone, host: "127.0.0.1", port: Number(at.dpPort), fingerprint: String(at.fingerprint), token },
+      ...{ count: fakesInZone, services: fakeServices, outbounds: fakeOutbounds },
+    };
+    await run(`fake proxies of ${zone}`, [JSON.stringify(fakes)], /^fake proxies are ready/, fakeProgram);
+  }
+  const [backendUrl = "", ...newServiceUrls] = outbounds.map(([at]) => `http://127.0.0.1:${at}/`);
+  return { globalApi, zoneBApi: `http://127.0.0.1:${zoneB.apiPort}`, backendUrl, newServiceUrls, ingressAdmin };
 }
 
 export async function send(method: string, url: string, body?: object): Promise<string> {
@@ -163,8 +156,9 @@ export async function send(method: string, url: string, body?: object): Promise<
 
 async function freePort(host: string): Promise<number> {
   const server = createServer();
-  await new Promise<void>((done) => server.listen(0, host, done));
+  await new Promise<void>((done, failed) => server.once("error", failed).listen(0, host, done));
   const address = server.address();
   await new Promise((done) => server.close(done));
-  return typeof address === "object" && address ? address.port : 0;
+  if (typeof address !== "object" || !address) throw new Error(`${host} gave no port`);
+  return address.port;
 }
