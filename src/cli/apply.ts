@@ -1,7 +1,6 @@
 // `kodiak apply`: files of resources in one transaction. Nothing is sent before all that can be said here is right, and the
 // control plane takes all of it or nothing.
 
-import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { type Answer, type Api, apiClient, apiSettings, failureIn } from "#cli/client.ts";
 import { documentsIn, type SourceDocument, type SourceFile, stepsOf } from "#cli/documents.ts";
@@ -9,6 +8,7 @@ import { kindNames } from "#cli/kind-noun.ts";
 import { unknownMemberIssues } from "#cli/known-members.ts";
 import { jsonOf, yamlOf } from "#cli/print.ts";
 import { coloured, type Terminal } from "#cli/terminal.ts";
+import { textOf } from "#cli/trust.ts";
 import { defineVerb, outputSetting, Usage } from "#cli/verb.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { Issue } from "#lib/issue.ts";
@@ -70,14 +70,8 @@ export const applyVerb = defineVerb({
   },
 });
 
-async function read(name: string, terminal: Terminal): Promise<SourceFile> {
-  if (name === "-") return { name: "standard input", text: await terminal.input() };
-  try {
-    return { name, text: readFileSync(name, "utf8") };
-  } catch (error) {
-    throw new Usage(`cannot read ${name}: ${(error as Error).message}`, { cause: error });
-  }
-}
+const read = async (name: string, terminal: Terminal): Promise<SourceFile> =>
+  name === "-" ? { name: "standard input", text: await terminal.input() } : { name, text: textOf(name, "--file") };
 
 /** What is wrong before a control plane is asked. */
 function localIssues({ body }: SourceDocument, allowUnknown: boolean): Issue[] {

@@ -65,7 +65,8 @@ export function apiClient(values: Settings<typeof apiSettings>): Api {
   };
   const call: Api["call"] = async (method, path, what, body) => {
     const answer = await ask(method, path, body);
-    if (answer.status >= 400) throw new KodiakError(failureIn(answer, what, url.origin));
+    if (answer.status >= 400)
+      throw new KodiakError(failureIn(answer, isMeshMissing(answer) ? meshIn(path) : what, url.origin));
     return answer;
   };
   return { url: url.origin, ask, call };
@@ -91,6 +92,9 @@ function jsonIn(text: string): JsonObject {
     return {};
   }
 }
+
+const isMeshMissing = ({ json }: Answer): boolean => json.title === "Failed to retrieve Mesh";
+const meshIn = (path: string): string => `mesh "${decodeURIComponent(/^\/meshes\/([^/]+)/.exec(path)?.[1] ?? "")}"`;
 
 const problem = z.object({
   title: z.string(),
@@ -120,10 +124,7 @@ export function failureIn({ status, json, text }: Answer, what: string, url: str
     case 405:
       return { kind: "forbidden", why: detail };
     case 404:
-      return {
-        kind: "not-found",
-        what: parsed.success && parsed.data.title === "Failed to retrieve Mesh" ? `the mesh of ${what}` : what,
-      };
+      return detail === "Not found" ? { kind: "not-found", what } : { kind: "unavailable", what: `${what}: ${detail}` };
     case 409:
       return { kind: "conflict", what: detail };
     default:

@@ -18,6 +18,7 @@ export const demoVerb = defineVerb({
 export const demoAppVerb = defineVerb({
   name: "demo-app",
   summary: "run the application behind a proxy of the demo",
+  isHidden: true,
   args: "<instance>",
   settings: {},
   examples: ["kodiak demo-app backend-1"],

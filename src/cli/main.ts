@@ -1,33 +1,9 @@
-// The entry of the program `kodiak`: the list of its verbs.
+// The entry of the program `kodiak`.
 
-import { applyVerb } from "#cli/apply.ts";
-import { deleteVerb } from "#cli/delete.ts";
-import { demoAppVerb, demoVerb } from "#cli/demo.ts";
-import { getVerb } from "#cli/get.ts";
-import { installEnvoyVerb } from "#cli/install-envoy.ts";
 import { runProgram } from "#cli/program.ts";
-import { runGlobalVerb } from "#cli/run-global.ts";
-import { runIngressVerb, runProxyVerb } from "#cli/run-proxy.ts";
-import { runZoneVerb } from "#cli/run-zone.ts";
 import { processTerminal } from "#cli/terminal.ts";
-import { dataplaneTokenVerb, userTokenVerb, zoneTokenVerb } from "#cli/token.ts";
+import { verbs } from "#cli/verbs.ts";
 
-process.exitCode = await runProgram(
-  [
-    demoVerb,
-    runGlobalVerb,
-    runZoneVerb,
-    runProxyVerb,
-    runIngressVerb,
-    applyVerb,
-    getVerb,
-    deleteVerb,
-    dataplaneTokenVerb,
-    zoneTokenVerb,
-    userTokenVerb,
-    installEnvoyVerb,
-    demoAppVerb,
-  ],
-  process.argv.slice(2),
-  processTerminal(),
-);
+const exitCode = await runProgram(verbs, process.argv.slice(2), processTerminal());
+// A component that could not start may have opened ports already: they must not keep the process.
+process.exit(exitCode);

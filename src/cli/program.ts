@@ -7,6 +7,7 @@ import { Usage, type Verb } from "#cli/verb.ts";
 import { version } from "#cli/version.ts";
 import { helpOf, loadSettings, type Schema, type Setting, type Settings, type Sources } from "#host/settings.ts";
 import { KodiakError } from "#lib/failure.ts";
+import type { Issue } from "#lib/issue.ts";
 
 const configSetting: Setting = { type: "file", help: "YAML file of these settings" };
 const groups: Readonly<Record<string, string>> = {
@@ -19,8 +20,7 @@ export async function runProgram(verbs: readonly Verb[], args: readonly string[]
   let exitCode = 0;
   const program = command("kodiak", terminal)
     .description("A multi-zone service mesh: control planes, and Envoys beside your services.")
-    .version(version)
-    .helpCommand(false);
+    .version(version);
   for (const verb of verbs) {
     const [name = "", sub] = verb.name.split(" ");
     const parent = sub === undefined ? program : groupNamed(program, name, terminal);
@@ -38,6 +38,7 @@ export async function runProgram(verbs: readonly Verb[], args: readonly string[]
 
 function command(name: string, terminal: Terminal): Command {
   return new Command(name)
+    .helpCommand(false)
     .exitOverride()
     .showHelpAfterError(`(kodiak ${name === "kodiak" ? "" : `${name} `}--help says what there is)`)
     .configureOutput({
@@ -66,7 +67,7 @@ function addVerb(parent: Command, name: string, verb: Verb, terminal: Terminal, 
     const values = valuesOf(verb.settings, { flags: made.opts(), env: terminal.env });
     onEnd(await verb.run(values, made.args, terminal));
   });
-  parent.addCommand(made);
+  parent.addCommand(made, { hidden: verb.isHidden ?? false });
 }
 
 function optionOf(name: string, setting: Setting): Option {
@@ -81,8 +82,9 @@ function valuesOf<S extends Schema>(schema: S, sources: Omit<Sources, "file">): 
   try {
     return loadSettings(schema, sources);
   } catch (error) {
-    if (error instanceof KodiakError) throw new Usage(messageOf(error), { cause: error });
-    throw error;
+    if (!(error instanceof KodiakError) || error.failure.kind !== "invalid") throw error;
+    const [first = "", ...more] = linesOf(error.failure.issues);
+    throw new Usage(more.length === 0 ? first : messageOf(error), { cause: error });
   }
 }
 
@@ -98,6 +100,8 @@ function exitCodeOf(error: unknown, terminal: Terminal): number {
 function messageOf(error: Error): string {
   if (!(error instanceof KodiakError) || error.failure.kind !== "invalid") return error.message;
   const { what, issues } = error.failure;
-  const lines = issues.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`));
+  const lines = linesOf(issues);
   return lines.length === 1 ? `${what}: ${lines[0]}` : `${what}:\n${lines.map((line) => `  ${line}`).join("\n")}`;
 }
+const linesOf = (issues: readonly Issue[]): string[] =>
+  issues.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`));

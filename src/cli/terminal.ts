@@ -13,14 +13,21 @@ export interface Terminal {
   input(): Promise<string>;
 }
 
-export const processTerminal = (): Terminal => ({
-  env: process.env,
-  hasColours: process.stdout.isTTY === true && !process.env.NO_COLOR,
-  now: Date.now,
-  out: (text) => void process.stdout.write(text),
-  err: (text) => void process.stderr.write(text),
-  input: async () => Buffer.concat(await process.stdin.toArray()).toString(),
-});
+export function processTerminal(): Terminal {
+  // A reader that has seen enough, like `| head`, is no failure.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit();
+  });
+  return {
+    env: process.env,
+    hasColours: process.stdout.isTTY === true && !process.env.NO_COLOR,
+    now: Date.now,
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+    input: async () => Buffer.concat(await process.stdin.toArray()).toString(),
+  };
+}
 
 export const coloured = (terminal: Terminal, colour: "green" | "red" | "yellow" | "dim", text: string): string =>
   terminal.hasColours ? styleText(colour, text, { validateStream: false }) : text;

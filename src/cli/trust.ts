@@ -1,9 +1,10 @@
 // How the certificate of a control plane is checked: one of three flags, the same for every verb that connects to one.
 
-import { readFileSync } from "node:fs";
 import { Usage } from "#cli/verb.ts";
 import type { Schema, Settings } from "#host/settings.ts";
+import { readTextFile } from "#host/text-file.ts";
 import type { Trust } from "#host/world.ts";
+import { KodiakError } from "#lib/failure.ts";
 
 export const trustSettings = {
   caCertFile: { type: "file", help: "PEM file of the authority that signed the control plane's certificate" },
@@ -36,8 +37,9 @@ export function requiredTrust(values: Settings<typeof trustSettings>, url: strin
 /** The content of a file that a flag names. */
 export function textOf(file: string, flag: string): string {
   try {
-    return readFileSync(file, "utf8");
+    return readTextFile(file);
   } catch (error) {
-    throw new Usage(`${flag}: cannot read ${file}: ${(error as Error).message}`, { cause: error });
+    if (!(error instanceof KodiakError)) throw error;
+    throw new Usage(`${flag}: ${error.message}`, { cause: error });
   }
 }

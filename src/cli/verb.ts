@@ -7,6 +7,8 @@ export interface Verb<S extends Schema = Schema> {
   /** `get` or `run proxy`. */
   readonly name: string;
   readonly summary: string;
+  /** Left out of the list of commands. */
+  readonly isHidden?: boolean;
   /** What stands after the name, as in `<kind> [name]`. */
   readonly args?: string;
   readonly settings: S;

@@ -1,8 +1,8 @@
 // Settings of a program: one schema says what there is; values come from flags, KODIAK_… variables and a YAML file, and have
 // one name in all three: `--kds-port 5685`, `KODIAK_KDS_PORT=5685`, `kds-port: 5685`. The first source that has it wins.
 
-import { readFileSync } from "node:fs";
 import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
+import { readTextFile } from "#host/text-file.ts";
 import { parseGoDuration } from "#lib/duration.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { Issue } from "#lib/issue.ts";
@@ -69,9 +69,10 @@ export function loadSettings<S extends Schema>(schema: S, { flags, env }: Omit<S
 
 function textOf(file: string): string {
   try {
-    return readFileSync(file, "utf8");
+    return readTextFile(file);
   } catch (error) {
-    const issue = { path: flagOf("config"), message: `cannot read ${file}: ${(error as Error).message}` };
+    if (!(error instanceof KodiakError)) throw error;
+    const issue = { path: flagOf("config"), message: error.message };
     throw new KodiakError({ kind: "invalid", what: "settings", issues: [issue] }, { cause: error });
   }
 }
@@ -212,17 +213,18 @@ function expected(setting: Setting): string {
 
 /** One line of help: the flag with its value, and what it is, with variable and default. */
 export function helpOf(name: string, setting: Setting): { readonly flag: string; readonly text: string } {
-  const placeholder = setting.type === "boolean" ? "" : ` <${setting.value ?? defaultPlaceholder[setting.type]}>`;
-  const choices = "choices" in setting && setting.choices ? `: ${setting.choices.join(", ")}` : "";
+  const choices = "choices" in setting ? setting.choices?.join("|") : undefined;
+  const value = setting.value ?? choices ?? (setting.type === "boolean" ? undefined : placeholders[setting.type]);
+  const placeholder = value === undefined ? "" : ` <${value}>`;
   const short = setting.short === undefined ? "" : `-${setting.short}, `;
   const notes = [
     variableOf(name),
     ...(setting.required ? ["required"] : []),
     ...(setting.default === undefined || setting.secret ? [] : [`default ${String(setting.default)}`]),
   ];
-  return { flag: `${short}${flagOf(name)}${placeholder}`, text: `${setting.help}${choices} (${notes.join(", ")})` };
+  return { flag: `${short}${flagOf(name)}${placeholder}`, text: `${setting.help} (${notes.join(", ")})` };
 }
-const defaultPlaceholder = {
+const placeholders = {
   string: "text",
   file: "file",
   integer: "n",

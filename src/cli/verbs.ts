@@ -1,0 +1,28 @@
+// The verbs of `kodiak`, in the order of its help.
+
+import { applyVerb } from "#cli/apply.ts";
+import { deleteVerb } from "#cli/delete.ts";
+import { demoAppVerb, demoVerb } from "#cli/demo.ts";
+import { getVerb } from "#cli/get.ts";
+import { installEnvoyVerb } from "#cli/install-envoy.ts";
+import { runGlobalVerb } from "#cli/run-global.ts";
+import { runIngressVerb, runProxyVerb } from "#cli/run-proxy.ts";
+import { runZoneVerb } from "#cli/run-zone.ts";
+import { dataplaneTokenVerb, userTokenVerb, zoneTokenVerb } from "#cli/token.ts";
+import type { Verb } from "#cli/verb.ts";
+
+export const verbs: readonly Verb[] = [
+  demoVerb,
+  runGlobalVerb,
+  runZoneVerb,
+  runProxyVerb,
+  runIngressVerb,
+  applyVerb,
+  getVerb,
+  deleteVerb,
+  dataplaneTokenVerb,
+  zoneTokenVerb,
+  userTokenVerb,
+  installEnvoyVerb,
+  demoAppVerb,
+];
