@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { get, startApp } from "../lab/http.ts";
 import { eventually, freePort, type Lab, lab, patience, put, startProxy, startZone } from "../lab/lab.ts";
+import { load } from "../lab/load.ts";
 import { allowAll, dataplane, mesh } from "../lab/manifests.ts";
 
 const changes = 200;
@@ -33,28 +34,6 @@ async function stage(own: Lab) {
   const url = `http://127.0.0.1:${out}/`;
   await eventually("a first answer", 20_000, async () => assert.equal((await get(url)).status, 200));
   return { zone, url, frontend };
-}
-
-/** Calls without a pause, four at a time, until stopped; resolves with what was not a 200. */
-function load(url: string) {
-  const failures: string[] = [];
-  let isStopped = false;
-  let sent = 0;
-  const worker = async () => {
-    while (!isStopped) {
-      sent++;
-      const answer = await get(url).catch((error: unknown) => ({ status: 0, text: String(error) }));
-      if (answer.status !== 200) failures.push(`${answer.status} ${answer.text}`);
-    }
-  };
-  const done = Promise.all(Array.from({ length: 4 }, worker));
-  return {
-    async stop() {
-      isStopped = true;
-      await done;
-      return { sent, failures };
-    },
-  };
 }
 
 async function inForce(what: string, isSo: () => Promise<boolean>): Promise<void> {

@@ -1,7 +1,7 @@
 // A small mesh for tests: control planes in this process, each on free ports with a real certificate; Envoys, as always,
 // processes of their own. What a lab started, it ends, also when the test fails.
 
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +14,7 @@ import { openLog } from "#host/log.ts";
 import { realWorld } from "#host/real-world.ts";
 import type { World } from "#host/world.ts";
 import { loadOrCreateServerCertificate, serverNames } from "#identity/server-certificate.ts";
+import type { Store } from "#resources/store.ts";
 import { memoryStore } from "#store/memory.ts";
 import { type RunningZone, zone } from "#zone/zone.ts";
 import { getOverSocket } from "./http.ts";
@@ -42,6 +43,7 @@ export async function lab(t: TestContext): Promise<Lab> {
 
 export interface LabZone extends RunningZone {
   readonly name: string;
+  readonly store: Store;
   readonly certificate: string;
   readonly api: string;
   readonly tokenFor: (mesh: string) => Promise<string>;
@@ -87,6 +89,7 @@ export async function startZone(of: Lab, name: string, joined?: LabGlobal): Prom
   return {
     ...running,
     name,
+    store,
     certificate: certificate.certificate,
     api,
     tokenFor: (mesh) =>
@@ -99,6 +102,8 @@ export interface LabProxy {
   leave(): Promise<number>;
   /** A GET of Envoy's admin interface; rejects while Envoy does not answer. */
   admin(path: string): Promise<string>;
+  /** Of its Envoy; rejects while there is none. */
+  envoyPid(): Promise<number>;
 }
 
 /** Resolves at once; the proxy becomes ready when it has its configuration. */
@@ -134,7 +139,17 @@ export async function startProxy(of: Lab, at: LabZone, resource: object, token: 
       return done;
     },
     admin: (path) => getOverSocket(join(workDir, "kuma-envoy-admin.sock"), path),
+    envoyPid: () => pidOf(`--config-path\0${join(workDir, "bootstrap.yaml")}\0`),
   };
+}
+
+/** Of the one process whose command line has these arguments, each ended by a zero byte. */
+async function pidOf(args: string): Promise<number> {
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+    if (command.includes(args)) return Number(pid);
+  }
+  throw new Error(`no process with ${args.split("\0").join(" ")}`);
 }
 
 const envoy = (): Promise<string> =>

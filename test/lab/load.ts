@@ -1,0 +1,29 @@
+// Requests without a pause, several at a time on connections that are kept, until they are stopped.
+
+import { get } from "./http.ts";
+
+export interface Load {
+  /** Resolves when the last request is answered. `failures`: what was not a 200. */
+  stop(): Promise<{ readonly sent: number; readonly failures: readonly string[] }>;
+}
+
+export function load(url: string, atOnce = 4): Load {
+  const failures: string[] = [];
+  let isStopped = false;
+  let sent = 0;
+  const worker = async () => {
+    while (!isStopped) {
+      sent++;
+      const answer = await get(url).catch((error: unknown) => ({ status: 0, text: String(error) }));
+      if (answer.status !== 200) failures.push(`${answer.status} ${answer.text}`);
+    }
+  };
+  const done = Promise.all(Array.from({ length: atOnce }, worker));
+  return {
+    async stop() {
+      isStopped = true;
+      await done;
+      return { sent, failures };
+    },
+  };
+}
