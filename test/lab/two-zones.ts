@@ -29,6 +29,7 @@ export interface TwoZones {
   /** An instance of `backend`, with its own application. */
   addBackend(zone: LabZone, name: string, address: string, tags?: Readonly<Record<string, string>>): Promise<Backend>;
 }
+
 export interface Backend extends LabProxy {
   readonly app: App;
   readonly address: string;
