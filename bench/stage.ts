@@ -18,10 +18,11 @@ import type { FakeProxies } from "./fake-proxies.ts";
 const program = fileURLToPath(new URL("../dist/kodiak.js", import.meta.url));
 const fakeProgram = fileURLToPath(new URL("fake-proxies.ts", import.meta.url));
 
-export const samples = 100;
+export const samples = 50;
 const fakesInZone = 100;
 const fakeServices = 50;
 const fakeOutbounds = 5;
+export const ingressAddress = "127.0.0.31";
 /** Services that zone-a's client knows by name from the start, and that come into being one by one. */
 export const newService = (i: number): string => `new-${i}`;
 
@@ -30,9 +31,8 @@ export interface BenchStage {
   readonly zoneBApi: string;
   /** Where zone-a's client calls zone-b's `backend`. */
   readonly backendUrl: string;
-  /** Where it calls each new service. */
-  readonly newServiceUrls: readonly string[];
-  /** Socket of the admin interface of zone-b's ingress. */
+  /** Sockets of the admin interfaces of zone-a's client and zone-b's ingress. */
+  readonly clientAdmin: string;
   readonly ingressAdmin: string;
 }
 
@@ -123,7 +123,7 @@ export async function openStage({ run, folder }: Processes, progress: (what: str
   }
 
   progress("an ingress, a client and a service with real Envoys");
-  const address = "127.0.0.31";
+  const address = ingressAddress;
   const port = await freePort(address);
   const networking = { address, port, advertisedAddress: address, advertisedPort: port };
   const ingressAdmin = await proxy("ingress", zoneB, "ingress", { type: "ZoneIngress", networking });
@@ -132,7 +132,7 @@ export async function openStage({ run, folder }: Processes, progress: (what: str
   for (const service of ["backend", ...Array.from({ length: samples }, (_, i) => newService(i))]) {
     outbounds.push([await freePort("127.0.0.1"), service]);
   }
-  await proxy("proxy", zoneA, "frontend", await sidecar("frontend", "127.0.0.33", outbounds));
+  const clientAdmin = await proxy("proxy", zoneA, "frontend", await sidecar("frontend", "127.0.0.33", outbounds));
 
   progress(`${fakesInZone} fake proxies in each zone`);
   for (const [zone, at] of [["zone-a", zoneA] as const, ["zone-b", zoneB] as const]) {
@@ -142,8 +142,8 @@ export async function openStage({ run, folder }: Processes, progress: (what: str
     };
     await run(`fake proxies of ${zone}`, [JSON.stringify(fakes)], /^fake proxies are ready/, fakeProgram);
   }
-  const [backendUrl = "", ...newServiceUrls] = outbounds.map(([at]) => `http://127.0.0.1:${at}/`);
-  return { globalApi, zoneBApi: `http://127.0.0.1:${zoneB.apiPort}`, backendUrl, newServiceUrls, ingressAdmin };
+  const backendUrl = `http://127.0.0.1:${outbounds[0]?.[0]}/`;
+  return { globalApi, zoneBApi: `http://127.0.0.1:${zoneB.apiPort}`, backendUrl, clientAdmin, ingressAdmin };
 }
 
 export async function send(method: string, url: string, body?: object): Promise<string> {
