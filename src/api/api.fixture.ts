@@ -27,6 +27,7 @@ export interface Request {
 export interface Rig {
   readonly store: Store;
   readonly httpPort: number;
+  readonly httpsPort: number | undefined;
   call(method: string, path: string, request?: Request): Promise<Reply>;
 }
 
@@ -85,6 +86,7 @@ export async function serve(
   return {
     store,
     httpPort: api.httpPort,
+    httpsPort: api.httpsPort,
     call: (method, path, request = {}) => call(request.tls ? api.httpsPort! : api.httpPort, method, path, request),
   };
 }

@@ -50,7 +50,7 @@ export const applyVerb = defineVerb({
       ),
     ];
     if (problems.length > 0) return refuse(terminal, problems);
-    if (documents.length === 0) throw new Usage(`there is no resource in ${values.file.join(", ")}`);
+    if (documents.length === 0) throw new Usage(`there is no resource in ${files.map(({ name }) => name).join(", ")}`);
 
     const api = apiClient(values);
     const answer = await api.ask(

@@ -39,9 +39,11 @@ export function documentsIn(
     const lineAt = (offset: number | undefined): number => Math.max(1, lines.linePos(offset ?? 0).line);
     for (const error of document.errors)
       problems.push({ file: file.name, line: lineAt(error.pos[0]), number, message: error.message });
-    if (document.errors.length > 0 || document.contents === null) continue;
+    if (document.errors.length > 0) continue;
     const body: unknown = document.toJS();
-    const start = document.contents.range?.[0];
+    // Nothing but comments between two separators.
+    if (body === null) continue;
+    const start = document.contents?.range?.[0];
     if (isObject(body))
       documents.push({ file: file.name, number, body, lineOf: (steps) => lineAt(offsetOf(document, steps)) });
     else problems.push({ file: file.name, line: lineAt(start), number, message: "must be a resource: type, name, …" });
