@@ -1,0 +1,127 @@
+// Each field of MeshTrafficPermission, by requests and connections that are let through or not.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { allowAll } from "../lab/manifests.ts";
+import { answers, exchange, policyStage, type Stage, soon } from "./stage.ts";
+
+const kind = "MeshTrafficPermission";
+const of = (name: string) => ({ kind: "MeshService", name });
+
+const from = (...entries: readonly (readonly [targetRef: object, action: string])[]) => ({
+  targetRef: of("backend"),
+  from: entries.map(([targetRef, action]) => ({ targetRef, default: { action } })),
+});
+const rules = (conf: object) => ({ rules: [{ default: conf }] });
+const exact = (value: string) => ({ spiffeID: { type: "Exact", value } });
+const prefix = (value: string) => ({ spiffeID: { type: "Prefix", value } });
+
+const everyone = { kind: "Mesh" };
+const frontend = of("frontend");
+const team = (name: string) => ({ kind: "MeshSubset", tags: { team: name } });
+const self = exact("spiffe://default/frontend");
+const other = exact("spiffe://default/other");
+const mesh = prefix("spiffe://default");
+
+/** Each row follows one with the other answer, so that the change is seen. */
+const table: readonly (readonly [what: string, spec: object, status: number])[] = [
+  ["from: Mesh Allow", from([everyone, "Allow"]), 200],
+  ["from: Mesh Deny", from([everyone, "Deny"]), 403],
+  ["from: MeshService Allow, of this client", from([frontend, "Allow"]), 200],
+  ["from: MeshService Allow, of another client", from([of("other"), "Allow"]), 403],
+  ["from: MeshSubset Allow, with the client's tag", from([team("shop"), "Allow"]), 200],
+  ["from: MeshSubset Allow, with another value", from([team("bank"), "Allow"]), 403],
+  [
+    "from: MeshServiceSubset Allow",
+    from([{ kind: "MeshServiceSubset", name: "frontend", tags: { team: "shop" } }, "Allow"]),
+    200,
+  ],
+  ["from: Allow, then Deny of a subset", from([everyone, "Allow"], [team("shop"), "Deny"]), 403],
+  ["from: Deny, then Allow of a service", from([everyone, "Deny"], [frontend, "Allow"]), 200],
+  ["from: Allow, then Deny of a service", from([everyone, "Allow"], [frontend, "Deny"]), 403],
+  ["rules: allow Exact", rules({ allow: [self] }), 200],
+  ["rules: allow Exact, of another client", rules({ allow: [other] }), 403],
+  ["rules: allow Prefix", rules({ allow: [mesh] }), 200],
+  ["rules: allow Prefix, of another mesh", rules({ allow: [prefix("spiffe://other")] }), 403],
+  ["rules: allow, and deny of another client", rules({ allow: [mesh], deny: [other] }), 200],
+  ["rules: deny Exact wins over allow", rules({ allow: [mesh, self], deny: [self] }), 403],
+  ["rules: allowWithShadowDeny", rules({ allowWithShadowDeny: [self] }), 200],
+  ["rules: deny Prefix wins over allowWithShadowDeny", rules({ allowWithShadowDeny: [self], deny: [mesh] }), 403],
+];
+
+/** What the shadow rules at v1 would have denied. */
+async function shadowDenied({ v1 }: Stage): Promise<number> {
+  const text = await v1.proxy.admin("/stats?filter=rbac.*shadow_denied$");
+  return [...text.matchAll(/: (\d+)/g)].reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+test("MeshTrafficPermission", async (t) => {
+  const stage = await policyStage(t);
+  const { url, apply, remove, v1, counted } = stage;
+
+  await t.test("nothing allows: 403, and nothing reaches an application", async () => {
+    await answers(url, 403);
+    assert.deepEqual(v1.seen, []);
+  });
+
+  for (const [what, spec, status] of table)
+    await t.test(`${what}: ${status}`, async () => {
+      await apply(kind, "permission", spec);
+      await answers(url, status);
+    });
+
+  for (const [what, spec] of [
+    ["from: AllowWithShadowDeny", from([everyone, "AllowWithShadowDeny"])],
+    ["rules: allowWithShadowDeny", rules({ allowWithShadowDeny: [self] })],
+  ] as const)
+    await t.test(`${what} lets through and counts`, async () => {
+      const before = await shadowDenied(stage);
+      await apply(kind, "permission", spec);
+      await soon("a request is counted", async () => {
+        await answers(url, 200);
+        assert.ok((await shadowDenied(stage)) > before);
+      });
+    });
+
+  await t.test("Deny for the service wins over Allow for the mesh; removed, 200 again", async () => {
+    await apply(kind, "allow-all", allowAll("default").spec);
+    await apply(kind, "permission", from([frontend, "Deny"]));
+    await answers(url, 403);
+    await remove(kind, "permission");
+    await answers(url, 200);
+  });
+
+  await t.test("a change applies to the next request of connections that are open", async () => {
+    await answers(url, 200);
+    const connections = await counted("cluster.backend.upstream_cx_total");
+    for (const [action, status] of [
+      ["Deny", 403],
+      ["Allow", 200],
+      ["Deny", 403],
+    ] as const) {
+      await apply(kind, "permission", from([everyone, action]));
+      for (let i = 0; i < 4; i++) await answers(url, status);
+    }
+    assert.ok(connections > 0);
+    assert.equal(await counted("cluster.backend.upstream_cx_total"), connections);
+    await remove(kind, "permission");
+  });
+
+  await t.test("a TCP service: open where allowed, closed where not", async () => {
+    const said = (received: string) => received === "hello";
+    const isOpen = (expected: boolean) =>
+      soon(expected ? "an echo" : "a closed connection", async () => {
+        const { received } = await exchange({ port: stage.echoPort }, "hello", said);
+        assert.equal(received, expected ? "hello" : "");
+      });
+    const echo = { targetRef: of("echo") };
+    await isOpen(true);
+    await apply(kind, "echo", { ...from([frontend, "Deny"]), ...echo });
+    await isOpen(false);
+    await answers(url, 200);
+    await apply(kind, "echo", { ...rules({ allow: [self] }), ...echo });
+    await isOpen(true);
+    await apply(kind, "echo", { ...rules({ allow: [mesh], deny: [self] }), ...echo });
+    await isOpen(false);
+  });
+});
