@@ -50,6 +50,8 @@ class Envoy {
   asksListeners = false;
   requests: EnvoyRequest[] = [];
   readonly appliesPart: boolean;
+  /** Clusters refused by name, which it takes for known when they come again. */
+  readonly #ghosts = new Map<string, string>();
 
   constructor(appliesPart: boolean) {
     this.appliesPart = appliesPart;
@@ -61,6 +63,7 @@ class Envoy {
 
   connect(): void {
     this.requests = [];
+    this.#ghosts.clear();
     this.clustersToAck = undefined;
     for (const name of this.warming) this.active.add(name);
     this.warming = new Set();
@@ -75,19 +78,37 @@ class Envoy {
   }
 
   receive(type: EnvoyType, { nonce, upsert, remove }: Push): void {
-    const bad = upsert.findIndex(isBad);
-    if (bad >= 0) {
-      if (this.appliesPart) this.#apply(type, upsert.slice(0, bad), remove);
+    const isLate = (item: Item): boolean => type === "cluster" && item.version.startsWith("bad-late");
+    const undecodable = upsert.findIndex((item) => isBad(item) && !isLate(item));
+    if (undecodable >= 0) {
+      if (this.appliesPart)
+        this.#apply(
+          type,
+          upsert.slice(0, undecodable).filter((item) => !isBad(item)),
+          remove,
+        );
       // Refused endpoints end a cluster's wait for them.
       if (type === "endpoint") for (const { name } of upsert) this.#warm(name);
-      this.ask(type, `nack ${nonce} ${upsert[bad]!.name} is bad`);
-      if (type === "cluster") this.#goOn();
+      this.#refuse(type, nonce, "can't be decoded");
     } else {
-      this.#apply(type, upsert, remove);
-      if (type === "cluster") this.clustersToAck = nonce;
+      const late = upsert.filter((item) => isLate(item) && this.#ghosts.get(item.name) !== item.version);
+      this.#apply(
+        type,
+        upsert.filter((item) => !isLate(item)),
+        remove,
+      );
+      for (const { name, version } of late) this.#ghosts.set(name, version);
+      const named = late.map(({ name }) => `${name}: no`).join(", ");
+      if (late.length > 0) this.#refuse(type, nonce, `Error adding/updating cluster(s) ${named}`);
+      else if (type === "cluster") this.clustersToAck = nonce;
       else this.ask(type, `ack ${nonce}`);
     }
     this.#ackWarmClusters();
+  }
+
+  #refuse(type: EnvoyType, nonce: string, reason: string): void {
+    this.ask(type, `nack ${nonce} ${reason}`);
+    if (type === "cluster") this.#goOn();
   }
 
   #ackWarmClusters(): void {
@@ -111,6 +132,7 @@ class Envoy {
       // Crossed with its unsubscription.
       if (isNamed(type) && !this.names[type].has(item.name)) continue;
       this.has[type].set(item.name, item);
+      if (type === "cluster") this.#ghosts.delete(item.name);
       for (const cluster of item.refers ?? []) {
         assert.ok(this.active.has(cluster), `${type} ${item.name}@${item.version} before cluster ${cluster}`);
       }
@@ -133,6 +155,7 @@ class Envoy {
     }
     this.active.delete(name);
     this.warming.delete(name);
+    this.#ghosts.delete(name);
     this.#unsubscribe("endpoint", name);
   }
 
@@ -257,7 +280,7 @@ function assertConverged({ proxy, order, wanted }: Link): void {
 const clusterNames = ["a", "b", "c", "d", "e"];
 const version = fc.oneof(
   { arbitrary: fc.constantFrom("1", "2", "3"), weight: 9 },
-  { arbitrary: fc.constantFrom("bad1", "bad2"), weight: 1 },
+  { arbitrary: fc.constantFrom("bad1", "bad2", "bad-late1", "bad-late2"), weight: 1 },
 );
 const clusters = fc.dictionary(fc.constantFrom(...clusterNames), version, { noNullPrototype: true });
 const users = (...names: string[]) =>

@@ -320,6 +320,23 @@ test("a cluster that is sent again while its endpoints are refused gets the last
   `);
 });
 
+test("endpoints that are refused behind their cluster are followed by the last that were accepted", () => {
+  transcript(`
+    ${started}
+    > want cluster a@2 b | endpoint a@2 b
+    < cluster 4 +a@2
+    < endpoint 5 +a@2
+    > cluster ack 4
+    > endpoint nack 5 no
+    < endpoint 6 +a@1
+    > endpoint ack 6
+    > refused?
+    endpoint a@2: no
+    > settled?
+    yes
+  `);
+});
+
 test("an Envoy that waits for its first listeners is not told that there are none while their clusters are under way", () => {
   transcript(`
     > want cluster a | endpoint a | listener l(a) | route | secret
@@ -348,6 +365,30 @@ test("secrets go at once, and are removed when no cluster or listener can need t
     > want secret
     > cluster ack 5
     < secret 8 -s
+  `);
+});
+
+test("a route that Envoy has is removed when no listener that it may still have can need it", () => {
+  transcript(`
+    > want cluster a | endpoint a | listener l h | route h(a) | secret
+    > cluster ask
+    < cluster 1 +a@1
+    > endpoint ask a
+    < endpoint 2 +a@1
+    > endpoint ack 2
+    > cluster ack 1
+    > listener ask
+    < listener 3 +l@1 +h@1
+    > route ask h
+    < route 4 +h@1
+    > listener ack 3
+    > route ack 4
+    > want cluster | endpoint | listener l | route
+    < listener 5 -h
+    > listener ack 5
+    < route 6 -h
+    > route ack 6
+    < cluster 7 -a
   `);
 });
 

@@ -17,6 +17,7 @@ import {
   type Event,
   type Gate,
   hasAllWanted,
+  hasWanted,
   heldOf,
   newSubscription,
   offer,
@@ -153,11 +154,15 @@ function gateOf(now: Order, type: EnvoyType): Gate {
   const { cluster, listener, route } = now.subscriptions;
   switch (type) {
     case "cluster":
-      return gate((name) => !isListenerUnknown(now) && !mayRefer(listener, name) && !mayRefer(route, name));
+      return {
+        greets: true,
+        passes: (name, item) =>
+          item !== undefined || (!isListenerUnknown(now) && !mayRefer(listener, name) && !mayRefer(route, name)),
+      };
     case "secret":
       return gate(() => hasAllWanted(cluster) && hasAllWanted(listener));
     case "endpoint":
-      return gate((name) => !cluster.behind.has(name) && !cluster.inFlight?.sent.has(name));
+      return gate((name) => hasWanted(cluster, name));
     case "listener":
       // An empty greeting while clusters are under way would tell a starting Envoy that it is ready.
       return { ...gate(() => true, cluster), greets: cluster.asked && cluster.inFlight === undefined };

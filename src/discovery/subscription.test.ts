@@ -178,6 +178,62 @@ test("a refused response is taken apart, and what is refused alone is quarantine
   `);
 });
 
+test("a refusal is remembered over a refused response in between", () => {
+  transcript(`
+    > want a b
+    > ask *
+    < 1 +a@1 +b@1
+    > ack 1
+    > want a@2 b
+    < 2 +a@2
+    > nack 2 no
+    > want a@3 b@3
+    < 3 +a@3 +b@3
+    > want a@2 b@3
+    > nack 3 no
+    < 4 +b@3
+    > ack 4
+    > refused?
+    a@2: no
+  `);
+});
+
+test("what Envoy refuses by name is quarantined without being sent again, and the rest is sent together", () => {
+  transcript(`
+    > want a bad c hash worse
+    > ask *
+    < 1 +a@1 +bad@1 +c@1 +hash@1 +worse@1
+    > nack 1 Error adding/updating cluster(s) bad: ring hash: too small, worse: no
+    < 2 +a@1 +c@1 +hash@1
+    > ack 2
+    > refused?
+    bad@1: bad: ring hash: too small
+    worse@1: worse: no
+  `);
+});
+
+test("a refused version that comes back is still refused, until the peer has accepted another", () => {
+  transcript(`
+    > want a
+    > ask *
+    < 1 +a@1
+    > ack 1
+    > want a@2
+    < 2 +a@2
+    > nack 2 no
+    > want a
+    > refused?
+    > want a@2
+    > refused?
+    a@2: no
+    > want a@3
+    < 3 +a@3
+    > ack 3
+    > want a@2
+    < 4 +a@2
+  `);
+});
+
 test("suspects and news take turns", () => {
   transcript(`
     > want a b c

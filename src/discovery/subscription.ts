@@ -37,7 +37,7 @@ export interface Behind {
   readonly asked: boolean;
   /** Part of a refused response: owed alone. */
   readonly suspect: boolean;
-  /** Quarantine: what the peer refused alone; not sent again in this version. */
+  /** Quarantine: what the peer refused, alone or by name; not sent again in this version until it has accepted another. */
   readonly refused: { readonly version: string; readonly reason: string } | undefined;
 }
 
@@ -50,6 +50,7 @@ export interface Sent {
   /** `undefined` is a removal. */
   readonly item: Item | undefined;
   readonly before: Behind;
+  readonly wasAsked: boolean;
 }
 
 export type Event =
@@ -128,8 +129,8 @@ export function offer(now: Subscription, freshNonce: () => string, gate: Gate = 
   for (const [name, behind] of now.behind) {
     if (behind.suspect && suspect) continue;
     const item = itemFor(now, name, behind);
-    if (!isDue(now, item, behind) || !gate.passes(name, item, behind)) continue;
-    const sent = { item, before: { ...behind, asked: false, suspect: false } };
+    if (!isDue(now, name, item, behind) || !gate.passes(name, item, behind)) continue;
+    const sent = { item, before: { ...behind, asked: false, suspect: false }, wasAsked: behind.asked };
     if (behind.suspect) suspect = [name, sent];
     else news.set(name, sent);
   }
@@ -161,13 +162,16 @@ export const heldOf = (now: Subscription, name: string): Holding | undefined => 
 /** Nothing in flight and nothing due: what is left, if anything, is refused. */
 export function isQuiet(now: Subscription): boolean {
   if (now.inFlight || !now.wanted || now.owesGreeting) return false;
-  for (const [name, behind] of now.behind) if (isDue(now, itemFor(now, name, behind), behind)) return false;
+  for (const [name, behind] of now.behind) if (isDue(now, name, itemFor(now, name, behind), behind)) return false;
   return true;
 }
 
-/** The peer has what is wanted, nothing refused and nothing on its way. */
+/** The peer has what is wanted, for sure, and nothing of that name is on its way. */
+export const hasWanted = (now: Subscription, name: string): boolean =>
+  now.wanted !== undefined && !now.inFlight?.sent.has(name) && isCurrent(now, name, behindOf(now, name));
+
 export const hasAllWanted = (now: Subscription): boolean =>
-  now.wanted !== undefined && now.inFlight === undefined && now.behind.size === 0;
+  now.wanted !== undefined && !now.inFlight && [...now.behind].every(([name, behind]) => isCurrent(now, name, behind));
 
 export interface Refusal {
   readonly name: string;
@@ -176,7 +180,7 @@ export interface Refusal {
 }
 
 export const refusalsOf = (now: Subscription): readonly Refusal[] =>
-  [...now.behind].flatMap(([name, { refused }]) => (refused ? { name, ...refused } : []));
+  [...now.behind].flatMap(([name, behind]) => (isRefused(now, name, behind) ? { name, ...behind.refused } : []));
 
 const nothing: Behind = { held: undefined, maybe: [], asked: false, suspect: false, refused: undefined };
 
@@ -185,17 +189,30 @@ function behindOf(now: Subscription, name: string): Behind {
   return now.behind.get(name) ?? now.inFlight?.sent.get(name)?.before ?? { ...nothing, held: now.wanted?.get(name) };
 }
 
-/** What the name stands for: what is wanted, or, if the peer refuses that, the last that it accepted. */
-function itemFor(now: Subscription, name: string, { refused, held }: Behind): Item | undefined {
-  if (!refused) return now.wanted?.get(name);
-  return held && "bytes" in held ? held : undefined;
+const isCurrent = (now: Subscription, name: string, { held, maybe }: Behind): boolean =>
+  maybe.length === 0 && versionOf(held) === versionOf(now.wanted?.get(name));
+
+const isRefused = (
+  now: Subscription,
+  name: string,
+  behind: Behind,
+): behind is Behind & { refused: NonNullable<Behind["refused"]> } =>
+  behind.refused?.version === versionOf(now.wanted?.get(name));
+
+/**
+ * What goes out under the name: what is wanted, or, if the peer refuses that and asks again, the last that it accepted. Where
+ * that is only known by its version, what is wanted, to be refused once more: Envoy then waits no longer.
+ */
+function itemFor(now: Subscription, name: string, behind: Behind): Item | undefined {
+  const { held } = behind;
+  if (!isRefused(now, name, behind) || (held && !("bytes" in held))) return now.wanted?.get(name);
+  return held;
 }
 
-function isDue(now: Subscription, item: Item | undefined, { asked, suspect, refused, held, maybe }: Behind): boolean {
-  if (suspect) return true;
-  if (refused) return asked && (item !== undefined || now.answersMissing);
-  if (asked) return item !== undefined || held !== undefined || now.answersMissing;
-  return maybe.length > 0 || versionOf(item) !== versionOf(held);
+function isDue(now: Subscription, name: string, item: Item | undefined, behind: Behind): boolean {
+  const isAnswer = behind.asked && (item !== undefined || now.answersMissing);
+  if (isAnswer || isRefused(now, name, behind)) return isAnswer;
+  return behind.suspect || !isCurrent(now, name, behind);
 }
 
 function afterSubscribed(now: Subscription, event: Event & { kind: "subscribed" }): Subscription {
@@ -230,11 +247,7 @@ function afterChanged(now: Subscription, wanted: Wanted, names: Iterable<string>
   for (const name of changed) {
     const version = versionOf(wanted.get(name));
     if (!isSubscribed(now, name) || (now.wanted && versionOf(now.wanted.get(name)) === version)) continue;
-    const before = behindOf(now, name);
-    record(next, behind, name, {
-      ...before,
-      refused: before.refused?.version === version ? before.refused : undefined,
-    });
+    record(next, behind, name, behindOf(now, name));
   }
   return { ...next, behind };
 }
@@ -250,35 +263,63 @@ function afterAck(now: Subscription, sent: ReadonlyMap<string, Sent>): Subscript
   const behind = new Map(now.behind);
   for (const [name, entry] of now.behind) {
     const accepted = sent.get(name);
-    if (accepted) record(next, behind, name, { ...entry, held: accepted.item, maybe: [] });
+    if (!accepted) continue;
+    const isStillRefused = isRefused(next, name, entry) && entry.refused.version !== versionOf(accepted.item);
+    const refused = isStillRefused ? entry.refused : undefined;
+    record(next, behind, name, { ...entry, held: accepted.item, maybe: [], refused });
   }
   return { ...next, behind };
 }
 
 /**
- * A peer refuses a whole response for one bad object, and does not say which. So each of its objects is sent once more,
- * alone; what is refused alone is set aside until its version changes.
+ * A peer refuses a whole response for one bad object. Where it does not say which, each object is sent once more, alone; what
+ * is refused alone, or by name, is set aside until its version changes.
  */
 function afterNack(now: Subscription, sent: ReadonlyMap<string, Sent>, reason: string): Subscription {
   const next = { ...now, inFlight: undefined, answered: true };
   const behind = new Map(now.behind);
-  for (const [name, { item, before }] of sent) {
+  const refusals = refusalsIn(reason, sent);
+  for (const [name, { item, before, wasAsked }] of sent) {
     if (!isSubscribed(now, name)) continue;
     const version = versionOf(item);
+    const since = behind.get(name) ?? before;
     const maybe = before.maybe.filter((each) => each.version !== version);
-    if (sent.size > 1) {
+    const why = refusals.get(name);
+    if (why !== undefined) {
+      // What it asked for and can't take leaves it with nothing, unless it gets the last that it accepted.
+      const asked = since.asked || (wasAsked && before.held !== undefined && "bytes" in before.held);
+      const refused = { version, reason: shortened(why) };
+      record(next, behind, name, { ...since, held: before.held, maybe, asked, refused });
+    } else {
       // Removed or not, it is no longer known to be there.
       const [held, unknown] = item ? [before.held, item] : [undefined, before.held];
-      const asked = behind.get(name)?.asked ?? false;
-      behind.set(name, { ...nothing, held, maybe: unknown ? [...maybe, unknown] : maybe, asked, suspect: true });
-    } else {
-      const since = behind.get(name) ?? before;
-      const isWanted = versionOf(next.wanted?.get(name)) === version;
-      const refused = isWanted ? { version, reason: shortened(reason) } : since.refused;
-      record(next, behind, name, { ...since, held: before.held, maybe, refused });
+      behind.set(name, {
+        held,
+        maybe: unknown ? [...maybe, unknown] : maybe,
+        asked: since.asked || wasAsked,
+        suspect: refusals.size === 0,
+        refused: since.refused,
+      });
     }
   }
   return { ...next, behind };
+}
+
+/**
+ * Envoy names the clusters and listeners that it could not add, each with its reason: `Error adding/updating cluster(s) a: why,
+ * b: why`, listeners below each other. These must not be sent again: Envoy 1.40 takes a cluster that it has just refused for
+ * known when it comes again, and acknowledges it.
+ */
+function refusalsIn(reason: string, sent: ReadonlyMap<string, Sent>): ReadonlyMap<string, string> {
+  if (sent.size === 1) return new Map([...sent.keys()].map((name) => [name, reason]));
+  if (!/^Error adding\/updating (cluster|listener)\(s\) /.test(reason)) return new Map();
+  const starts = [...sent.keys()]
+    .flatMap((name) =>
+      ["(s) ", ", ", "\n"].map((before) => [name, before.length, reason.indexOf(`${before}${name}: `)] as const),
+    )
+    .filter(([, , at]) => at >= 0)
+    .sort(([, , a], [, , b]) => a - b);
+  return new Map(starts.map(([name, skip, at], i) => [name, reason.slice(at + skip, starts[i + 1]?.[2])]));
 }
 
 /** Sets an entry, or drops it where it says nothing: the peer has what is wanted, for sure, and nothing else is on its way. */
