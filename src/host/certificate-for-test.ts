@@ -1,6 +1,7 @@
 // Certificates for the tests of this folder: for a server with these names, signed by an authority of its own.
 
 import "reflect-metadata";
+import { randomUUID } from "node:crypto";
 import { isIP } from "node:net";
 import { BasicConstraintsExtension, SubjectAlternativeNameExtension, X509CertificateGenerator } from "@peculiar/x509";
 
@@ -21,7 +22,8 @@ export async function certificateFor(names: readonly string[], lifetimeMs = hour
   const notBefore = new Date(Date.now() - 2 * hourMs);
   const authorityKeys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const authority = await X509CertificateGenerator.createSelfSigned({
-    name: "CN=test authority",
+    // Several authorities of the same name could not stand in one file.
+    name: `CN=test authority ${randomUUID()}`,
     keys: authorityKeys,
     notBefore,
     notAfter: new Date(Date.now() + hourMs),

@@ -98,7 +98,9 @@ export function dial(target: Target, clock: Clock, log: Log): Connection {
     if (session.closed || session.destroyed) {
       return overStream({ code: grpcCode.unavailable, message: reason ?? `the connection to ${address} is closed` });
     }
-    const stream = new ClientEnd(session.request(requestHeaders(path, options)), path, options, lost, log);
+    const abort = new AbortController();
+    const http2 = session.request(requestHeaders(path, options), { signal: abort.signal });
+    const stream = new ClientEnd(http2, abort, path, options, lost, log);
     streams.add(stream);
     stream.onEnd(() => streams.delete(stream));
     return stream;
@@ -171,15 +173,25 @@ function overStream(status: Status): ClientStream {
 
 class ClientEnd extends GrpcStream implements ClientStream {
   readonly #http2: ClientHttp2Stream;
+  /** Resets the stream at once. `close` would half-close first, and the server would take that for a regular end. */
+  readonly #abort: AbortController;
   readonly #path: string;
   readonly #gzip: boolean;
   readonly #lost: () => Status | undefined;
   readonly #log: Log;
   #received: Status | undefined;
 
-  constructor(http2: ClientHttp2Stream, path: string, options: CallOptions, lost: () => Status | undefined, log: Log) {
+  constructor(
+    http2: ClientHttp2Stream,
+    abort: AbortController,
+    path: string,
+    options: CallOptions,
+    lost: () => Status | undefined,
+    log: Log,
+  ) {
     super(http2, options.maxMessageBytes ?? defaultMaxMessageBytes);
     this.#http2 = http2;
+    this.#abort = abort;
     this.#path = path;
     this.#gzip = options.gzip === true;
     this.#lost = lost;
@@ -240,6 +252,6 @@ class ClientEnd extends GrpcStream implements ClientStream {
   }
 
   #giveUp(status: Status): void {
-    if (this.settle(status)) this.#http2.close(constants.NGHTTP2_CANCEL);
+    if (this.settle(status)) this.#abort.abort();
   }
 }

@@ -48,7 +48,7 @@ test("what was framed is parsed again, however the bytes are cut into chunks", (
 });
 
 test("a large message that arrives byte by byte is whole", () => {
-  const sent = randomBytes(100_000);
+  const sent = randomBytes(20_000);
   const wire = Buffer.concat(framed([sent], false));
   const [frame] = parsed(Array.from(wire, (_, at) => wire.subarray(at, at + 1)));
   assert.deepEqual(frame?.bytes, sent);

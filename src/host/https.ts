@@ -3,7 +3,7 @@
 
 import { type IncomingMessage, request as openRequest, type RequestOptions } from "node:http";
 import { connect as connectTls } from "node:tls";
-import { codeOf, whyNotConnected } from "#host/connection-failure.ts";
+import { whyNotConnected } from "#host/connection-failure.ts";
 import { headersOf } from "#host/http-server.ts";
 import { refusalOf, tlsOptions, whyNotTrusted } from "#host/trust.ts";
 import type { Headers, Target, Trust } from "#host/world.ts";
@@ -37,14 +37,17 @@ export async function request(call: HttpCall): Promise<HttpAnswer> {
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const port = url.port === "" ? (isTls ? 443 : 80) : Number(url.port);
   const timeoutMs = call.timeoutMs ?? 10_000;
+  const signal = AbortSignal.timeout(timeoutMs);
+  const target = isTls ? { host, port, trust: trustOf(call, url) } : undefined;
   const options: RequestOptions = {
     host,
     port,
     method: call.method ?? "GET",
     path: url.pathname + url.search,
     headers: { host: url.host, ...call.headers },
-    signal: AbortSignal.timeout(timeoutMs),
-    ...(isTls ? { createConnection: connectionTo({ host, port, trust: trustOf(call, url) }) } : {}),
+    signal,
+    // No connection is kept for a next request: between two of them a server may have been restarted.
+    ...(target === undefined ? { agent: false } : { createConnection: connectionTo(target, signal) }),
   };
   try {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
@@ -52,7 +55,7 @@ export async function request(call: HttpCall): Promise<HttpAnswer> {
     });
     return { status: response.statusCode ?? 0, headers: headersOf(response.rawHeaders), body: await bodyOf(response) };
   } catch (error) {
-    const why = codeOf(error) === "ABORT_ERR" ? `no answer for ${timeoutMs / 1000} s` : whyNotConnected(error);
+    const why = signal.aborted ? `no answer for ${timeoutMs / 1000} s` : whyNotConnected(error);
     throw new KodiakError({ kind: "unavailable", what: `cannot reach ${url.origin}: ${why}` }, { cause: error });
   }
 }
@@ -64,20 +67,22 @@ function trustOf(call: HttpCall, url: URL): Trust {
 }
 
 /** Hands over the connection when TLS stands and the server is the expected one. */
-function connectionTo(target: Target): NonNullable<RequestOptions["createConnection"]> {
+function connectionTo(target: Target, signal: AbortSignal): NonNullable<RequestOptions["createConnection"]> {
   const options = tlsOptions(target);
-  return (request, done) => {
+  return (_request, done) => {
     const socket = connectTls({ ...options, ALPNProtocols: ["http/1.1"] });
     const fail = (error: Error): void => done(new Error(whyNotTrusted(error, target), { cause: error }), socket);
+    // Until it is handed over, the time limit of the request does not reach it.
+    const giveUp = (): void => void socket.destroy(new Error("too late"));
+    signal.addEventListener("abort", giveUp);
     socket.once("error", fail);
     socket.once("secureConnect", () => {
+      signal.removeEventListener("abort", giveUp);
       socket.off("error", fail);
       const refusal = refusalOf(socket, target);
       if (refusal !== undefined) socket.destroy();
       done(refusal === undefined ? null : new Error(refusal), socket);
     });
-    // The time limit of the request does not reach a socket that was not handed over yet.
-    request.signal?.addEventListener("abort", () => socket.destroy());
     return undefined;
   };
 }
