@@ -1,6 +1,9 @@
 // Applying files: what is taken, and every message with file, document, line and field.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { describe, it } from "node:test";
 import { seed } from "#api/api.fixture.ts";
 import { folder, kodiak, served } from "#cli/cli.fixture.ts";
@@ -200,6 +203,19 @@ nothing was applied
       ).code,
       0,
     );
+  });
+});
+
+it("a control plane of another make is left to its own tool", async (t) => {
+  const server = createServer((_request, response) => response.writeHead(404).end("404: Page Not Found"));
+  t.after(() => server.close());
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const err = `error: ${url} has no /_apply: it is no control plane of Kodiak; use kumactl for it\n`;
+  assert.deepEqual(await kodiak(["apply", "-f", "-", "--api", url], { input: timeout("a") }), {
+    code: 1,
+    out: "",
+    err,
   });
 });
 
