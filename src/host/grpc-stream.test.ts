@@ -239,7 +239,7 @@ test("messages of both sides arrive whole and in order", async () => {
 test("what arrives before the handlers are set waits for the end of the turn", async () => {
   const received = Promise.withResolvers<string>();
   serve = async (stream) => {
-    for (let n = 0; n < 10; n++) await undefined;
+    for (let n = 0; n < 10; n++) await new Promise<void>((resolve) => process.nextTick(resolve));
     stream.onMessage((message) => received.resolve(text(message)));
   };
   const client = connection.stream(path);
@@ -249,15 +249,18 @@ test("what arrives before the handlers are set waits for the end of the turn", a
 });
 
 test("nothing is delivered after the end, not even what came with it", async () => {
-  const { client, server } = await open();
   const received: string[] = [];
-  server.onMessage((message) => {
-    received.push(text(message));
-    server.end({ code: grpcCode.ok, message: "" });
-  });
-  for (const word of ["one", "two", "three"]) client.send([Buffer.from(word)]);
-  await endsOf(client).first;
+  serve = (stream) =>
+    stream.onMessage((message) => {
+      received.push(text(message));
+      stream.end({ code: grpcCode.ok, message: "" });
+    });
+  const raw = connectRaw();
+  const call = raw.request(callHeaders);
+  call.end(Buffer.concat(["one", "two", "three"].flatMap((word) => framed([Buffer.from(word)], false))));
+  assert.equal((await statusOf(call)).code, grpcCode.ok);
   assert.deepEqual(received, ["one"]);
+  raw.destroy();
 });
 
 test("a handler of the end that is set late is called, too", async () => {
