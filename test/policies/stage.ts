@@ -164,7 +164,7 @@ export async function listening(own: Lab, server: HttpServer | TcpServer, host =
   return (server.address() as AddressInfo).port;
 }
 
-/** Sends this text, and resolves when the peer has closed the connection, when `isEnough` of what it said, or after 3 s. */
+/** Sends this text, and resolves when the peer has closed the connection, when `isEnough` of what it said, or after 0.8 s. */
 export function exchange(
   at: { readonly port: number; readonly host?: string },
   text: string,
@@ -179,7 +179,7 @@ export function exchange(
       isClosed = false;
       socket.destroy();
     };
-    socket.setTimeout(3_000 * patience, end);
+    socket.setTimeout(800 * patience, end);
     socket.on("data", (chunk: Buffer) => {
       received += chunk.toString();
       if (isEnough(received)) end();

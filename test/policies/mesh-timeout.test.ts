@@ -1,0 +1,208 @@
+// Each field of MeshTimeout, by requests that take too long and connections that stay too long. Where only connections
+// between proxies end, which no request can see, the client's proxy is asked how many it closed for this reason.
+
+import assert from "node:assert/strict";
+import { createServer } from "node:net";
+import { test } from "node:test";
+import { get } from "../lab/http.ts";
+import { eventually, freePort, patience, put, startProxy } from "../lab/lab.ts";
+import { allowAll, dataplane } from "../lab/manifests.ts";
+import { exchange, listening, policyStage, type Stage, soon } from "./stage.ts";
+
+const kind = "MeshTimeout";
+const everyone = { kind: "Mesh" };
+const of = (name: string) => ({ kind: "MeshService", name });
+
+/** The places where a timeout of a service can be said. */
+const to = (service: string, conf: object) => ({ to: [{ targetRef: of(service), default: conf }] });
+const from = (service: string, conf: object) => ({
+  targetRef: of(service),
+  from: [{ targetRef: everyone, default: conf }],
+});
+const rules = (service: string, conf: object) => ({ targetRef: of(service), rules: [{ default: conf }] });
+const inbound = [from, rules];
+const places = [to, ...inbound];
+
+const slow = "/?ms=900";
+const trickle = "/trickle?ms=100&times=9";
+
+/** The answer's status and text; a broken answer is `broken`. */
+const outcome = (url: string): Promise<string> =>
+  get(url).then(
+    ({ status, text }) => `${status} ${text}`,
+    () => "broken",
+  );
+
+async function timed<T>(action: () => Promise<T>): Promise<readonly [T, ms: number]> {
+  const start = performance.now();
+  return [await action(), performance.now() - start];
+}
+
+/** Sends half of a request's headers until that is answered 408. */
+const slowHeadersEnd = (at: { readonly port: number; readonly host?: string }): Promise<void> =>
+  soon("408", async () => {
+    const { received } = await exchange(at, "GET / HTTP/1.1\r\nhost: backend\r\n", (text) => text !== "");
+    assert.match(received, /^HTTP\/1.1 408 /);
+  });
+
+test("MeshTimeout", async (t) => {
+  const stage = await policyStage(t);
+  const { url, apply, remove, v1, v2, counted } = stage;
+  await apply("MeshTrafficPermission", "allow-all", allowAll("default").spec);
+  await soon("both instances", async () => {
+    assert.equal((await get(url)).status, 200);
+    assert.ok(v1.seen.length > 0 && v2.seen.length > 0);
+  });
+  const endless = (path: string) => soon("no timeout", async () => assert.match(await outcome(url + path), /^200 /));
+
+  for (const place of places) {
+    await t.test(`${place.name}: http.requestTimeout answers 504; removed, 200`, async () => {
+      await apply(kind, "timeout", place("backend", { http: { requestTimeout: "300ms" } }));
+      await soon("504", async () => {
+        const [text, ms] = await timed(() => outcome(url + slow));
+        assert.match(text, /^504 /);
+        assert.ok(ms >= 290, `${ms} ms`);
+      });
+      await remove(kind, "timeout");
+      await endless(slow);
+    });
+
+    await t.test(`${place.name}: http.streamIdleTimeout ends what is silent, and only that`, async () => {
+      await apply(kind, "timeout", place("backend", { http: { streamIdleTimeout: "450ms" } }));
+      await soon("504", async () => assert.match(await outcome(url + slow), /^504 /));
+      assert.equal(await outcome(url + trickle), `200 ${".".repeat(9)}`);
+      await remove(kind, "timeout");
+      await endless(slow);
+    });
+
+    await t.test(`${place.name}: http.maxStreamDuration ends what goes on, though bytes still come`, async () => {
+      await apply(kind, "timeout", place("backend", { http: { maxStreamDuration: "400ms" } }));
+      await soon("a broken answer", async () => assert.equal(await outcome(url + trickle), "broken"));
+      assert.match(await outcome(url), /^200 /);
+      await remove(kind, "timeout");
+      await endless(trickle);
+    });
+
+    await t.test(`${place.name}: idleTimeout closes a TCP connection on which nothing is said`, async () => {
+      await apply(kind, "timeout", place("echo", { idleTimeout: "300ms" }));
+      await soon("a closed connection", async () => {
+        const { received, isClosed, ms } = await exchange({ port: stage.echoPort }, "hello");
+        assert.deepEqual([received, isClosed], ["hello", true]);
+        assert.ok(ms >= 290, `${ms} ms`);
+      });
+      await remove(kind, "timeout");
+    });
+  }
+
+  await t.test("to: idleTimeout closes a connection without requests", async () => {
+    const closed = "cluster.backend.upstream_cx_idle_timeout";
+    const before = await counted(closed);
+    await apply(kind, "timeout", to("backend", { idleTimeout: "200ms" }));
+    await soon("a connection closed", async () => {
+      assert.equal((await get(url)).status, 200);
+      await eventually("closed", 1_000, async () => assert.ok((await counted(closed)) > before));
+    });
+    await remove(kind, "timeout");
+  });
+
+  await t.test("to: http.maxConnectionDuration ends a connection in use", async () => {
+    const ended = "cluster.backend.upstream_cx_max_duration_reached";
+    assert.equal(await counted(ended), 0);
+    await apply(kind, "timeout", to("backend", { http: { maxConnectionDuration: "300ms" } }));
+    await soon("connections ended", async () => {
+      assert.equal((await get(url)).status, 200);
+      assert.ok((await counted(ended)) > 1);
+    });
+    await remove(kind, "timeout");
+  });
+
+  for (const place of inbound) {
+    await t.test(`${place.name}: idleTimeout closes the connection to the application`, async () => {
+      await apply(kind, "timeout", place("backend", { idleTimeout: "200ms" }));
+      for (let i = 0; i < 2; i++) {
+        const seen = v1.seen.length;
+        await soon("a request at v1", async () => {
+          await get(url);
+          assert.ok(v1.seen.length > seen);
+        });
+        await soon("no connection to v1", async () => assert.equal(v1.openConnections(), 0));
+      }
+      await remove(kind, "timeout");
+    });
+
+    await t.test(`${place.name}: http.maxConnectionDuration renews the connection to the application`, async () => {
+      await apply(kind, "timeout", place("backend", { http: { maxConnectionDuration: "200ms" } }));
+      const first = v1.seen.length;
+      await soon("a fourth connection", async () => {
+        assert.equal((await get(url)).status, 200);
+        assert.ok(new Set(v1.seen.slice(first).map(({ connection }) => connection)).size > 3);
+      });
+      await remove(kind, "timeout");
+    });
+  }
+
+  await t.test("to: http.requestHeadersTimeout answers 408 to a client whose headers don't end", async () => {
+    await apply(kind, "timeout", to("backend", { http: { requestHeadersTimeout: "300ms" } }));
+    await slowHeadersEnd({ port: Number(new URL(url).port) });
+    assert.match(await outcome(url + slow), /^200 /);
+    await remove(kind, "timeout");
+  });
+
+  await t.test("a policy for a MeshHTTPRoute holds for its requests only", async () => {
+    const limited = { matches: [{ path: { type: "PathPrefix", value: "/limited" } }], default: {} };
+    await apply("MeshHTTPRoute", "limited", { to: [{ targetRef: of("backend"), rules: [limited] }] });
+    const route = { kind: "MeshHTTPRoute", name: "limited" };
+    const conf = { http: { requestTimeout: "300ms" } };
+    for (const spec of [
+      { targetRef: route, to: [{ targetRef: everyone, default: conf }] },
+      { to: [{ targetRef: route, default: conf }] },
+    ]) {
+      await apply(kind, "timeout", spec);
+      await soon("504", async () => assert.match(await outcome(`${url}/limited${slow}`), /^504 /));
+      assert.match(await outcome(`${url}/other${slow}`), /^200 /);
+      await remove(kind, "timeout");
+      await endless(`/limited${slow}`);
+    }
+  });
+
+  await t.test("to: connectionTimeout: 503 where a peer accepts and says nothing", () => silentPeer(stage));
+});
+
+/** A service whose only instance takes connections and never answers the TLS handshake. */
+async function silentPeer({ own, zone, token, apply }: Stage): Promise<void> {
+  const address = "127.0.0.6";
+  const port = await listening(
+    own,
+    createServer(() => {}),
+    address,
+  );
+  const at = { mesh: "default", appPort: port };
+  const silent = dataplane({ ...at, name: "silent", service: "silent", address, port });
+  await put(zone.api, "/meshes/default/dataplanes/silent", silent);
+  const out = await freePort();
+  const caller = { name: "caller", service: "caller", address: "127.0.0.7", port: await freePort("127.0.0.7") };
+  await startProxy(own, zone, dataplane({ ...at, ...caller, outbounds: { [out]: "silent" } }), token);
+  for (const [connectionTimeout, atLeast, below] of [
+    ["300ms", 290, 1_000],
+    ["1500ms", 1_450, 4_500],
+  ] as const) {
+    await apply(kind, "silent", to("silent", { connectionTimeout }));
+    await soon(`503 after ${connectionTimeout}`, async () => {
+      const [text, ms] = await timed(() => outcome(`http://127.0.0.1:${out}/`));
+      assert.match(text, /^503 .*timeout/);
+      assert.ok(ms >= atLeast && ms < below * patience, `${ms} ms`);
+    });
+  }
+}
+
+test("MeshTimeout, inbound: http.requestHeadersTimeout answers 408 to a client whose headers don't end", async (t) => {
+  const { v1, apply, remove } = await policyStage(t, { type: "Mesh", name: "default" });
+  const at = { host: v1.address, port: v1.inboundPort };
+  const whole = "GET / HTTP/1.1\r\nhost: backend\r\nconnection: close\r\n\r\n";
+  await soon("an answer", async () => assert.match((await exchange(at, whole)).received, /^HTTP\/1.1 200 /));
+  for (const place of inbound) {
+    await apply(kind, "timeout", place("backend", { http: { requestHeadersTimeout: "300ms" } }));
+    await slowHeadersEnd(at);
+    await remove(kind, "timeout");
+  }
+});
