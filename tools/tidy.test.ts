@@ -15,7 +15,6 @@ const own = sources.filter(({ file }) => !/\.test\.ts$/.test(file));
 /** Where a deadline is one of a single wait, beside the one timer of all alarms. */
 const mayUseTimeout = new Set([
   "src/host/alarm.ts",
-  "src/host/https.ts",
   "src/agent/process.ts",
   "src/cli/demo/app.ts",
   "src/cli/demo/child.ts",
