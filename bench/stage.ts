@@ -6,11 +6,11 @@
 //   100 fake proxies                      100 fake proxies
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Child, startChild } from "#cli/demo/child.ts";
+import { freePort } from "#cli/demo/stage.ts";
 import { request } from "#host/https.ts";
 import type { JsonObject } from "#lib/json.ts";
 import type { FakeProxies } from "./fake-proxies.ts";
@@ -152,13 +152,4 @@ export async function send(method: string, url: string, body?: object): Promise<
   const text = Buffer.from(answer.body).toString();
   if (answer.status >= 300) throw new Error(`${method} ${url}: ${answer.status} ${text}`);
   return text;
-}
-
-async function freePort(host: string): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done, failed) => server.once("error", failed).listen(0, host, done));
-  const address = server.address();
-  await new Promise((done) => server.close(done));
-  if (typeof address !== "object" || !address) throw new Error(`${host} gave no port`);
-  return address.port;
 }

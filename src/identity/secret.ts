@@ -2,17 +2,18 @@
 
 import type { Resource, ResourceId } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
+import { authoritySecretNames } from "#topology/mesh.ts";
 
 /** A mesh's built-in authority: certificate and key, both PEM. */
 export const builtinCertificateId = (mesh: string, backend: string): ResourceId => ({
   kind: "Secret",
   mesh,
-  name: `${mesh}.ca-builtin-cert-${backend}`,
+  name: authoritySecretNames(mesh, backend).certificate,
 });
 export const builtinKeyId = (mesh: string, backend: string): ResourceId => ({
   kind: "Secret",
   mesh,
-  name: `${mesh}.ca-builtin-key-${backend}`,
+  name: authoritySecretNames(mesh, backend).privateKey,
 });
 
 /** A user token of the administrator, made at the first start. */

@@ -5,6 +5,7 @@ import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject } fr
 import { promisify } from "node:util";
 import { secretData, secretText } from "#identity/secret.ts";
 import { KodiakError } from "#lib/failure.ts";
+import { signingKeyPrefix } from "#owned/defaults.ts";
 import { describeId, type Resource, type ResourceId } from "#resources/resource.ts";
 
 /** Where the keys of one kind of token lie. */
@@ -22,7 +23,7 @@ const globalSecret = (name: string): ResourceId => ({ kind: "GlobalSecret", mesh
 export const dataplaneTokenKeys = (mesh: string): KeyPlace => ({
   kind: "Secret",
   mesh,
-  prefix: `dataplane-token-signing-key-${mesh}`,
+  prefix: signingKeyPrefix(mesh),
   revocations: globalSecret(`dataplane-token-revocations-${mesh}`),
 });
 const globalPlace = (prefix: string, revocations: string): KeyPlace => ({

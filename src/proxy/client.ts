@@ -72,8 +72,12 @@ function proxyFacts(dataplane: Resource<DataplaneJson>, zone: string): ProxyFact
   };
 }
 
-export const needKey = ({ mesh, toPolicies }: Pick<Client, "mesh" | "toPolicies">, service: string): string =>
-  [mesh, service, ...toPolicies.map(({ kind, key }) => `${kind}:${key}`)].join("|");
+/** Proxies of one view share clusters and routes. */
+export const viewKey = ({ mesh, toPolicies }: Pick<Client, "mesh" | "toPolicies">): string =>
+  [mesh, ...toPolicies.map(({ kind, key }) => `${kind}:${key}`)].join("|");
+
+export const needKey = (view: Pick<Client, "mesh" | "toPolicies">, service: string): string =>
+  `${viewKey(view)}|${service}`;
 
 export function* needsOf(client: Client): Iterable<readonly [string, Need]> {
   const { mesh, toPolicies } = client;

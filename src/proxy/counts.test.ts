@@ -105,7 +105,9 @@ test("a timeout for the mesh is encoded once for each service, not for each prox
     }),
   );
   graph.settle();
-  assert.equal(since()["outbound bundles"], 50);
+  const counts = since();
+  assert.equal(counts["cluster bundles"], 50);
+  assert.equal(counts["outbound route bundles"], undefined);
 });
 
 test("a permission for the mesh encodes a route for each proxy, and no listener", () => {
@@ -116,4 +118,34 @@ test("a permission for the mesh encodes a route for each proxy, and no listener"
   const counts = since();
   assert.equal(counts["own route bundles"], 200);
   assert.equal(counts["own bundles"], undefined);
+});
+
+test("a route that no longer leads to another service takes nothing from the proxies that call it themselves", () => {
+  const { graph, pipeline, set } = meshOf200();
+  const routeTo = (name: string) =>
+    resource("MeshHTTPRoute", "default", "route", {
+      to: [
+        {
+          targetRef: { kind: "MeshService", name: "s-0" },
+          rules: [
+            {
+              matches: [{ path: { type: "PathPrefix", value: "/" } }],
+              default: { backendRefs: [{ kind: "MeshService", name, weight: 1 }] },
+            },
+          ],
+        },
+      ],
+    });
+  const clustersOf = (proxy: string) =>
+    (pipeline.dataplanes.get(proxy)?.bundles ?? [])
+      .flatMap(({ from, key }) => from.get(key) ?? [])
+      .flatMap(({ type, item }) => (type === "cluster" && item.name.startsWith("s-") ? [item.name] : []))
+      .sort();
+  set(routeTo("s-1"));
+  graph.settle();
+  // It calls s-0 to s-4 itself, and s-0 leads to s-1.
+  assert.deepEqual(clustersOf("default/dp-0"), ["s-1", "s-2", "s-3", "s-4"]);
+  set(routeTo("s-9"));
+  graph.settle();
+  assert.deepEqual(clustersOf("default/dp-0"), ["s-1", "s-2", "s-3", "s-4", "s-9"]);
 });

@@ -20,13 +20,14 @@ import type { ServiceFacts } from "#topology/service.ts";
 
 /** What a view's proxies send to one service. */
 export interface Outbound {
+  readonly view: string;
   readonly mesh: string;
   readonly service: string;
   readonly protocol: string;
-  /** Clusters, and the routes if there are any. */
-  readonly drafts: readonly Draft[];
-  /** The clusters among the drafts, with the endpoints that each needs. */
-  readonly clusters: readonly ClusterTarget[];
+  /** None for a service that is not HTTP. */
+  readonly routes: readonly Draft[];
+  /** Where its traffic goes. Others of the view may send there, too: what a cluster is depends on the view and the target alone. */
+  readonly clusters: readonly OutboundCluster[];
   /** For the listeners. */
   readonly pieces: Pieces;
 }
@@ -36,7 +37,14 @@ export interface ClusterTarget {
   readonly subset: Tags;
 }
 
+export interface OutboundCluster {
+  readonly target: ClusterTarget;
+  readonly draft: Draft;
+}
+
 export interface OutboundInput {
+  /** As `viewKey`. */
+  readonly view: string;
   readonly mesh: MeshFacts;
   readonly service: string;
   /** Of any service of the mesh; `undefined` for one that nobody provides. */
@@ -46,7 +54,7 @@ export interface OutboundInput {
 
 const destination = (service: string, tags: Tags): Destination => ({ kind: "service", service, tags });
 
-export function outboundOf({ mesh, service, factsOf, policies }: OutboundInput): Outbound {
+export function outboundOf({ view, mesh, service, factsOf, policies }: OutboundInput): Outbound {
   const protocol = factsOf(service)?.protocol ?? "tcp";
   const targets = new Map<string, ClusterTarget>();
   const clusterFor = (to: string, subset: Tags): string => {
@@ -58,20 +66,14 @@ export function outboundOf({ mesh, service, factsOf, policies }: OutboundInput):
   const routes = isHttp(protocol) ? [routeDraft(service, policies, clusterFor)] : [];
   if (routes.length === 0) clusterFor(service, {});
 
-  const clusters = [...targets.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-  const clusterDrafts = clusters.map((target): Draft => {
+  const sorted = [...targets.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const clusters = sorted.map((target): OutboundCluster => {
     const piece = policies.to(destination(target.service, target.subset)).cluster ?? {};
     const isRemote = factsOf(target.service)?.isRemote ?? false;
-    return { type: "cluster", name: target.name, json: clusterJson(mesh, target, isRemote, piece) };
+    const json = clusterJson(mesh, target, isRemote, piece);
+    return { target, draft: { type: "cluster", name: target.name, json } };
   });
-  return {
-    mesh: mesh.name,
-    service,
-    protocol,
-    clusters,
-    pieces: policies.to(own),
-    drafts: [...clusterDrafts, ...routes],
-  };
+  return { view, mesh: mesh.name, service, protocol, clusters, pieces: policies.to(own), routes };
 }
 
 /** Behind a TCP ingress an HTTP/2 connection stays with one instance: renewed after this many requests, load spreads evenly. */

@@ -1,5 +1,6 @@
 // After any history, what each proxy gets is what is computed from scratch. Seen to catch: endpoints of one address in the
-// order of their arrival; a read past the graph (`remoteFacts.get(key)` for `read.one(remoteFacts, key)`).
+// order of their arrival; a cluster in the bundles of two services, which left with one of them; a read past the graph
+// (`remoteFacts.get(key)` for `read.one(remoteFacts, key)`).
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -106,7 +107,7 @@ const timeout = fc.record({ top: target, to: target, ms: small }).map(
 const permission = fc
   .record({ top: target, from: target, action: fc.constantFrom("Allow", "Deny", "AllowWithShadowDeny") })
   .map(({ top, from, action }): JsonObject => ({ targetRef: top, from: [{ targetRef: from, default: { action } }] }));
-const route = fc.record({ to: service, other: service, version: small, path: fc.constantFrom("/a", "/b") }).map(
+const route = fc.record({ to: service, other: service, version: fc.nat(3), path: fc.constantFrom("/a", "/b") }).map(
   ({ to, other, version, path }): JsonObject => ({
     to: [
       {
@@ -116,7 +117,9 @@ const route = fc.record({ to: service, other: service, version: small, path: fc.
             matches: [{ path: { type: "PathPrefix", value: path } }],
             default: {
               backendRefs: [
-                { kind: "MeshServiceSubset", name: other, tags: { version: `v${version}` }, weight: version },
+                version === 0
+                  ? { kind: "MeshService", name: other }
+                  : { kind: "MeshServiceSubset", name: other, tags: { version: `v${version}` }, weight: version },
               ],
             },
           },
@@ -172,6 +175,10 @@ function built(graph: Graph) {
       sources.get(kind)?.set(key, spec && { kind, mesh: inMesh, name, labels: {}, spec, ...times });
     },
     settle: () => graph.settle(),
+    assertApart: () => {
+      assertApart(pipeline.dataplanes);
+      assertApart(pipeline.ingresses);
+    },
     state: () => ({
       dataplanes: resolved(pipeline.dataplanes),
       ingresses: resolved(pipeline.ingresses),
@@ -183,6 +190,17 @@ function built(graph: Graph) {
 
 const entries = (collection: Collection<unknown>) =>
   [...collection.keys()].sort().map((key) => [key, collection.get(key)] as const);
+
+/** What leaves a bundle leaves the proxy, so nothing may be in two of its bundles. */
+function assertApart(configs: Collection<ProxyConfig>): void {
+  for (const proxy of configs.keys()) {
+    const names = (configs.get(proxy)?.bundles ?? []).flatMap(({ from, key }) => {
+      const own = (from.get(key) ?? []).map(({ type, item }) => `${type} ${item.name}`);
+      return [...new Set(own)];
+    });
+    assert.equal(new Set(names).size, names.length, `${proxy}: ${names.sort().join(", ")}`);
+  }
+}
 
 /** Names and versions of all that each proxy should have. */
 const resolved = (configs: Collection<ProxyConfig>) =>
@@ -211,6 +229,7 @@ test(`incremental equals from scratch for ${histories} histories of what users a
             scratch.apply(one);
           }
           live.settle();
+          live.assertApart();
         }
         scratch.settle();
         const state = live.state();

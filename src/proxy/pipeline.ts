@@ -1,11 +1,12 @@
 // Resources in, configuration out: the collections of a zone's control plane, wired once.
 //
-//   Dataplane ─► clients ─► needs ─► outbounds ─► outbound bundles      shared by all proxies of a view
+//   Dataplane ─► clients ─► needs ─► outbounds ─► routes, clusters      shared by all proxies of a view
 //       │           │                    └─► assignments                shared by all proxies that use the cluster
 //       │           └─► drafts ─► own bundles (listeners, routes)       one proxy
 //       └─► instances, offers ─► facts, endpoints
 //
-// A proxy refers to bundles by key, so an endpoint changes one assignment and no proxy.
+// A proxy refers to bundles by key, so an endpoint changes one assignment and no proxy. No name is in two bundles of a proxy:
+// what leaves a bundle leaves the proxy.
 
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
@@ -19,7 +20,7 @@ import { type PolicySpec, parsePolicy } from "#policies/policy.ts";
 import { applied } from "#proxy/applied.ts";
 import { assignment } from "#proxy/assignment.ts";
 import { type Bundle, bundleOf, type Draft, type ProxyConfig } from "#proxy/bundle.ts";
-import { clientOf, needKey, needsOf } from "#proxy/client.ts";
+import { clientOf, type Need, needKey, needsOf, viewKey } from "#proxy/client.ts";
 import { inboundDrafts } from "#proxy/inbound.ts";
 import { ingressCollections } from "#proxy/ingress-collections.ts";
 import { type Outbound, outboundListenerDraft, outboundOf } from "#proxy/outbound.ts";
@@ -91,7 +92,8 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     if (mesh.mtls && !(read.one(identities, key) && read.one(trusts, mesh.name))) return undefined;
     const needs = [...new Set(client.outbounds.map(({ service }) => needKey(client, service)))];
     const targets = needs.flatMap((need) => read.one(shared.outbounds, need)?.clusters ?? []);
-    const clusters = [...new Set(targets.map(({ name }) => clusterKey(mesh.name, name)))].sort();
+    const clusters = [...new Set(targets.map(({ target }) => target.name))].sort();
+    const view = viewKey(client);
     return {
       bundles: [
         { from: own, key },
@@ -102,8 +104,11 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
               { from: trusts, key: mesh.name },
             ]
           : []),
-        ...needs.map((need) => ({ from: shared.outboundBundles, key: need })),
-        ...clusters.map((cluster) => ({ from: shared.assignments, key: cluster })),
+        ...needs.map((need) => ({ from: shared.routes, key: need })),
+        ...clusters.flatMap((cluster) => [
+          { from: shared.clusters, key: clusterKey(view, cluster) },
+          { from: shared.assignments, key: clusterKey(mesh.name, cluster) },
+        ]),
       ],
     };
   });
@@ -115,12 +120,16 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     ingresses: sources.of<ZoneIngressJson>("ZoneIngress"),
     routes: policiesOfMesh.of<MeshHTTPRoute>("MeshHTTPRoute"),
   });
-  const { outboundBundles, assignments } = shared;
+  const { identities, trusts } = secrets;
   return {
     meshes,
     dataplanes: configs,
     ingresses: ingress.configs,
-    bundles: [own, ownRoutes, secrets.identities, secrets.trusts, outboundBundles, assignments, ...ingress.bundles],
+    bundles: [
+      ...[own, ownRoutes, identities, trusts],
+      ...[shared.routes, shared.clusters, shared.assignments],
+      ...ingress.bundles,
+    ],
   };
 }
 
@@ -170,9 +179,7 @@ function sharedCollections(
   graph: Graph,
   topology: Topology,
   policiesOfMesh: Policies,
-  needs: Collection<
-    Group<{ readonly mesh: string; readonly service: string; readonly toPolicies: Parameters<typeof applied>[0] }>
-  >,
+  needs: Collection<Group<Need>>,
   zone: string,
 ) {
   const { meshes, instances, offers, facts } = topology;
@@ -181,15 +188,24 @@ function sharedCollections(
     const mesh = need && read.one(meshes, need.mesh);
     if (!mesh) return undefined;
     return outboundOf({
+      view: viewKey(need),
       mesh,
       service: need.service,
       factsOf: (service) => facts(read, mesh, service),
       policies: applied(need.toPolicies, (kind, key) => policiesOfMesh.one(read, kind, key)),
     });
   });
-  const outboundBundles = graph.derive("outbound bundles", outbounds, ({ drafts }) => bundleOf(drafts));
-  const clusterNeeds = graph.group("cluster needs", outbounds, ({ mesh, clusters }) =>
-    clusters.map((target) => [clusterKey(mesh, target.name), { mesh, target }] as const),
+  const routeDrafts = graph.derive("outbound routes", outbounds, (outbound) => outbound.routes);
+  const routes = graph.derive("outbound route bundles", routeDrafts, bundleOf);
+  // Several services of a view may lead to one cluster, which is made once, and is there as long as one of them does.
+  const clusterDrafts = graph.group("clusters of views", outbounds, ({ view, clusters }) =>
+    clusters.map(({ draft }) => [clusterKey(view, draft.name), draft] as const),
+  );
+  const clusters = graph.derive("cluster bundles", clusterDrafts, (group) => bundleOf([...group.values()].slice(0, 1)));
+  const clusterNeeds = graph.group("cluster needs", outbounds, (outbound) =>
+    outbound.clusters.map(
+      ({ target }) => [clusterKey(outbound.mesh, target.name), { mesh: outbound.mesh, target }] as const,
+    ),
   );
   const assignments = graph.derive("assignments", clusterNeeds, (group, read): Bundle | undefined => {
     const need = firstOf(group);
@@ -205,7 +221,7 @@ function sharedCollections(
     });
     return bundleOf([{ type: "endpoint", name: target.name, json: assignment(target.name, endpoints) }]);
   });
-  return { outbounds, outboundBundles, assignments };
+  return { outbounds, routes, clusters, assignments };
 }
 
 function secretCollections(graph: Graph, sources: Sources, meshes: Collection<MeshFacts>) {
@@ -221,4 +237,5 @@ function secretCollections(graph: Graph, sources: Sources, meshes: Collection<Me
 }
 
 const firstOf = <V>(group: Group<V>): V | undefined => group.values().next().value;
-const clusterKey = (mesh: string, cluster: string): string => `${mesh}/${cluster}`;
+/** `of`: a view, or for endpoints, which are the same for all views, its mesh. */
+const clusterKey = (of: string, cluster: string): string => `${of}/${cluster}`;

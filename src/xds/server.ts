@@ -126,11 +126,12 @@ export function xdsServer({ instanceId, log, bundles, admit }: XdsOptions): XdsS
   }
 
   /** A proxy without a configuration keeps what it has: that something is not there yet deletes nothing. */
-  function configure(own: Attached): void {
+  function configure(own: Attached): boolean {
     const config = own.admitted.configs.get(own.admitted.key);
-    if (!config || config === own.config) return;
+    if (!config || config === own.config) return false;
     refer(own, config);
     own.session.replace(config);
+    return true;
   }
 
   function refer(own: Attached, config: ProxyConfig | undefined): void {
@@ -166,9 +167,7 @@ export function xdsServer({ instanceId, log, bundles, admit }: XdsOptions): XdsS
     for (const [configs, proxies] of byProxy) {
       for (const key of changes.get(configs) ?? []) {
         const own = proxies.get(key);
-        if (!own || !configs.get(key)) continue;
-        replaced.add(own);
-        configure(own);
+        if (own && configure(own)) replaced.add(own);
       }
     }
     for (const [own, difference] of news) if (!replaced.has(own)) own.session.change(difference);

@@ -234,7 +234,7 @@ async function send(method: string, url: string, body?: object): Promise<string>
 }
 
 /** Free now. Another program could take it before the proxy does; the demo would then say so. */
-async function freePort(host: string): Promise<number> {
+export async function freePort(host: string): Promise<number> {
   const server = createServer();
   await new Promise<void>((done, failed) => server.once("error", failed).listen(0, host, done));
   const address = server.address();
