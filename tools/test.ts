@@ -27,7 +27,7 @@ async function runTests(patterns: readonly string[], concurrency: number): Promi
   if (files.length === 0) return;
   const child = spawn(
     process.execPath,
-    ["--test", `--test-concurrency=${concurrency}`, "--test-reporter=spec", "--test-force-exit", ...files],
+    ["--test", `--test-concurrency=${concurrency}`, "--test-reporter=spec", ...files],
     { cwd: root, stdio: ["ignore", "pipe", "inherit"] },
   );
   let tail = "";
