@@ -122,8 +122,8 @@ async function runUntilLeft(
   stop: StopSignals,
 ): Promise<void> {
   await Promise.race([envoy.ready, aborted(stop.leave)]);
-  if (stop.leave.aborted) return;
-  log.info({ ...proxy, readinessPort }, `${kindOf[proxy.proxyType]} "${proxy.name}" is ready`);
+  if (!stop.leave.aborted) log.info({ ...proxy, readinessPort }, `${kindOf[proxy.proxyType]} "${proxy.name}" is ready`);
+  // Others may use Envoy before we have seen that it is ready: it leaves in good order from the moment it runs.
   await aborted(stop.leave);
   log.info({}, "leaving: requests under way are finished first");
   await Promise.race([leave(admin, proxy, options, log, stop.now), aborted(stop.now)]);

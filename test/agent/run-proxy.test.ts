@@ -284,6 +284,17 @@ test("an ingress leaves after a second, though connections stay", async (t) => {
   assert.deepEqual(proxy.controlPlane.left, [{ mesh: "", name: "ingress-1", proxyType: "ingress", token: "a-token" }]);
 });
 
+test("a proxy that is told to end before it has seen its Envoy ready leaves like any other", async (t) => {
+  const controlPlane = await testControlPlane();
+  t.after(controlPlane.close);
+  const proxy = start(t, optionsFor(controlPlane));
+  await proxy.log.next(/^Envoy started/);
+  proxy.stop();
+  assert.equal(await proxy.code, 0);
+  assert.equal(controlPlane.left.length, 1);
+  assert.ok(!proxy.log.lines.some(({ message }) => message.endsWith("is ready")));
+});
+
 test("a control plane that is away is waited for, and can leave before the proxy does", async (t) => {
   const port = await freePort();
   const proxy = start(t, optionsFor({ url: `https://127.0.0.1:${port}`, trust: { kind: "skip-verify" } }));
