@@ -19,7 +19,7 @@ import { kindNamed } from "#resources/kinds.ts";
 import { completeLabels, type Place } from "#resources/labels.ts";
 import { describeId, keyOf, label, type Resource, type ResourceId, tag } from "#resources/resource.ts";
 import { fromRest } from "#resources/rest.ts";
-import type { Edit, Store } from "#resources/store.ts";
+import type { Store } from "#resources/store.ts";
 import type { Admitted } from "#xds/server.ts";
 import type { Session } from "#xds/session.ts";
 
@@ -45,7 +45,10 @@ const recordEveryMs = 1_000;
 export function proxies(options: ProxiesOptions) {
   const { place, store, clock, random, instanceId, configs, statuses, touch, validate } = options;
   const connected = new Map<string, symbol>();
-  const leaving = new Map<string, () => void>();
+  /** Their streams have ended: what cancels that they are forgotten. */
+  const gone = new Map<string, () => void>();
+  /** They have said that they leave. A stream of theirs that breaks and comes back meanwhile brings them no traffic again. */
+  const leaving = new Set<string>();
 
   async function admit(first: DeltaDiscoveryRequest, stream: ServerStream): Promise<Admitted> {
     const node = first.node;
@@ -64,17 +67,17 @@ export function proxies(options: ProxiesOptions) {
       );
     await authenticate(resource, token);
     if (existing && brought) await authenticate(existing, token);
-    if (brought) await store.write([{ kind: "put", resource: completed(brought, existing) }]);
+    if (brought) await bring(completed(brought, existing));
     return admitted(id, metadata, brought !== undefined);
   }
 
   function admitted(id: ResourceId, metadata: JsonObject, isOwn: boolean): Admitted {
     const key = keyOf(id);
-    const mark = `${id.kind} ${key}`;
+    const mark = markOf(id);
     const self = Symbol(mark);
     connected.set(mark, self);
-    leaving.get(mark)?.();
-    leaving.delete(mark);
+    gone.get(mark)?.();
+    gone.delete(mark);
     let status: ProxyStatus = {
       id,
       subscription: {
@@ -110,7 +113,7 @@ export function proxies(options: ProxiesOptions) {
         if (connected.get(mark) !== self) return;
         connected.delete(mark);
         publish({ subscription: { ...status.subscription, disconnectedAt: clock.now() } });
-        leaving.set(
+        gone.set(
           mark,
           clock.alarm(clock.now() + deregistrationDelayMs, () => forget(id, mark, isOwn)),
         );
@@ -119,6 +122,7 @@ export function proxies(options: ProxiesOptions) {
   }
 
   function forget(id: ResourceId, mark: string, isOwn: boolean): void {
+    gone.delete(mark);
     leaving.delete(mark);
     statuses.set(mark, undefined);
     touch();
@@ -156,6 +160,20 @@ export function proxies(options: ProxiesOptions) {
     return resource;
   }
 
+  async function bring(resource: Resource): Promise<void> {
+    if (!leaving.has(markOf(resource))) await store.write([{ kind: "put", resource }]);
+    else await withdraw(resource);
+  }
+
+  /** An ingress that leaves is no way into this zone; instances stay known while they finish what they have begun. */
+  async function withdraw(resource: Resource): Promise<void> {
+    const { kind, mesh, name } = resource;
+    const isInstance = kind === "Dataplane";
+    await store.write([
+      isInstance ? { kind: "put", resource: notReady(resource) } : { kind: "delete", id: { kind, mesh, name } },
+    ]);
+  }
+
   function completed(brought: Resource, existing: Resource | undefined): Resource {
     const labels = completeLabels(place, kindNamed(brought.kind), brought);
     if (brought.kind !== "Dataplane") {
@@ -175,21 +193,24 @@ export function proxies(options: ProxiesOptions) {
     const resource = store.get(id);
     if (!resource) throw new KodiakError({ kind: "not-found", what: describeId(id) });
     await authenticate(resource, token);
-    // An ingress that is gone is no way into this zone; instances stay known while they finish what they have begun.
-    const edit: Edit = id.kind === "Dataplane" ? { kind: "put", resource: notReady(resource) } : { kind: "delete", id };
-    await store.write([edit]);
+    leaving.add(markOf(id));
+    await withdraw(resource);
   }
 
   return {
     admit,
     leave,
+    /** One that starts anew does not leave any more. */
+    begin: (id: ResourceId): void => void leaving.delete(markOf(id)),
     /** Nothing that proxies brought is deleted for the loss of this control plane. */
     stop(): void {
-      for (const cancel of leaving.values()) cancel();
-      leaving.clear();
+      for (const cancel of gone.values()) cancel();
+      gone.clear();
     },
   };
 }
+
+const markOf = (id: ResourceId): string => `${id.kind} ${keyOf(id)}`;
 
 function notReady(dataplane: Resource): Resource {
   const { networking = {} } = asDataplane(dataplane).spec;

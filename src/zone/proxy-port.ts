@@ -10,6 +10,8 @@ import { adsPath, type XdsServer } from "#xds/server.ts";
 export interface ProxyPortOptions {
   readonly bootstrap: () => BootstrapContext;
   readonly xds: XdsServer;
+  /** A proxy starts: it asks for its bootstrap. */
+  readonly begin: (id: ResourceId) => void;
   readonly leave: (id: ResourceId, token: string) => Promise<void>;
   readonly clock: World["clock"];
 }
@@ -17,9 +19,9 @@ export interface ProxyPortOptions {
 /** A proxy that leaves waits no longer than this for the others to know. */
 const leaveDeadlineMs = 5_000;
 
-export function proxyPort({ bootstrap, xds, leave, clock }: ProxyPortOptions): Pick<ListenOptions, "streams" | "http"> {
+export function proxyPort({ bootstrap, xds, begin, leave, clock }: ProxyPortOptions): Pick<ListenOptions, "streams" | "http"> {
   async function left(request: HttpRequest): Promise<HttpResponse> {
-    const id = leavingId(request);
+    const id = proxyNamedIn(request);
     if (!id)
       return text(400, "the body must be JSON with name, proxyType (dataplane or ingress) and, of a dataplane, mesh");
     await leave(id, request.headers.authorization?.[0] ?? "");
@@ -37,7 +39,12 @@ export function proxyPort({ bootstrap, xds, leave, clock }: ProxyPortOptions): P
     streams: { [adsPath]: xds.serve },
     async http(request) {
       const [path] = request.url.split("?");
-      if (path === "/bootstrap") return answerBootstrap(request, bootstrap());
+      if (path === "/bootstrap") {
+        const answer = answerBootstrap(request, bootstrap());
+        const id = proxyNamedIn(request);
+        if (answer.status === 200 && id) begin(id);
+        return answer;
+      }
       if (path !== "/leave" || request.method !== "POST") return text(404, "404 page not found\n");
       try {
         return await left(request);
@@ -55,7 +62,8 @@ const text = (status: number, body: string): HttpResponse => ({
   headers: { "content-type": "text/plain; charset=utf-8" },
 });
 
-function leavingId({ body }: HttpRequest): ResourceId | undefined {
+/** Both requests name the proxy in the same way. */
+function proxyNamedIn({ body }: HttpRequest): ResourceId | undefined {
   let json: unknown;
   try {
     json = JSON.parse(Buffer.from(body).toString("utf8"));

@@ -139,6 +139,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
         validate,
       }),
       xds,
+      begin: known.begin,
       leave: known.leave,
       clock,
     }),
