@@ -19,7 +19,13 @@ export interface ProxyPortOptions {
 /** A proxy that leaves waits no longer than this for the others to know. */
 const leaveDeadlineMs = 5_000;
 
-export function proxyPort({ bootstrap, xds, begin, leave, clock }: ProxyPortOptions): Pick<ListenOptions, "streams" | "http"> {
+export function proxyPort({
+  bootstrap,
+  xds,
+  begin,
+  leave,
+  clock,
+}: ProxyPortOptions): Pick<ListenOptions, "streams" | "http"> {
   async function left(request: HttpRequest): Promise<HttpResponse> {
     const id = proxyNamedIn(request);
     if (!id)
