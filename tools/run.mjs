@@ -48,6 +48,7 @@ const tasks = {
   demo: () => [join(root, "dist/kodiak.js"), "demo", ...rest],
   kodiak: () => [join(root, "dist/kodiak.js"), ...rest],
   test: () => [join(root, "tools/test.ts"), ...rest],
+  soak: () => [join(root, "tools/soak.ts"), ...rest],
   bench: () => [join(root, "bench/main.ts"), ...rest],
 };
 

@@ -18,7 +18,7 @@ import { kinds } from "#resources/kinds.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
 
-const histories = 1000;
+const histories = process.env.SOAK_RECORD === undefined ? 1_000 : 10_000;
 const meshes = ["m1", "m2", "m3"] as const;
 
 const mesh = fc.constantFrom(...meshes);

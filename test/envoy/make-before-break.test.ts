@@ -6,8 +6,11 @@ import { get, startApp } from "../lab/http.ts";
 import { eventually, freePort, type Lab, lab, patience, put, startProxy, startZone } from "../lab/lab.ts";
 import { load } from "../lab/load.ts";
 import { allowAll, dataplane, mesh } from "../lab/manifests.ts";
+import { noneFailed, times } from "../lab/soak.ts";
 
-const changes = 200;
+const changes = times(200, 2000);
+/** An Envoy's tags do not grow with the number of moves: a cluster that was left long ago is new again. */
+const names = 200;
 const inForceMs = 1000 * patience;
 
 /** Two instances; each carries a tag `move-<i>` for every second move, so that each move leads to a cluster that is new. */
@@ -26,7 +29,7 @@ async function stage(own: Lab) {
   };
   const tagsOf = (parity: number) =>
     Object.fromEntries(
-      Array.from({ length: changes }, (_, i) => [`move-${i}`, "yes"] as const).filter((_, i) => i % 2 === parity),
+      Array.from({ length: names }, (_, i) => [`move-${i}`, "yes"] as const).filter((_, i) => i % 2 === parity),
     );
   await start("backend-0", "backend", "127.0.0.2", { tags: tagsOf(0) });
   await start("backend-1", "backend", "127.0.0.3", { tags: tagsOf(1) });
@@ -48,7 +51,7 @@ test(`a route moves ${changes} times to a new cluster: no request fails`, async 
   const calling = load(url);
   own.atEnd(calling.stop);
   for (let i = 0; i < changes; i++) {
-    const tags = { [`move-${i}`]: "yes" };
+    const tags = { [`move-${i % names}`]: "yes" };
     await put(zone.api, "/meshes/default/meshhttproutes/move", {
       type: "MeshHTTPRoute",
       mesh: "default",
@@ -82,9 +85,7 @@ test(`a route moves ${changes} times to a new cluster: no request fails`, async 
       return true;
     });
   }
-  const { sent, failures } = await calling.stop();
-  assert.deepEqual(failures.slice(0, 3), [], `${failures.length} of ${sent} failed`);
-  assert.ok(sent > changes);
+  noneFailed(t, `a route moves to a new cluster, ${changes} times`, await calling.stop());
 });
 
 test(`a cluster's timeout changes ${changes} times: no request fails`, async (t) => {
@@ -109,9 +110,8 @@ test(`a cluster's timeout changes ${changes} times: no request fails`, async (t)
     // Active is what takes requests; a cluster that still warms is listed apart.
     await inForce(`change ${i}`, async () => {
       const dump = await frontend.admin("/config_dump?resource=dynamic_active_clusters&name_regex=^backend$");
-      return dump.includes(`"connect_timeout": "1.${String(i + 1).padStart(3, "0")}s"`);
+      return dump.includes(`"connect_timeout": "${(1001 + i) / 1000}s"`);
     });
   }
-  const { sent, failures } = await calling.stop();
-  assert.deepEqual(failures.slice(0, 3), [], `${failures.length} of ${sent} failed`);
+  noneFailed(t, `a cluster's timeout changes, ${changes} times`, await calling.stop());
 });

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { get } from "../lab/http.ts";
 import { eventually, lab } from "../lab/lab.ts";
+import { load } from "../lab/load.ts";
+import { noneFailed, times } from "../lab/soak.ts";
 import { twoZones } from "../lab/two-zones.ts";
 
 test("requests cross zones through the ingress and nothing else; every instance gets its share", async (t) => {
@@ -42,32 +44,30 @@ test("requests cross zones through the ingress and nothing else; every instance 
   assert.doesNotMatch(JSON.stringify(ingress), /private_key/);
 });
 
-test("SIGTERM to the only local instance moves all traffic to the other zone without a failed request", async (t) => {
+const leavings = times(1, 25);
+
+test(`SIGTERM to the only local instance, ${leavings} times: all traffic in the other zone, no request fails`, async (t) => {
   const own = await lab(t);
   const stage = await twoZones(own);
-  const local = await stage.addBackend(stage.zoneA, "backend-1", "127.0.1.2");
   await stage.addBackend(stage.zoneB, "backend-2", "127.0.2.2");
-  const seen = new Set<string>();
-  await eventually("answers of both zones", 20_000, async () => {
-    const { status, text } = await get(stage.url);
-    assert.equal(status, 200, text);
-    seen.add(JSON.parse(text).instance);
-    assert.equal(seen.size, 2);
-  });
-  const statuses: number[] = [];
-  let isLeft = false;
-  const left = local.leave().then(() => {
-    isLeft = true;
-  });
-  while (!isLeft) statuses.push((await get(stage.url)).status);
-  await left;
-  for (let i = 0; i < 100; i++) {
-    const { status, text } = await get(stage.url);
-    statuses.push(status);
-    assert.equal(JSON.parse(text).instance, "backend-2");
+  const failures: string[] = [];
+  let sent = 0;
+  for (let round = 0; round < leavings; round++) {
+    const local = await stage.addBackend(stage.zoneA, "backend-1", "127.0.1.2");
+    const seen = new Set<string>();
+    await eventually("answers of both zones", 20_000, async () => {
+      const { status, text } = await get(stage.url);
+      assert.equal(status, 200, text);
+      seen.add(JSON.parse(text).instance);
+      assert.equal(seen.size, 2);
+    });
+    const calling = load(stage.url);
+    own.atEnd(calling.stop);
+    assert.equal(await local.leave(), 0);
+    for (let i = 0; i < 100; i++) assert.equal(JSON.parse((await get(stage.url)).text).instance, "backend-2");
+    const counted = await calling.stop();
+    failures.push(...counted.failures);
+    sent += counted.sent;
   }
-  assert.deepEqual(
-    statuses.filter((status) => status !== 200),
-    [],
-  );
+  noneFailed(t, `SIGTERM to the only local instance, ${leavings} times`, { sent, failures });
 });

@@ -1,0 +1,25 @@
+// What `npm run soak` repeats, and what it learns from it: `npm test` does each thing once, or as often as it needs to mean
+// something; soak does it in greater numbers and writes what was counted into docs/failures.md.
+
+import assert from "node:assert/strict";
+import { appendFileSync } from "node:fs";
+import type { TestContext } from "node:test";
+
+/** `npm test` does it `once` times, soak `often` times. */
+export const times = (once: number, often: number): number => (process.env.SOAK_RECORD === undefined ? once : often);
+
+/** What a load gave. */
+export interface Counted {
+  readonly sent: number;
+  readonly failures: readonly string[];
+}
+
+/** Says how many failed, keeps it for the table when soak runs, and asserts that there is none. `what`: what happened meanwhile. */
+export function noneFailed(t: TestContext, what: string, { sent, failures }: Counted): void {
+  const found = { what, requests: sent, failed: failures.length };
+  t.diagnostic(`${what}: ${found.failed} of ${found.requests} requests failed`);
+  const file = process.env.SOAK_RECORD;
+  if (file !== undefined) appendFileSync(file, `${JSON.stringify(found)}\n`);
+  assert.ok(sent > 0);
+  assert.deepEqual(failures.slice(0, 3), [], `${failures.length} of ${sent} failed`);
+}
