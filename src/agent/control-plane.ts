@@ -30,7 +30,8 @@ const repeatLogMs = 30_000;
 
 /**
  * Asks until there is an answer: a control plane that is away, not ready (5xx) or does not know the proxy yet (404) is waited
- * for; any other refusal is final and rejects with the control plane's own sentence. `undefined`: the signal was aborted.
+ * for; any other refusal is final and rejects with the control plane's own sentence, and so is a certificate that is not trusted.
+ * `undefined`: the signal was aborted.
  */
 export async function fetchBootstrap(
   controlPlane: ControlPlane,
@@ -131,7 +132,11 @@ function bootstrapIn(body: string, url: string): Bootstrap {
         : { host: address.socketAddress.address, port: address.socketAddress.portValue };
     return { text, admin };
   } catch (error) {
-    const what = `${url} answers POST /bootstrap with something that is no bootstrap; is it a control plane's port for proxies (5678)?`;
-    throw new KodiakError({ kind: "invalid", what, issues: [] }, { cause: error });
+    const message = "must be a bootstrap; give the address of a zone control plane's port for proxies, 5678";
+    const issues = [{ path: "", message }];
+    throw new KodiakError(
+      { kind: "invalid", what: `the answer of ${url} to POST /bootstrap`, issues },
+      { cause: error },
+    );
   }
 }

@@ -1,6 +1,6 @@
 // The program beside Envoy, for a data plane proxy or a zone ingress:
 //
-//   manifest → POST /bootstrap → Envoy, restarted if it dies → SIGTERM: /leave → drain → end
+//   resource → POST /bootstrap → Envoy, restarted if it dies → SIGTERM: /leave → drain → end
 //
 // Its work folder holds the bootstrap with the token and Envoy's admin socket; nothing of it is left afterwards.
 
@@ -12,7 +12,6 @@ import { announceLeave, type ControlPlane, fetchBootstrap, type ProxyName } from
 import { drainEnvoy, untilIdle } from "#agent/drain.ts";
 import { type Envoy, keepEnvoy } from "#agent/envoy.ts";
 import { type EnvoyVersion, envoyRelease, envoyVersion } from "#agent/envoy-binary.ts";
-import { type Manifest, resourceOf } from "#agent/manifest.ts";
 import { type ReadinessState, serveReadiness } from "#agent/readiness.ts";
 import { aborted, type StopSignals } from "#agent/stop-signals.ts";
 import type { Log } from "#host/log.ts";
@@ -23,9 +22,8 @@ import type { Resource } from "#resources/resource.ts";
 import { toRest } from "#resources/rest.ts";
 
 export interface ProxyOptions {
-  readonly proxyType: ProxyName["proxyType"];
-  readonly manifest: Manifest;
-  readonly variables: Readonly<Record<string, string>>;
+  /** The Dataplane or ZoneIngress that the proxy brings. */
+  readonly resource: Resource;
   readonly controlPlane: ControlPlane;
   /** As `findEnvoy` returns it. */
   readonly envoyPath: string;
@@ -42,7 +40,6 @@ export interface ProxyOptions {
   readonly version: string;
 }
 
-const kindOf = { dataplane: "Dataplane", ingress: "ZoneIngress" } as const;
 /** The control plane has a deadline of its own, which is shorter. */
 const leaveMs = 10_000;
 /** A TCP proxy cannot ask connections to go; those that open now go elsewhere. */
@@ -51,17 +48,16 @@ const endGraceMs = 5000;
 
 /**
  * Runs until it is told to stop. Resolves with the exit code: 0, or 1 where it was told to end at once. Rejects where it cannot
- * start: a wrong manifest, a refusal of the control plane, an Envoy that does not start, a port in use.
+ * start: a refusal of the control plane, an Envoy that does not start, a port in use.
  */
 export async function runProxy(options: ProxyOptions, log: Log, stop: StopSignals): Promise<number> {
-  const resource = resourceOf(options.manifest, kindOf[options.proxyType], options.variables);
   const version = await envoyVersion(options.envoyPath);
   if (!version.version.startsWith("1.40."))
     log.warn({ path: options.envoyPath }, `this is Envoy ${version.version}; Kodiak is tested with ${envoyRelease}`);
 
   const workDir = await workFolder(options.workDir);
   try {
-    return await runIn(workDir, options, resource, version, log, stop);
+    return await runIn(workDir, options, version, log, stop);
   } finally {
     await rm(workDir, { recursive: true, force: true });
   }
@@ -70,20 +66,19 @@ export async function runProxy(options: ProxyOptions, log: Log, stop: StopSignal
 async function runIn(
   workDir: string,
   options: ProxyOptions,
-  resource: Resource,
   version: EnvoyVersion,
   log: Log,
   stop: StopSignals,
 ): Promise<number> {
-  const { proxyType, controlPlane } = options;
-  const proxy: ProxyName = { mesh: resource.mesh, name: resource.name, proxyType };
+  const { resource, controlPlane } = options;
+  const proxy = nameOf(resource);
   let admin: EnvoyAdmin | undefined;
   const readiness = await serveReadiness(options.readinessPort, async (): Promise<ReadinessState> => {
     if (stop.leave.aborted) return { status: 503, state: "TERMINATING" };
     return (await admin?.ready()) ?? { status: 503, state: "envoy not ready" };
   });
   try {
-    const body = bootstrapRequest(options, resource, version, readiness.port, workDir);
+    const body = bootstrapRequest(options, version, readiness.port, workDir);
     const bootstrap = await fetchBootstrap(controlPlane, body, log, stop.leave);
     if (bootstrap === undefined) return 0;
     const bootstrapFile = join(workDir, "bootstrap.yaml");
@@ -122,7 +117,7 @@ async function runUntilLeft(
   stop: StopSignals,
 ): Promise<void> {
   await Promise.race([envoy.ready, aborted(stop.leave)]);
-  if (!stop.leave.aborted) log.info({ ...proxy, readinessPort }, `${kindOf[proxy.proxyType]} "${proxy.name}" is ready`);
+  if (!stop.leave.aborted) log.info({ ...proxy, readinessPort }, `${options.resource.kind} "${proxy.name}" is ready`);
   // Others may use Envoy before we have seen that it is ready: it leaves in good order from the moment it runs.
   await aborted(stop.leave);
   log.info({}, "leaving: requests under way are finished first");
@@ -146,19 +141,22 @@ async function leave(admin: EnvoyAdmin, proxy: ProxyName, options: ProxyOptions,
   }
 }
 
+const nameOf = ({ kind, mesh, name }: Resource): ProxyName => ({
+  mesh,
+  name,
+  proxyType: kind === "ZoneIngress" ? "ingress" : "dataplane",
+});
+
 /** As kuma-dp asks (interop 6.2); what is left out has its zero value. */
 function bootstrapRequest(
   options: ProxyOptions,
-  resource: Resource,
   envoy: EnvoyVersion,
   readinessPort: number,
   workDir: string,
 ): JsonObject {
-  const { proxyType, controlPlane, version } = options;
+  const { resource, controlPlane, version } = options;
   return {
-    mesh: resource.mesh,
-    name: resource.name,
-    proxyType,
+    ...nameOf(resource),
     dataplaneToken: controlPlane.token ?? "",
     dataplaneResource: JSON.stringify(toRest(kindNamed(resource.kind), resource)),
     version: {

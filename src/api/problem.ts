@@ -44,6 +44,7 @@ function problemOfFailure(failure: Failure): Problem {
     case "unauthenticated":
       return new Problem(401, "Invalid authentication data", text);
     case "unavailable":
+    case "untrusted":
       return new Problem(503, "Service unavailable", text);
   }
 }

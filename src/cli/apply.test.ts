@@ -85,9 +85,9 @@ describe("what is refused before anything is sent", () => {
     [
       "YAML that is none",
       "type: Mesh\nname: [a\n",
-      "document 1, line 3: Flow sequence in block collection must be sufficiently indented and end with a ]",
+      "document 1, line 3, column 1: Flow sequence in block collection must be sufficiently indented and end with a ]",
     ],
-    ["a member twice", "type: Mesh\nname: a\nname: b\n", "document 1, line 3: Map keys must be unique"],
+    ["a member twice", "type: Mesh\nname: a\nname: b\n", "document 1, line 3, column 1: Map keys must be unique"],
     ["a list", `${timeout("a")}---\n- a\n`, "document 2, line 11: must be a resource: type, name, …"],
     [
       "a variable without a value",

@@ -3,17 +3,13 @@
 
 import { z } from "zod";
 import { type Answer, type Api, apiClient, apiSettings, failureIn } from "#cli/client.ts";
-import { documentsIn, type SourceDocument, type SourceFile, stepsOf } from "#cli/documents.ts";
-import { kindNames } from "#cli/kind-noun.ts";
-import { unknownMemberIssues } from "#cli/known-members.ts";
+import { documentIssues, located, problemText, refuse } from "#cli/document-issues.ts";
+import { documentsIn, type SourceDocument, type SourceFile } from "#cli/documents.ts";
 import { jsonOf, yamlOf } from "#cli/print.ts";
 import { coloured, type Terminal } from "#cli/terminal.ts";
 import { textOf } from "#cli/trust.ts";
 import { defineVerb, outputSetting, Usage } from "#cli/verb.ts";
 import { KodiakError } from "#lib/failure.ts";
-import type { Issue } from "#lib/issue.ts";
-import { didYouMean } from "#lib/nearest.ts";
-import { findKind } from "#resources/kinds.ts";
 import { describeId } from "#resources/resource.ts";
 
 export const applyVerb = defineVerb({
@@ -42,14 +38,12 @@ export const applyVerb = defineVerb({
     const parsed = files.map((file) => documentsIn(file, values.var));
     const documents = parsed.flatMap((file) => file.documents);
     const problems = [
-      ...parsed.flatMap((file) =>
-        file.problems.map(({ file, line, number, message }) => at(file, number, line, message)),
-      ),
+      ...parsed.flatMap((file) => file.problems.map(problemText)),
       ...documents.flatMap((document) =>
-        localIssues(document, values.allowUnknown ?? false).map((issue) => located(document, issue)),
+        documentIssues(document, values.allowUnknown ? "taken" : "takeable").map((issue) => located(document, issue)),
       ),
     ];
-    if (problems.length > 0) return refuse(terminal, problems);
+    if (problems.length > 0) return refuse(terminal, problems, nothingApplied);
     if (documents.length === 0) throw new Usage(`there is no resource in ${files.map(({ name }) => name).join(", ")}`);
 
     const api = apiClient(values);
@@ -58,7 +52,7 @@ export const applyVerb = defineVerb({
       "/_apply",
       documents.map(({ body }) => body),
     );
-    if (answer.status >= 400) return refuse(terminal, refusals(answer, documents, api));
+    if (answer.status >= 400) return refuse(terminal, refusals(answer, documents, api), nothingApplied);
     const applied = appliedAnswer.parse(answer.json);
     for (const { warnings, ...id } of applied.resources)
       for (const warning of warnings)
@@ -73,26 +67,7 @@ export const applyVerb = defineVerb({
 const read = async (name: string, terminal: Terminal): Promise<SourceFile> =>
   name === "-" ? { name: "standard input", text: await terminal.input() } : { name, text: textOf(name, "--file") };
 
-/** What is wrong before a control plane is asked. */
-function localIssues({ body }: SourceDocument, allowUnknown: boolean): Issue[] {
-  const { type, kind } = body;
-  if (type === undefined && kind !== undefined)
-    return [
-      {
-        path: "kind",
-        message: "this is Kubernetes' form; Kodiak takes the universal one, with `type` and `name` at the top",
-      },
-    ];
-  if (typeof type !== "string")
-    return [{ path: "type", message: "is required: the kind of the resource, like MeshTimeout" }];
-  const known = findKind(type);
-  if (!known?.plural) return [{ path: "type", message: `there is no kind "${type}"${didYouMean(type, kindNames)}` }];
-  if (allowUnknown) return [];
-  return unknownMemberIssues(known, body).map(({ path, message }) => ({
-    path,
-    message: `${message}${message.endsWith("?") ? "" : ";"} --allow-unknown takes it as it is`,
-  }));
-}
+const nothingApplied = "nothing was applied";
 
 const appliedAnswer = z.object({
   revision: z.number(),
@@ -132,17 +107,6 @@ function refusals(answer: Answer, documents: readonly SourceDocument[], api: Api
     return (issues.length > 0 ? issues : [{ path: "", message: detail }]).map((issue) => located(document, issue));
   });
 }
-
-function refuse(terminal: Terminal, problems: readonly string[]): number {
-  for (const problem of problems) terminal.err(`${coloured(terminal, "red", "error:")} ${problem}\n`);
-  terminal.err("nothing was applied\n");
-  return 1;
-}
-
-const located = (document: SourceDocument, { path, message }: Issue): string =>
-  at(document.file, document.number, document.lineOf(stepsOf(path)), path === "" ? message : `${path}: ${message}`);
-const at = (file: string, number: number | undefined, line: number, message: string): string =>
-  `${file}, ${number === undefined ? "" : `document ${number}, `}line ${line}: ${message}`;
 
 const described = ({ type, mesh = "", name }: { type: string; mesh?: string | undefined; name: string }): string =>
   describeId({ kind: type, mesh, name });

@@ -21,6 +21,8 @@ export interface SourceDocument {
 export interface FileProblem {
   readonly file: string;
   readonly line: number;
+  /** Where a line is not enough. */
+  readonly column?: number;
   readonly number?: number;
   readonly message: string;
 }
@@ -31,14 +33,18 @@ export function documentsIn(
 ): { readonly documents: readonly SourceDocument[]; readonly problems: readonly FileProblem[] } {
   const problems: FileProblem[] = [];
   const text = filled(file, variables, problems);
+  // With holes in it, it is something else than was meant.
+  if (problems.length > 0) return { documents: [], problems };
   const lines = new LineCounter();
-  const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, merge: true });
+  const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, merge: true, logLevel: "error" });
   const documents: SourceDocument[] = [];
   for (const [index, document] of [...parsed].entries()) {
     const number = index + 1;
     const lineAt = (offset: number | undefined): number => Math.max(1, lines.linePos(offset ?? 0).line);
-    for (const error of document.errors)
-      problems.push({ file: file.name, line: lineAt(error.pos[0]), number, message: error.message });
+    for (const error of document.errors) {
+      const { line, col: column } = lines.linePos(error.pos[0]);
+      problems.push({ file: file.name, line: Math.max(1, line), column, number, message: error.message });
+    }
     if (document.errors.length > 0) continue;
     const body: unknown = document.toJS();
     // Nothing but comments between two separators.

@@ -4,6 +4,9 @@ import { findEnvoy } from "#agent/envoy-binary.ts";
 import { runProxy } from "#agent/run-proxy.ts";
 import { stopSignals } from "#agent/stop-signals.ts";
 import { logSetting } from "#cli/control-plane.ts";
+import { refuse } from "#cli/document-issues.ts";
+import { manifestIn, type ProxyKind } from "#cli/manifest.ts";
+import type { Terminal } from "#cli/terminal.ts";
 import { requiredTrust, textOf, trustSettings } from "#cli/trust.ts";
 import { defineVerb, Usage } from "#cli/verb.ts";
 import { version } from "#cli/version.ts";
@@ -52,7 +55,7 @@ export const runProxyVerb = defineVerb({
     "kodiak run proxy --dataplane web.yaml --token-file web.token --ca-cert-file zone-ca.pem",
     "kodiak run proxy -d web.yaml --var address=10.0.0.7 --token-file web.token --ca-fingerprint 3A:…",
   ],
-  run: (values) => run("dataplane", values),
+  run: (values, _args, terminal) => run("Dataplane", values, terminal),
 });
 
 export const runIngressVerb = defineVerb({
@@ -60,22 +63,22 @@ export const runIngressVerb = defineVerb({
   summary: "run a zone ingress: Envoy that takes the traffic of other zones",
   settings,
   examples: ["kodiak run ingress --dataplane ingress.yaml --token-file ingress.token --ca-cert-file zone-ca.pem"],
-  run: (values) => run("ingress", values),
+  run: (values, _args, terminal) => run("ZoneIngress", values, terminal),
 });
 
-async function run(proxyType: "dataplane" | "ingress", values: Settings<typeof settings>): Promise<number> {
+async function run(kind: ProxyKind, values: Settings<typeof settings>, terminal: Terminal): Promise<number> {
   const { controlPlane: url, dataplane, tokenFile, concurrency, readinessPort, workDir, envoyLogLevel } = values;
   if (!URL.canParse(url) || new URL(url).protocol !== "https:")
     throw new Usage(`--control-plane ${url}: must be like https://zone.example.com:5678`);
   if (values.token !== undefined && tokenFile !== undefined) throw new Usage("give one of --token and --token-file");
   const token = tokenFile === undefined ? values.token : textOf(tokenFile, "--token-file").trim();
-  const manifest = { text: textOf(dataplane, "--dataplane"), source: dataplane };
+  const file = { name: dataplane, text: textOf(dataplane, "--dataplane") };
   const trust = requiredTrust(values, url);
+  const manifest = manifestIn(file, kind, values.var ?? {});
+  if (manifest.kind === "refused") return refuse(terminal, manifest.problems, "the proxy was not started");
   return runProxy(
     {
-      proxyType,
-      manifest,
-      variables: values.var ?? {},
+      resource: manifest.resource,
       controlPlane: { url, trust, token },
       envoyPath: await findEnvoy(process.env, values.envoy),
       envoyLogLevel,

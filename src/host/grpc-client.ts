@@ -10,14 +10,14 @@ import {
   type OutgoingHttpHeaders,
 } from "node:http2";
 import { connect as connectTls, type TLSSocket } from "node:tls";
-import { hostPort, messageOf } from "#host/connection-failure.ts";
+import { hostPort, messageOf, whyNotConnected } from "#host/connection-failure.ts";
 import { defaultMaxMessageBytes } from "#host/grpc-frame.ts";
 import { statusIn, statusOfError, statusOfHttp, statusOfReset } from "#host/grpc-status.ts";
 import { GrpcStream } from "#host/grpc-stream.ts";
 import { connectionWindowBytes, sessionOptions } from "#host/http2-session.ts";
 import { keepAlive } from "#host/keepalive.ts";
 import type { Log } from "#host/log.ts";
-import { refusalOf, tlsOptions, whyNotTrusted } from "#host/trust.ts";
+import { refusalOf, tlsOptions } from "#host/trust.ts";
 import {
   type CallOptions,
   type ClientStream,
@@ -47,12 +47,16 @@ export function dial(target: Target, clock: Clock, log: Log): Connection {
   socket.once("error", (error) => {
     reason ??= stands
       ? `the connection to ${address} was lost: ${messageOf(error)}`
-      : `cannot connect to ${address}: ${whyNotTrusted(error, target)}`;
+      : `cannot connect to ${address}: ${whyNotConnected(error)}`;
   });
   // Set before HTTP/2 sets its own: a refused server must not see a single frame.
   socket.once("secureConnect", () => {
-    const refusal = refusalOf(socket, target) ?? (socket.alpnProtocol === "h2" ? undefined : noHttp2);
-    if (refusal !== undefined) lose(`cannot connect to ${address}: ${refusal}`);
+    const refusal = refusalOf(socket, target);
+    if (refusal !== undefined) {
+      const what = `cannot connect to ${address}: ${refusal}`;
+      standing.reject(new KodiakError({ kind: "untrusted", what }));
+      lose(what);
+    } else if (socket.alpnProtocol !== "h2") lose(`cannot connect to ${address}: ${noHttp2}`);
   });
   const session = connectHttp2(`https://${address}`, { ...sessionOptions, createConnection: () => socket });
   const cancelTimeout = clock.alarm(clock.now() + connectWithinMs, () =>

@@ -52,6 +52,7 @@ const codeOfFailure: Readonly<Record<Failure["kind"], number>> = {
   forbidden: grpcCode.permissionDenied,
   unauthenticated: grpcCode.unauthenticated,
   unavailable: grpcCode.unavailable,
+  untrusted: grpcCode.unavailable,
 };
 
 /** The status of a stream that was reset by the peer: https://grpc.io/docs/guides/status-codes/ and PROTOCOL-HTTP2, "Errors". */

@@ -5,7 +5,7 @@ import { type IncomingMessage, request as openRequest, type RequestOptions } fro
 import { connect as connectTls } from "node:tls";
 import { whyNotConnected } from "#host/connection-failure.ts";
 import { headersOf } from "#host/http-server.ts";
-import { refusalOf, tlsOptions, whyNotTrusted } from "#host/trust.ts";
+import { refusalOf, tlsOptions } from "#host/trust.ts";
 import type { Headers, Target, Trust } from "#host/world.ts";
 import { KodiakError } from "#lib/failure.ts";
 
@@ -30,7 +30,7 @@ export interface HttpAnswer {
 
 const maxAnswerBytes = 64 * 1024 * 1024;
 
-/** Resolves with any answer, whatever its status; rejects with `unavailable` when there is none. */
+/** Resolves with any answer, whatever its status; rejects with `untrusted` or `unavailable` when there is none. */
 export async function request(call: HttpCall): Promise<HttpAnswer> {
   const url = new URL(call.url);
   const isTls = url.protocol === "https:";
@@ -56,7 +56,8 @@ export async function request(call: HttpCall): Promise<HttpAnswer> {
     return { status: response.statusCode ?? 0, headers: headersOf(response.rawHeaders), body: await bodyOf(response) };
   } catch (error) {
     const why = signal.aborted ? `no answer for ${timeoutMs / 1000} s` : whyNotConnected(error);
-    throw new KodiakError({ kind: "unavailable", what: `cannot reach ${url.origin}: ${why}` }, { cause: error });
+    const kind = error instanceof KodiakError && error.failure.kind === "untrusted" ? "untrusted" : "unavailable";
+    throw new KodiakError({ kind, what: `cannot reach ${url.origin}: ${why}` }, { cause: error });
   }
 }
 
@@ -71,7 +72,7 @@ function connectionTo(target: Target, signal: AbortSignal): NonNullable<RequestO
   const options = tlsOptions(target);
   return (_request, done) => {
     const socket = connectTls({ ...options, ALPNProtocols: ["http/1.1"] });
-    const fail = (error: Error): void => done(new Error(whyNotTrusted(error, target), { cause: error }), socket);
+    const fail = (error: Error): void => done(error, socket);
     // Until it is handed over, the time limit of the request does not reach it.
     const giveUp = (): void => void socket.destroy(new Error("too late"));
     signal.addEventListener("abort", giveUp);
@@ -81,7 +82,7 @@ function connectionTo(target: Target, signal: AbortSignal): NonNullable<RequestO
       socket.off("error", fail);
       const refusal = refusalOf(socket, target);
       if (refusal !== undefined) socket.destroy();
-      done(refusal === undefined ? null : new Error(refusal), socket);
+      done(refusal === undefined ? null : new KodiakError({ kind: "untrusted", what: refusal }), socket);
     });
     return undefined;
   };

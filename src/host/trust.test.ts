@@ -58,6 +58,8 @@ async function listeningPort(server: Server): Promise<number> {
   return address.port;
 }
 
+const withColons = (fingerprint: string): string => fingerprint.toUpperCase().replace(/..(?!$)/g, "$&:");
+
 /** In both ways, which must agree. */
 async function connect(host: string, port: number, trust: Trust): Promise<void> {
   const message = (error: Error): string => error.message;
@@ -69,7 +71,7 @@ async function connect(host: string, port: number, trust: Trust): Promise<void> 
     assert.equal(await overGrpc, "answered");
     assert.equal(await overHttp, "answered");
   } catch (error) {
-    assert.ok(error instanceof KodiakError && error.failure.kind === "unavailable");
+    assert.ok(error instanceof KodiakError && error.failure.kind === "untrusted");
     const why = error.message.replace(/^cannot connect to [^ ]+: /, "");
     assert.equal(await overGrpc, `cannot connect to ${host}:${port}: ${why}`);
     assert.equal(await overHttp, `cannot reach https://${host}:${port}: ${why}`);
@@ -80,12 +82,11 @@ async function connect(host: string, port: number, trust: Trust): Promise<void> 
 }
 
 test("a server is trusted that is signed by the CA, has the fingerprint, or need not be verified", async () => {
-  const withColons = identity.fingerprint.toUpperCase().replace(/..(?!$)/g, "$&:");
   for (const trust of [
     { kind: "ca", ca: identity.ca },
     { kind: "ca", ca: `${other.ca}\n${identity.ca}` },
     { kind: "fingerprint", sha256: identity.fingerprint },
-    { kind: "fingerprint", sha256: withColons },
+    { kind: "fingerprint", sha256: withColons(identity.fingerprint) },
     { kind: "skip-verify" },
   ] as const) {
     await connect("127.0.0.1", listening.port, trust);
@@ -101,7 +102,7 @@ test("any other server is refused with a sentence, before it sees a request", as
   const { port } = listening;
   const certificate = (at: number): string => `cannot connect to 127.0.0.1:${at}: the certificate of 127.0.0.1:${at}`;
   await assert.rejects(connect("127.0.0.1", port, { kind: "ca", ca: other.ca }), {
-    message: `${certificate(port)} is not signed by the given CA; give the CA file of that server, or its fingerprint`,
+    message: `${certificate(port)} is not signed by the given CA; give the CA file of this server, or its fingerprint if it printed ${withColons(identity.fingerprint)} when it started`,
   });
   await assert.rejects(connect("127.0.0.2", port, { kind: "ca", ca: identity.ca }), {
     message: /is not made for 127\.0\.0\.2 but for 127\.0\.0\.1, localhost; connect to one of its names, or trust its/,
@@ -111,7 +112,7 @@ test("any other server is refused with a sentence, before it sees a request", as
   });
   const { fingerprint: given } = other;
   await assert.rejects(connect("127.0.0.1", port, { kind: "fingerprint", sha256: given }), {
-    message: `${certificate(port)} has fingerprint ${identity.fingerprint}, expected ${given}; ask who runs it which is right`,
+    message: `${certificate(port)} has fingerprint ${withColons(identity.fingerprint)}, expected ${withColons(given)}; give the one that this server printed when it started, or correct the address`,
   });
   assert.equal(served, before);
 });

@@ -4,7 +4,7 @@
 import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import type { ConnectionOptions, TLSSocket } from "node:tls";
-import { codeOf, hostPort, whyNotConnected } from "#host/connection-failure.ts";
+import { hostPort } from "#host/connection-failure.ts";
 import type { Target } from "#host/world.ts";
 import { KodiakError } from "#lib/failure.ts";
 
@@ -20,13 +20,15 @@ export function tlsOptions(target: Target): ConnectionOptions {
   };
 }
 
+/** Node refuses nobody here: it would hang up before anybody could say which certificate was shown. `refusalOf` refuses. */
 function verification(target: Target): ConnectionOptions {
   const { trust } = target;
+  const rejectUnauthorized = false;
   switch (trust.kind) {
     case "ca":
       // Node ignores what is not a certificate, and would then say that nothing is signed by it.
       if (!isCertificate(trust.ca)) throw unusable(target, "ca", "must be one or more certificates in PEM");
-      return { ca: trust.ca };
+      return { rejectUnauthorized, ca: trust.ca };
     case "fingerprint":
       if (!/^[0-9a-f]{64}$/.test(normalised(trust.sha256))) {
         throw unusable(
@@ -35,41 +37,37 @@ function verification(target: Target): ConnectionOptions {
           "must be 64 hexadecimal digits: the SHA-256 fingerprint of the server's certificate",
         );
       }
-      return { rejectUnauthorized: false };
+      return { rejectUnauthorized };
     case "skip-verify":
-      return { rejectUnauthorized: false };
+      return { rejectUnauthorized };
   }
 }
 
-/** Once TLS stands: why the server is not the expected one, or `undefined`. */
+/** Once TLS stands, and before anything is sent: why the server is not the expected one, or `undefined`. */
 export function refusalOf(socket: TLSSocket, target: Target): string | undefined {
-  if (target.trust.kind !== "fingerprint") return undefined;
-  const expected = normalised(target.trust.sha256);
-  const actual = normalised(socket.getPeerX509Certificate()?.fingerprint256 ?? "");
+  const { trust } = target;
+  if (trust.kind === "skip-verify") return undefined;
+  const shown = socket.getPeerX509Certificate();
+  const certificate = `the certificate of ${hostPort(target.host, target.port)}`;
+  if (trust.kind === "ca")
+    return socket.authorized ? undefined : `${certificate} ${whyNotSigned(socket.authorizationError, shown, target)}`;
+  const actual = normalised(shown?.fingerprint256 ?? "");
+  const expected = normalised(trust.sha256);
   if (actual === expected) return undefined;
-  return `the certificate of ${hostPort(target.host, target.port)} has fingerprint ${actual}, expected ${expected}; ask who runs it which is right`;
+  return `${certificate} has fingerprint ${withColons(actual)}, expected ${withColons(expected)}; give the one that this server printed when it started, or correct the address`;
 }
 
-/** Why a connection to `target` failed, its certificate included. */
-export function whyNotTrusted(error: unknown, target: Target): string {
-  const certificate = `the certificate of ${hostPort(target.host, target.port)}`;
-  switch (codeOf(error)) {
-    case "DEPTH_ZERO_SELF_SIGNED_CERT":
-    case "SELF_SIGNED_CERT_IN_CHAIN":
-    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
-    case "UNABLE_TO_GET_ISSUER_CERT":
-    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
-    case "CERT_SIGNATURE_FAILURE":
-    case "INVALID_CA":
-      return `${certificate} is not signed by the given CA; give the CA file of that server, or its fingerprint`;
+/** `reason`: the code of OpenSSL or Node. */
+function whyNotSigned(reason: unknown, shown: X509Certificate | undefined, { host }: Target): string {
+  switch (String(reason)) {
     case "CERT_HAS_EXPIRED":
-      return `${certificate} has expired; renew it`;
+      return "has expired; renew it";
     case "CERT_NOT_YET_VALID":
-      return `${certificate} is not valid yet; check the clocks of both machines`;
+      return "is not valid yet; check the clocks of both machines";
     case "ERR_TLS_CERT_ALTNAME_INVALID":
-      return `${certificate} is not made for ${target.host}${namesIn(error)}; connect to one of its names, or trust its fingerprint`;
+      return `is not made for ${host} but for ${namesOf(shown)}; connect to one of its names, or trust its fingerprint`;
     default:
-      return whyNotConnected(error);
+      return `is not signed by the given CA; give the CA file of this server, or its fingerprint if it printed ${shown?.fingerprint256} when it started`;
   }
 }
 
@@ -87,11 +85,9 @@ function isCertificate(pem: string): boolean {
   }
 }
 
-function namesIn(error: unknown): string {
-  if (!(error instanceof Error && "cert" in error)) return "";
-  const { cert } = error;
-  if (typeof cert !== "object" || cert === null || !("subjectaltname" in cert)) return "";
-  return ` but for ${String(cert.subjectaltname).replaceAll(/(?:DNS|IP Address|URI):/g, "")}`;
-}
+const namesOf = (certificate: X509Certificate | undefined): string =>
+  (certificate?.subjectAltName ?? "nothing").replaceAll(/(?:DNS|IP Address|URI):/g, "");
 
 const normalised = (fingerprint: string): string => fingerprint.replaceAll(":", "").toLowerCase();
+/** As servers print it. */
+const withColons = (digits: string): string => digits.toUpperCase().replaceAll(/..(?!$)/g, "$&:");

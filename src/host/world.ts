@@ -153,7 +153,7 @@ export interface CallOptions {
 export interface Connection {
   stream(path: string, options?: CallOptions): ClientStream;
   unary(path: string, request: Uint8Array, options?: CallOptions): Promise<Uint8Array>;
-  /** Resolves when TLS stands; rejects with `unavailable` and a reason that says what to do. */
+  /** Resolves when TLS stands; rejects with `untrusted` or `unavailable` and a reason that says what to do. */
   readonly ready: Promise<void>;
   onClose(handle: (reason: string) => void): void;
   close(): void;

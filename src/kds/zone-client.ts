@@ -107,9 +107,11 @@ export function kdsClient(options: KdsClientOptions): KdsClient {
         attempt = undefined;
         const now = clock.now();
         const waitMs = wait.nextMs(link.kind === "connected" ? now - link.since : 0);
-        log.warn(
+        // Said once: that the next attempts fail in the same way is no news.
+        const isKnown = link.kind === "away" && link.why === why;
+        log[isKnown ? "debug" : "warn"](
           { global: where, why, waitMs: Math.round(waitMs) },
-          "no connection to global; going on with what is stored",
+          "no connection to global: it is tried again, and this zone goes on with what is stored",
         );
         // Away since it was lost, however often it is tried.
         setLink({ kind: "away", since: link.kind === "away" ? link.since : now, why });

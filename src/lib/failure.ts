@@ -9,7 +9,9 @@ export type Failure =
   | { readonly kind: "conflict"; readonly what: string }
   | { readonly kind: "forbidden"; readonly why: string }
   | { readonly kind: "unauthenticated"; readonly why: string }
-  | { readonly kind: "unavailable"; readonly what: string };
+  | { readonly kind: "unavailable"; readonly what: string }
+  /** A server showed another certificate than was expected: no second try would change it. */
+  | { readonly kind: "untrusted"; readonly what: string };
 
 /** The one error class of the shell. Its message says what, which one, and what to do. */
 export class KodiakError extends Error {
@@ -34,6 +36,7 @@ export function describeFailure(failure: Failure): string {
     case "unauthenticated":
       return failure.why;
     case "unavailable":
+    case "untrusted":
       return failure.what;
   }
 }

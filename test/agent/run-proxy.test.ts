@@ -11,6 +11,9 @@ import { createInterface } from "node:readline";
 import { after, before, type TestContext, test } from "node:test";
 import { fetchEnvoy } from "#agent/envoy-fetch.ts";
 import { type ProxyOptions, runProxy } from "#agent/run-proxy.ts";
+import type { JsonObject } from "#lib/json.ts";
+import { kindNamed } from "#resources/kinds.ts";
+import { fromRest } from "#resources/rest.ts";
 import { bootstrapOnGlobal } from "#xds/bootstrap-answer.ts";
 import { application, type TestControlPlane, testControlPlane } from "./control-plane.ts";
 import { recordingLog } from "./recording-log.ts";
@@ -30,25 +33,20 @@ after(async () => {
   assert.deepEqual(await workFolders(), foldersBefore);
 });
 
-const dataplane = `
-type: Dataplane
-mesh: default
-name: {{ name }}
-networking:
-  address: 127.0.0.1
-  inbound:
-    - port: 8080
-      tags: { kuma.io/service: backend }
-`;
+const resource = (kind: string, json: JsonObject) => fromRest(kindNamed(kind), json).resource;
+const dataplane = (mesh: string) =>
+  resource("Dataplane", {
+    mesh,
+    name: "backend-1",
+    networking: { address: "127.0.0.1", inbound: [{ port: 8080, tags: { "kuma.io/service": "backend" } }] },
+  });
 
 function optionsFor(
   controlPlane: Pick<TestControlPlane, "url" | "trust">,
   more: Partial<ProxyOptions> = {},
 ): ProxyOptions {
   return {
-    proxyType: "dataplane",
-    manifest: { text: dataplane, source: "backend.yaml" },
-    variables: { name: "backend-1" },
+    resource: dataplane("default"),
     controlPlane: { url: controlPlane.url, trust: controlPlane.trust, token: "a-token" },
     envoyPath,
     envoyLogLevel: "warning",
@@ -267,10 +265,8 @@ test("an application that goes on calling others does not keep its proxy from le
 });
 
 test("an ingress leaves after a second, though connections stay", async (t) => {
-  const ingress = "type: ZoneIngress\nname: ingress-1\nnetworking: { address: 127.0.0.1, port: 10001 }\n";
   const proxy = await running(t, "tcp", {
-    proxyType: "ingress",
-    manifest: { text: ingress, source: "ingress.yaml" },
+    resource: resource("ZoneIngress", { name: "ingress-1", networking: { address: "127.0.0.1", port: 10001 } }),
   });
   const connection = connect(proxy.port, "127.0.0.1");
   t.after(() => connection.destroy());
@@ -319,13 +315,13 @@ test("what may pass is waited for: 5xx, and 404 before the control plane knows t
   await proxy.log.next(/is ready$/);
 });
 
-test("a control plane of another fingerprint is sent nothing", async (t) => {
-  const controlPlane = await testControlPlane();
+test("a control plane of another fingerprint is sent nothing, and not waited for", async (t) => {
+  const controlPlane = await testControlPlane({ refusals: [{ status: 500, body: "it was asked" }] });
   t.after(controlPlane.close);
   const trust = { kind: "fingerprint", sha256: "0".repeat(64) } as const;
   const proxy = start(t, optionsFor({ url: controlPlane.url, trust }));
-  const line = proxy.log.next(/has fingerprint [0-9a-f]{64}, expected 0{64}/);
-  await Promise.race([line, proxy.code.then(() => assert.fail("it ran"))]);
+  await assert.rejects(proxy.code, /has fingerprint ([0-9A-F]{2}:){31}[0-9A-F]{2}, expected (00:){31}00; give the one/);
+  assert.deepEqual(proxy.log.lines, []);
 });
 
 test("the global control plane says where to go", async (t) => {
@@ -375,8 +371,7 @@ test("a proxy that waits for its control plane leaves at once", async (t) => {
 test("a refusal of the control plane is final, in its own words", async (t) => {
   const controlPlane = await testControlPlane();
   t.after(controlPlane.close);
-  const manifest = { text: dataplane.replace("mesh: default", "mesh: other"), source: "backend.yaml" };
-  await assert.rejects(start(t, optionsFor(controlPlane, { manifest })).code, {
+  await assert.rejects(start(t, optionsFor(controlPlane, { resource: dataplane("other") })).code, {
     message: `${controlPlane.url} refuses this proxy: mesh: mesh "other" does not exist`,
   });
 });

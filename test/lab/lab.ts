@@ -14,6 +14,8 @@ import { openLog } from "#host/log.ts";
 import { realWorld } from "#host/real-world.ts";
 import type { World } from "#host/world.ts";
 import { loadOrCreateServerCertificate, serverNames } from "#identity/server-certificate.ts";
+import { kindNamed } from "#resources/kinds.ts";
+import { fromRest } from "#resources/rest.ts";
 import type { Store } from "#resources/store.ts";
 import { memoryStore } from "#store/memory.ts";
 import { type RunningZone, zone } from "#zone/zone.ts";
@@ -114,9 +116,7 @@ export async function startProxy(of: Lab, at: LabZone, resource: object, token: 
   const done = runProxy(
     {
       workDir,
-      proxyType: Reflect.get(resource, "type") === "ZoneIngress" ? "ingress" : "dataplane",
-      manifest: { text: JSON.stringify(resource), source: "the test" },
-      variables: {},
+      resource: fromRest(kindNamed(Reflect.get(resource, "type")), { ...resource }).resource,
       controlPlane: { url: `https://127.0.0.1:${at.dpPort}`, trust: { kind: "ca", ca: at.certificate }, token },
       envoyPath: await envoy(),
       envoyLogLevel: "warning",

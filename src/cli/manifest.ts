@@ -1,0 +1,51 @@
+// The Dataplane or ZoneIngress that a proxy brings: a file with one document, checked here as far as that goes without the
+// control plane, as only here file and line are known.
+
+import { documentIssues, located, problemText } from "#cli/document-issues.ts";
+import { documentsIn, type SourceDocument, type SourceFile } from "#cli/documents.ts";
+import type { Issue } from "#lib/issue.ts";
+import { validateResource } from "#policies/kinds.ts";
+import { kindNamed } from "#resources/kinds.ts";
+import type { Resource } from "#resources/resource.ts";
+import { fromRest } from "#resources/rest.ts";
+
+export type ProxyKind = "Dataplane" | "ZoneIngress";
+export type Manifest =
+  | { readonly kind: "resource"; readonly resource: Resource }
+  | { readonly kind: "refused"; readonly problems: readonly string[] };
+
+const verbOf: Readonly<Record<ProxyKind, string>> = {
+  Dataplane: "`kodiak run proxy`",
+  ZoneIngress: "`kodiak run ingress`",
+};
+
+export function manifestIn(
+  file: SourceFile,
+  kindName: ProxyKind,
+  variables: Readonly<Record<string, string>>,
+): Manifest {
+  const { documents, problems } = documentsIn(file, variables);
+  if (problems.length > 0) return { kind: "refused", problems: problems.map(problemText) };
+  const [document] = documents;
+  if (!document || documents.length > 1) {
+    const held = documents.length === 0 ? "it is empty" : `it holds ${documents.length} documents`;
+    return { kind: "refused", problems: [`${file.name}: must hold one ${kindName}; ${held}`] };
+  }
+  const { issues, resource } = read(document, kindName);
+  if (issues.length > 0) return { kind: "refused", problems: issues.map((issue) => located(document, issue)) };
+  return { kind: "resource", resource };
+}
+
+function read(document: SourceDocument, kindName: ProxyKind): { issues: readonly Issue[]; resource: Resource } {
+  const kind = kindNamed(kindName);
+  const { resource, issues } = fromRest(kind, document.body);
+  const { type } = document.body;
+  if (type !== undefined && type !== kindName) {
+    const other = type === "Dataplane" || type === "ZoneIngress" ? `; ${verbOf[type]} takes that one` : "";
+    const message = `must be ${kindName}, not ${JSON.stringify(type)}${other}`;
+    return { resource, issues: [{ path: "type", message }] };
+  }
+  const ofShape = documentIssues(document, "refused");
+  if (ofShape.length > 0) return { resource, issues: ofShape };
+  return { resource, issues: issues.length > 0 ? issues : validateResource(kind, resource) };
+}
