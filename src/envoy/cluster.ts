@@ -39,13 +39,20 @@ function cluster(name: string, piece: ClusterPiece, upstream: UpstreamHttpJson):
 const http2: UpstreamHttpJson = { explicitHttpConfig: { http2ProtocolOptions: {} } };
 const upstreamFor = (protocol: string): UpstreamHttpJson => (protocol === "http2" || protocol === "grpc" ? http2 : {});
 
+/** Endpoints over EDS. Those that are marked unhealthy get nothing while there are others, however few, and all when there are none. */
+const discovered = {
+  type: "EDS",
+  edsClusterConfig: { edsConfig: overAds },
+  commonLbConfig: { healthyPanicThreshold: { value: 1 } },
+} as const;
+
 /** A service's cluster on a client: inside the mesh always HTTP/2 (interop 7.9). */
 export const serviceCluster = (name: string, piece: ClusterPiece): ClusterJson =>
-  cluster(name, { type: "EDS", edsClusterConfig: { edsConfig: overAds }, ...piece }, http2);
+  cluster(name, { ...discovered, ...piece }, http2);
 
 /** A cluster for bytes, not requests: at an ingress. */
 export const tcpCluster = (name: string, piece: ClusterPiece): ClusterJson =>
-  cluster(name, { type: "EDS", edsClusterConfig: { edsConfig: overAds }, ...piece }, {});
+  cluster(name, { ...discovered, ...piece }, {});
 
 /** The application behind an inbound. */
 export const localCluster = (name: string, target: HostPort, protocol: string, piece: ClusterPiece): ClusterJson =>

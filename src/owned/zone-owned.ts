@@ -14,6 +14,8 @@ import { meshFactsOf } from "#topology/mesh.ts";
 export interface ZoneOwnedInput {
   readonly zone: string;
   of<Spec>(kind: string): Collection<Resource<Spec>>;
+  /** Proxies that do not serve yet, by key of the Dataplane. */
+  readonly marked: Collection<true>;
   /** Of connected proxies and those that have just left, by kind and key. */
   readonly statuses: Collection<ProxyStatus>;
   /** Of issued certificates, by key of the Dataplane. */
@@ -29,14 +31,17 @@ export interface ZoneOwned {
   readonly insights: Collection<Resource>;
 }
 
-export function zoneOwned(graph: Graph, { zone, of, statuses, certificates }: ZoneOwnedInput): ZoneOwned {
+export function zoneOwned(graph: Graph, { zone, of, marked, statuses, certificates }: ZoneOwnedInput): ZoneOwned {
   const dataplanes = of<DataplaneJson>("Dataplane");
   const meshes = graph.derive("mtls of meshes", of<MeshJson>("Mesh"), (mesh) => meshFactsOf(mesh).mtls);
   const wantedCertificates = graph.derive("wanted certificates", dataplanes, (dataplane, read) =>
     wantedCertificate(dataplane, read.one(meshes, dataplane.mesh)),
   );
 
-  const offers = graph.group("offered services", dataplanes, offeredBy);
+  const offered = graph.derive("offered", dataplanes, (dataplane, read, key) =>
+    read.one(marked, key) ? undefined : offeredBy(dataplane),
+  );
+  const offers = graph.group("offered services", offered, (counts) => counts);
   const counts = graph.derive("offered counts", offers, (group) => [...group.values()].reduce((sum, n) => sum + n, 0));
   const ingresses = graph.derive(
     "ingresses with services",

@@ -8,11 +8,12 @@ import type { Endpoint } from "#topology/service.ts";
 /** One locality a zone, in the order of the endpoints. */
 export function assignment(cluster: string, endpoints: readonly Endpoint[]): ClusterLoadAssignmentJson {
   const localities = new Map<string, LocalityLbEndpointsJson>();
-  for (const { address, port, zone, weight, tags } of endpoints) {
+  for (const { address, port, zone, weight, tags, isMarked } of endpoints) {
     const locality = localities.get(zone) ?? { locality: { zone }, lbEndpoints: [] };
     localities.set(zone, locality);
     locality.lbEndpoints?.push({
       endpoint: { address: socketAddress({ address, port }) },
+      ...(isMarked && { healthStatus: "UNHEALTHY" }),
       loadBalancingWeight: weight,
       ...(Object.keys(tags).length > 0 && { metadata: { filterMetadata: { "envoy.lb": { ...tags } } } }),
     });

@@ -37,7 +37,8 @@ function meshOf200() {
   const sources = new Map<string, Source<Resource>>(kinds.map(({ name }) => [name, graph.source<Resource>(name)]));
   const certificates = graph.source<IssuedCertificate>("certificates");
   const of = (kind: string) => sources.get(kind)!;
-  const pipeline = proxyPipeline(graph, { of: (kind) => of(kind) as never, certificates }, "zone-a");
+  const marked = graph.source<true>("marked");
+  const pipeline = proxyPipeline(graph, { of: (kind) => of(kind) as never, certificates, marked }, "zone-a");
   const set = (one: Resource): void => of(one.kind).set(keyOf(one), one);
   const backends = [{ name: "ca-1", type: "builtin" }];
   set(resource("Mesh", "", "default", { mtls: { enabledBackend: "ca-1", backends } }));
@@ -60,7 +61,7 @@ function meshOf200() {
         return count > 0 ? [[name, count]] : [];
       }),
     );
-  return { graph, pipeline, set, since };
+  return { graph, pipeline, marked, set, since };
 }
 
 test("one endpoint among 200 proxies and 50 services: its own proxy, one assignment for clients, one for ingresses", () => {
@@ -69,6 +70,7 @@ test("one endpoint among 200 proxies and 50 services: its own proxy, one assignm
   set(dataplane(7, "10.9.9.9"));
   const changes = graph.settle();
   assert.deepEqual(since(), {
+    provided: 1,
     instances: 1,
     "local facts": 1,
     clients: 1,
@@ -86,6 +88,7 @@ test("one endpoint among 200 proxies and 50 services: its own proxy, one assignm
   // Beside the source and what is grouped by service: its listeners, and the two assignments. No other proxy's entry.
   assert.deepEqual(changed, {
     Dataplane: 1,
+    provided: 1,
     instances: 1,
     drafts: 1,
     "own routes": 1,
@@ -93,6 +96,20 @@ test("one endpoint among 200 proxies and 50 services: its own proxy, one assignm
     "own route bundles": 1,
     "own bundles": 1,
     assignments: 1,
+    "ingress assignments": 1,
+  });
+});
+
+test("one proxy that begins to serve: one assignment for clients, one for ingresses, and nothing of any proxy's own", () => {
+  const { graph, marked, since } = meshOf200();
+  marked.set("default/dp-7", true);
+  graph.settle();
+  assert.deepEqual(since(), {
+    provided: 1,
+    instances: 1,
+    "local facts": 1,
+    assignments: 1,
+    "ingress targets": 1,
     "ingress assignments": 1,
   });
 });

@@ -5,11 +5,10 @@ import { tcpCluster } from "#envoy/cluster.ts";
 import { type Chain, listener, tcpProxy } from "#envoy/listener.ts";
 import { serviceSni } from "#envoy/tls.ts";
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
-import { hostPortText } from "#lib/address.ts";
 import { backendOf } from "#policies/mesh-http-route/http-rule.ts";
 import type { MeshHTTPRoute } from "#policies/mesh-http-route/schema.ts";
 import type { Draft } from "#proxy/bundle.ts";
-import { subsetClusterName } from "#proxy/names.ts";
+import { inboundListenerName, subsetClusterName } from "#proxy/names.ts";
 import type { Resource } from "#resources/resource.ts";
 import { serviceKey, type Tags } from "#topology/provider.ts";
 
@@ -36,7 +35,7 @@ export function ingressListenerDraft(
   targets: readonly IngressTarget[],
 ): Draft {
   const at = { address: spec.networking?.address ?? "", port: spec.networking?.port ?? 0 };
-  const listenerName = `inbound:${hostPortText(at)}`;
+  const listenerName = inboundListenerName(at);
   const clusters = targets.map(ingressClusterName);
   // A listener needs a chain; with nothing to lead to, it says who it is and closes.
   const nothing: Chain = {

@@ -1,5 +1,6 @@
 // Names of what is generated, as dashboards and patches of Kuma's users know them (interop 7.1, 7.2).
 
+import { type HostPort, hostPortText } from "#lib/address.ts";
 import { sha256Hex } from "#lib/hash.ts";
 import { tag } from "#resources/resource.ts";
 import type { Tags } from "#topology/provider.ts";
@@ -11,4 +12,7 @@ export function subsetClusterName(service: string, subset: Tags): string {
   return `${service}-${sha256Hex(tags.map(([key, value]) => key + value).join("")).slice(0, 16)}`;
 }
 
+/** Of a proxy or a zone ingress; its routes have the same name. */
+export const inboundListenerName = (at: HostPort): string => `inbound:${hostPortText(at)}`;
+export const isInboundListener = (name: string): boolean => name.startsWith("inbound:");
 export const outboundRouteName = (service: string): string => `outbound:${service}`;

@@ -156,19 +156,26 @@ const anyChange = fc.oneof(
   { weight: 2, arbitrary: change("MeshTrafficPermission", "mtp", mesh, permission) },
   { weight: 2, arbitrary: change("MeshHTTPRoute", "route", mesh, route) },
   { weight: 2, arbitrary: change("certificate", "dp", mesh, fc.constant<JsonObject>({})) },
+  { weight: 2, arbitrary: change("mark", "dp", mesh, fc.constant<JsonObject>({})) },
 );
 
 function built(graph: Graph) {
   const sources = new Map<string, Source<Resource>>(kinds.map(({ name }) => [name, graph.source<Resource>(name)]));
   const of = (kind: string) => sources.get(kind) as never;
   const certificates = graph.source<IssuedCertificate & { status: never }>("certificates");
-  const pipeline = proxyPipeline(graph, { of, certificates }, "zone-a");
-  const owned = zoneOwned(graph, { zone: "zone-a", of, statuses: graph.source<ProxyStatus>("statuses"), certificates });
+  const marked = graph.source<true>("marked");
+  const pipeline = proxyPipeline(graph, { of, certificates, marked }, "zone-a");
+  const statuses = graph.source<ProxyStatus>("statuses");
+  const owned = zoneOwned(graph, { zone: "zone-a", of, marked, statuses, certificates });
   return {
     apply({ kind, mesh: inMesh, name, spec }: Change): void {
       const key = keyOf({ mesh: inMesh, name });
       if (kind === "certificate") {
         certificates.set(key, spec && { mesh: inMesh, chain: "Yw==", privateKey: "aw==", status: undefined as never });
+        return;
+      }
+      if (kind === "mark") {
+        marked.set(key, spec && true);
         return;
       }
       const times = { creationTime: zeroTime, modificationTime: zeroTime };

@@ -35,6 +35,8 @@ export interface Sources {
   of<Spec>(kind: string): Collection<Resource<Spec>>;
   /** Issued by the shell for what `owned/wanted-certificate.ts` wants, by key of the Dataplane. */
   readonly certificates: Collection<IssuedCertificate>;
+  /** Proxies that do not serve yet, by key of the Dataplane. */
+  readonly marked: Collection<true>;
 }
 
 export interface Pipeline {
@@ -136,7 +138,10 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
 /** Who provides what, in this zone and in others. */
 function topologyCollections(graph: Graph, sources: Sources, zone: string) {
   const meshes = graph.derive("meshes", sources.of<MeshJson>("Mesh"), meshFactsOf);
-  const instances = graph.group("instances", sources.of<DataplaneJson>("Dataplane"), instancesOf);
+  const provided = graph.derive("provided", sources.of<DataplaneJson>("Dataplane"), (dataplane, read, key) =>
+    instancesOf(dataplane, read.one(sources.marked, key) === true),
+  );
+  const instances = graph.group("instances", provided, (services) => services);
   const offers = graph.group("offers", sources.of<ZoneIngressJson>("ZoneIngress"), (ingress) =>
     offersOf(ingress, zone),
   );

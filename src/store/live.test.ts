@@ -71,6 +71,7 @@ test("the store is quiet after at most two rounds of owned writing", async () =>
   const owned = zoneOwned(graph, {
     zone: "zone-a",
     of: sources.of,
+    marked: graph.source("marked"),
     statuses: graph.source<ProxyStatus>("statuses"),
     certificates: graph.source("certificates"),
   });

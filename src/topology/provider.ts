@@ -15,6 +15,8 @@ export interface Instance {
   readonly tags: Tags;
   /** What is not healthy takes no traffic, but tells what its service speaks. */
   readonly isHealthy: boolean;
+  /** Its Envoy does not serve yet: it takes traffic only where there is nobody else. */
+  readonly isMarked: boolean;
 }
 
 /** What one ingress of another zone says it leads to, by set of tags. */
@@ -41,7 +43,10 @@ const withoutService = (tags: Tags): Tags => {
 };
 
 /** Service keys with the instances that a proxy of this zone adds to each. */
-export function instancesOf(dataplane: Resource<DataplaneJson>): Map<string, readonly Instance[]> {
+export function instancesOf(
+  dataplane: Resource<DataplaneJson>,
+  isMarked: boolean,
+): ReadonlyMap<string, readonly Instance[]> {
   const found = new Map<string, Instance[]>();
   for (const inbound of dataplane.spec.networking?.inbound ?? []) {
     const service = inbound.tags?.[tag.service];
@@ -54,6 +59,7 @@ export function instancesOf(dataplane: Resource<DataplaneJson>): Map<string, rea
       port: own.port,
       tags: withoutService(inbound.tags ?? {}),
       isHealthy: isHealthy(inbound),
+      isMarked,
     };
     found.set(key, [...(found.get(key) ?? []), instance]);
   }

@@ -62,6 +62,8 @@ export interface Endpoint extends HostPort {
   readonly zone: string;
   readonly weight: number;
   readonly tags: Tags;
+  /** Envoy chooses others as long as there are any. */
+  readonly isMarked: boolean;
 }
 
 export interface EndpointsInput {
@@ -79,10 +81,16 @@ export function endpointsOf({ localZone, subset, instances, offers }: EndpointsI
   const weights = weightsOf(local.length, remote);
   return [
     ...local
-      .map(({ address, port, tags }) => ({ address, port, tags, zone: localZone, weight: weights.local }))
+      .map(({ address, port, tags, isMarked }) => ({
+        ...{ address, port, tags, isMarked },
+        ...{ zone: localZone, weight: weights.local },
+      }))
       .sort(byAddress),
     ...remote.flatMap(({ zone, addresses }) =>
-      addresses.map((at) => ({ ...at, zone, weight: weights.remote.get(zone) ?? 1, tags: { [tag.zone]: zone } })),
+      addresses.map((at) => ({
+        ...{ ...at, zone, isMarked: false },
+        ...{ weight: weights.remote.get(zone) ?? 1, tags: { [tag.zone]: zone } },
+      })),
     ),
   ];
 }

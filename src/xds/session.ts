@@ -4,6 +4,7 @@ import { framed } from "#discovery/frame.ts";
 import {
   type EnvoyType,
   envoyTypeOf,
+  envoyTypes,
   envoyTypeUrl,
   isSettled,
   newOrder,
@@ -14,6 +15,7 @@ import {
 import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import type { ServerStream } from "#host/world.ts";
 import type { ProxyConfig } from "#proxy/bundle.ts";
+import { isInboundListener } from "#proxy/names.ts";
 import { type BundleChange, changed, everything, type Snapshots, snapshotsOf } from "#xds/wanted.ts";
 
 /** Responses of a type, for the proxy's insight. */
@@ -31,6 +33,8 @@ export interface Session {
   change(news: readonly BundleChange[]): void;
   /** Nothing is in flight and nothing is due. */
   readonly isSettled: boolean;
+  /** Envoy has all that it needs to take requests: settled, it has asked for all that there is, and has not refused an inbound. */
+  readonly isServing: boolean;
   readonly counters: Readonly<Partial<Record<EnvoyType, Counters>>>;
   readonly refusals: ReturnType<typeof refusalsOfOrder>;
 }
@@ -72,6 +76,15 @@ export function openSession(stream: ServerStream, controlPlane: string, onProgre
     },
     get isSettled() {
       return snapshots !== undefined && isSettled(order);
+    },
+    get isServing() {
+      const { subscriptions } = order;
+      return (
+        snapshots !== undefined &&
+        isSettled(order) &&
+        envoyTypes.every((type) => subscriptions[type].asked || snapshots?.[type].size === 0) &&
+        !refusalsOfOrder(order).some(({ type, name }) => type === "listener" && isInboundListener(name))
+      );
     },
     counters,
     get refusals() {

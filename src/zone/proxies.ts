@@ -32,7 +32,9 @@ export interface ProxiesOptions {
   readonly configs: { readonly dataplanes: Collection<ProxyConfig>; readonly ingresses: Collection<ProxyConfig> };
   /** What is known of each proxy, by kind and key. */
   readonly statuses: Source<ProxyStatus>;
-  /** Tells the graph that `statuses` has changed. */
+  /** Dataplanes whose Envoys do not serve yet. */
+  readonly marked: Source<true>;
+  /** Tells the graph that `statuses` or `marked` has changed. */
   readonly touch: () => void;
   readonly validate: (resource: Resource) => readonly Issue[];
 }
@@ -43,7 +45,7 @@ const deregistrationDelayMs = 10_000;
 const recordEveryMs = 1_000;
 
 export function proxies(options: ProxiesOptions) {
-  const { place, store, clock, random, instanceId, configs, statuses, touch, validate } = options;
+  const { place, store, clock, random, instanceId, configs, statuses, marked, touch, validate } = options;
   const connected = new Map<string, symbol>();
   /** Their streams have ended: what cancels that they are forgotten. */
   const gone = new Map<string, () => void>();
@@ -67,6 +69,9 @@ export function proxies(options: ProxiesOptions) {
       );
     await authenticate(resource, token);
     if (existing && brought) await authenticate(existing, token);
+    // An Envoy that brings nothing of an earlier stream has just started: others hear of it when it serves.
+    const isStarting = kind === "Dataplane" && Object.keys(first.initialResourceVersions).length === 0;
+    if (isStarting) marked.set(keyOf(id), true);
     if (brought) await bring(completed(brought, existing));
     return admitted(id, metadata, brought !== undefined);
   }
@@ -103,6 +108,10 @@ export function proxies(options: ProxiesOptions) {
       key,
       onProgress(session: Session) {
         if (session.refusals.length !== status.refusals.length) publish({ refusals: session.refusals });
+        if (marked.get(key) && session.isServing) {
+          marked.set(key, undefined);
+          touch();
+        }
         cancelRecord ??= clock.alarm(clock.now() + recordEveryMs, () => {
           cancelRecord = undefined;
           publish({ counters: { ...session.counters } });
@@ -125,6 +134,7 @@ export function proxies(options: ProxiesOptions) {
     gone.delete(mark);
     leaving.delete(mark);
     statuses.set(mark, undefined);
+    marked.set(keyOf(id), undefined);
     touch();
     if (isOwn) void store.write([{ kind: "delete", id }]);
   }

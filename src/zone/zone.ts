@@ -63,8 +63,9 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const sources = resourceSources(graph, store);
   const certificates = graph.source<KeptCertificate>("certificates");
   const statuses = graph.source<ProxyStatus>("proxy statuses");
-  const pipeline = proxyPipeline(graph, { of: sources.of, certificates }, settings.name);
-  const owned = zoneOwned(graph, { zone: settings.name, of: sources.of, statuses, certificates });
+  const marked = graph.source<true>("marked");
+  const pipeline = proxyPipeline(graph, { of: sources.of, certificates, marked }, settings.name);
+  const owned = zoneOwned(graph, { zone: settings.name, of: sources.of, marked, statuses, certificates });
   const missing = missingKeys(graph, sources.of);
   const outgoing = upwardResources(graph, sources.of, settings.name);
   const running = live(graph, store, sources);
@@ -92,6 +93,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     instanceId,
     configs: pipeline,
     statuses,
+    marked,
     touch: running.touch,
     validate,
   });
