@@ -10,6 +10,8 @@ export interface EnvoyOptions {
   readonly path: string;
   readonly bootstrapFile: string;
   readonly admin: EnvoyAdmin;
+  /** What messages call the control plane: its URL. */
+  readonly controlPlane: string;
   /** trace, debug, info, warning, error, critical or off. */
   readonly logLevel: string;
   /** Worker threads; absent: one for each processor. */
@@ -20,7 +22,7 @@ export interface EnvoyOptions {
 }
 
 export interface Envoy {
-  /** Resolves when it has its configuration for the first time. Rejects where it cannot start. */
+  /** Resolves when it has its configuration for the first time. Rejects where it cannot start, or is refused it. */
   readonly ready: Promise<void>;
   /** Ends it: SIGTERM, and SIGKILL after the grace or at once when `now` is aborted. It is not started again. */
   end(graceMs: number, now: AbortSignal): Promise<void>;
@@ -32,6 +34,8 @@ const hintAfterMs = 10_000;
 const slowPollMs = 500;
 const firstPauseMs = 100;
 const longestPauseMs = 10_000;
+/** A token that is refused may still come right, as when its key is on the way from global; but not for longer. */
+const refusedForMs = 2_000;
 /** One that ran this long was well: what killed it is taken for a new cause. */
 const soundAfterMs = 60_000;
 
@@ -42,6 +46,7 @@ export function keepEnvoy(options: EnvoyOptions, log: Log): Envoy {
   firstReady.promise.catch(() => {});
   let current: Running | undefined;
   let wasReady = false;
+  let refusedAt: number | undefined;
   const lived = live();
   return {
     ready: firstReady.promise,
@@ -69,7 +74,7 @@ export function keepEnvoy(options: EnvoyOptions, log: Log): Envoy {
   /** Resolves when this Envoy is gone, with how. */
   async function liveOnce(): Promise<Failure> {
     const lastWords: string[] = [];
-    const running = await startEnvoy(options, log, lastWords);
+    const running = await startEnvoy(options, log, lastWords, refused);
     current = running;
     log.info({ pid: running.pid, path: options.path }, "Envoy started");
     if (ending.signal.aborted) running.kill("SIGKILL");
@@ -86,6 +91,15 @@ export function keepEnvoy(options: EnvoyOptions, log: Log): Envoy {
     const what = [`Envoy ended ${describeExit(exit)}`, ...(wasReady ? [] : lastWords)].join("; ");
     // Ending with a code at the start is Envoy's way to refuse its bootstrap; a signal comes from outside.
     return { error: new KodiakError({ kind: "unavailable", what }), isFinal: exit.signal === undefined };
+  }
+
+  /** One that was ready before goes on with what it has, and tries again. */
+  function refused(why: string): void {
+    refusedAt ??= Date.now();
+    if (wasReady || Date.now() - refusedAt < refusedForMs) return;
+    firstReady.reject(
+      new KodiakError({ kind: "forbidden", why: `${options.controlPlane} refuses this proxy: ${why}` }),
+    );
   }
 }
 
@@ -113,7 +127,12 @@ async function untilReady(admin: EnvoyAdmin, signal: AbortSignal, log: Log): Pro
 }
 
 /** Its last errors are kept in `lastWords`. */
-function startEnvoy(options: EnvoyOptions, log: Log, lastWords: string[]): Promise<Running> {
+function startEnvoy(
+  options: EnvoyOptions,
+  log: Log,
+  lastWords: string[],
+  onRefused: (why: string) => void,
+): Promise<Running> {
   const args = [
     ["--config-path", options.bootstrapFile],
     // Several Envoys run on one machine, each with its own agent: none takes over from another.
@@ -128,10 +147,11 @@ function startEnvoy(options: EnvoyOptions, log: Log, lastWords: string[]): Promi
   return startProcess(options.path, args.flat(), {
     orphaned: { removes: [options.workDir] },
     onLine: (line) => {
-      const { level, logger, text } = entryOf(line);
+      const { level, logger, text, refusal } = entryOf(line);
       if (level === "error") lastWords.push(text);
       if (lastWords.length > 3) lastWords.shift();
       log[level]({ logger }, `Envoy: ${text}`);
+      if (refusal !== undefined) onRefused(refusal);
     },
   });
 }
@@ -153,6 +173,8 @@ interface Entry {
   readonly level: Level;
   readonly logger: string;
   readonly text: string;
+  /** Why the control plane ended the stream: the proxy's token is not taken (interop 5.5). */
+  readonly refusal?: string;
 }
 
 /** A line in the format above; what is not comes from before the log stands, or from a crash. */
@@ -163,6 +185,9 @@ export function entryOf(line: string): Entry {
   const logger = match[2] ?? "";
   const text = (match[3] ?? "").replace(/(\\n)+$/, "").replaceAll(/\\(['"\\])/g, "$1");
   if (expected.test(text)) return { level: "debug", logger, text };
+  const refusal = / closed: \d+, (authentication failed: .*?)(?:\{via_upstream\})?$/.exec(text)?.[1];
+  if (refusal !== undefined)
+    return { level, logger, text: `the control plane refuses this proxy: ${refusal}`, refusal };
   const taken = /failed to bind or apply socket options: cannot bind '([^']+)': (.+)$/.exec(text);
   if (!taken) return { level, logger, text };
   const [, address, reason] = taken;

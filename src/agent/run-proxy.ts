@@ -85,7 +85,10 @@ async function runIn(
     await writeFile(bootstrapFile, bootstrap.text, { mode: 0o600 });
     admin = envoyAdmin(bootstrap.admin);
     const { envoyPath: path, envoyLogLevel: logLevel, concurrency, drainTimeMs } = options;
-    const envoy = keepEnvoy({ path, bootstrapFile, admin, logLevel, concurrency, drainTimeMs, workDir }, log);
+    const envoy = keepEnvoy(
+      { path, bootstrapFile, admin, controlPlane: controlPlane.url, logLevel, concurrency, drainTimeMs, workDir },
+      log,
+    );
     try {
       await runUntilLeft(envoy, admin, proxy, options, readiness.port, log, stop);
     } finally {

@@ -12,7 +12,7 @@ import type { Collection, Source } from "#incremental/collection.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { Issue } from "#lib/issue.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
-import type { ProxyStatus } from "#owned/proxy-insight.ts";
+import { type ProxyStatus, statusKey } from "#owned/proxy-insight.ts";
 import type { ProxyConfig } from "#proxy/bundle.ts";
 import { asDataplane } from "#resources/dataplane.ts";
 import { kindNamed } from "#resources/kinds.ts";
@@ -30,7 +30,7 @@ export interface ProxiesOptions {
   readonly random: Random;
   readonly instanceId: string;
   readonly configs: { readonly dataplanes: Collection<ProxyConfig>; readonly ingresses: Collection<ProxyConfig> };
-  /** What is known of each proxy, by kind and key. */
+  /** What is known of each proxy, by `statusKey`. */
   readonly statuses: Source<ProxyStatus>;
   /** Dataplanes whose Envoys do not serve yet. */
   readonly marked: Source<true>;
@@ -78,7 +78,7 @@ export function proxies(options: ProxiesOptions) {
 
   function admitted(id: ResourceId, metadata: JsonObject, isOwn: boolean): Admitted {
     const key = keyOf(id);
-    const mark = markOf(id);
+    const mark = statusKey(id);
     const self = Symbol(mark);
     connected.set(mark, self);
     gone.get(mark)?.();
@@ -156,7 +156,7 @@ export function proxies(options: ProxiesOptions) {
             { zone: place.zone, scope: "ingress" },
             now,
           );
-    if (!result.ok) throw refused(`authentication failed: ${result.reason}`);
+    if (!result.ok) throw refused(`authentication failed: ${result.reason}; ${tokenAdvice(resource, place)}`);
   }
 
   function broughtBy(metadata: JsonObject, id: ResourceId): Resource | undefined {
@@ -171,7 +171,7 @@ export function proxies(options: ProxiesOptions) {
   }
 
   async function bring(resource: Resource): Promise<void> {
-    if (!leaving.has(markOf(resource))) await store.write([{ kind: "put", resource }]);
+    if (!leaving.has(statusKey(resource))) await store.write([{ kind: "put", resource }]);
     else await withdraw(resource);
   }
 
@@ -203,7 +203,7 @@ export function proxies(options: ProxiesOptions) {
     const resource = store.get(id);
     if (!resource) throw new KodiakError({ kind: "not-found", what: describeId(id) });
     await authenticate(resource, token);
-    leaving.add(markOf(id));
+    leaving.add(statusKey(id));
     await withdraw(resource);
   }
 
@@ -211,7 +211,7 @@ export function proxies(options: ProxiesOptions) {
     admit,
     leave,
     /** One that starts anew does not leave any more. */
-    begin: (id: ResourceId): void => void leaving.delete(markOf(id)),
+    begin: (id: ResourceId): void => void leaving.delete(statusKey(id)),
     /** Nothing that proxies brought is deleted for the loss of this control plane. */
     stop(): void {
       for (const cancel of gone.values()) cancel();
@@ -220,8 +220,6 @@ export function proxies(options: ProxiesOptions) {
   };
 }
 
-const markOf = (id: ResourceId): string => `${id.kind} ${keyOf(id)}`;
-
 function notReady(dataplane: Resource): Resource {
   const { networking = {} } = asDataplane(dataplane).spec;
   const inbound = (networking.inbound ?? []).map((one) => ({ ...one, state: "NotReady" }));
@@ -229,6 +227,12 @@ function notReady(dataplane: Resource): Resource {
 }
 
 const refused = (why: string): KodiakError => new KodiakError({ kind: "forbidden", why });
+
+function tokenAdvice(resource: Resource, { isFederated }: ProxiesOptions["place"]): string {
+  const give = `give ${describeId(resource)} a token that`;
+  if (resource.kind === "Dataplane") return `${give} \`kodiak token dataplane\` makes for it`;
+  return `${give} \`kodiak token zone --scope ingress\` makes for it${isFederated ? ", on the global control plane" : ""}`;
+}
 
 function tokenOf({ headers }: ServerStream): string {
   const tokens = headers.authorization ?? [];
