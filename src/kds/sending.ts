@@ -68,6 +68,11 @@ export function sending(options: SendingOptions): Sending {
     return pushes;
   }
 
+  /** After what this turn writes to the store as well. */
+  function flushSoon(): void {
+    turnEnd ??= setImmediate(flush);
+  }
+
   function flush(): void {
     clearImmediate(turnEnd);
     turnEnd = undefined;
@@ -124,7 +129,7 @@ export function sending(options: SendingOptions): Sending {
       }
       take(request, audience);
       // Subscriptions come in a row; their answers leave together.
-      turnEnd ??= setImmediate(flush);
+      flushSoon();
     },
     settled(names) {
       if (!audience) return;
@@ -135,7 +140,7 @@ export function sending(options: SendingOptions): Sending {
         subscriptions.set(kind, absorb(subscription, { kind: "changed", wanted, names: changed ?? "everything" }));
         due.add(kind);
       }
-      flush();
+      flushSoon();
     },
     drained() {
       isFull = false;

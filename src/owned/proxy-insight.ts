@@ -2,7 +2,7 @@
 // the certificate are facts; counters and times are records.
 
 import type { JsonObject } from "#lib/json.ts";
-import type { Resource, ResourceId } from "#resources/resource.ts";
+import { keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
 
 export interface ProxyStatus {
@@ -24,6 +24,9 @@ export interface ProxyStatus {
   /** What Envoy refused alone. */
   readonly refusals: readonly { readonly type: string; readonly name: string; readonly reason: string }[];
 }
+
+/** Of a Dataplane or ZoneIngress, among all proxies. */
+export const statusKey = (id: ResourceId): string => `${id.kind} ${keyOf(id)}`;
 
 /** Of a proxy's certificate. */
 export interface CertificateStatus {

@@ -6,7 +6,7 @@ import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import type { Collection, Graph } from "#incremental/collection.ts";
 import { availableServices, offeredBy, withAvailableServices } from "#owned/available-services.ts";
-import { type CertificateStatus, type ProxyStatus, proxyInsight } from "#owned/proxy-insight.ts";
+import { type CertificateStatus, type ProxyStatus, proxyInsight, statusKey } from "#owned/proxy-insight.ts";
 import { type WantedCertificate, wantedCertificate } from "#owned/wanted-certificate.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
 import { meshFactsOf } from "#topology/mesh.ts";
@@ -16,14 +16,14 @@ export interface ZoneOwnedInput {
   of<Spec>(kind: string): Collection<Resource<Spec>>;
   /** Proxies that do not serve yet, by key of the Dataplane. */
   readonly marked: Collection<true>;
-  /** Of connected proxies and those that have just left, by kind and key. */
+  /** Of connected proxies and those that have just left, by `statusKey`. */
   readonly statuses: Collection<ProxyStatus>;
   /** Of issued certificates, by key of the Dataplane. */
   readonly certificates: Collection<{ readonly status: CertificateStatus }>;
 }
 
 export interface ZoneOwned {
-  /** By key of the Dataplane. */
+  /** By key of the Dataplane; only those whose proxy is there. */
   readonly wantedCertificates: Collection<WantedCertificate>;
   /** To be put when they change, never deleted. */
   readonly ingresses: Collection<Resource>;
@@ -34,8 +34,9 @@ export interface ZoneOwned {
 export function zoneOwned(graph: Graph, { zone, of, marked, statuses, certificates }: ZoneOwnedInput): ZoneOwned {
   const dataplanes = of<DataplaneJson>("Dataplane");
   const meshes = graph.derive("mtls of meshes", of<MeshJson>("Mesh"), (mesh) => meshFactsOf(mesh).mtls);
+  const known = graph.derive("known proxies", statuses, (): true => true);
   const wantedCertificates = graph.derive("wanted certificates", dataplanes, (dataplane, read) =>
-    wantedCertificate(dataplane, read.one(meshes, dataplane.mesh)),
+    read.one(known, statusKey(dataplane)) ? wantedCertificate(dataplane, read.one(meshes, dataplane.mesh)) : undefined,
   );
 
   const offered = graph.derive("offered", dataplanes, (dataplane, read, key) =>

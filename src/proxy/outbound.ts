@@ -55,7 +55,8 @@ export interface OutboundInput {
 const destination = (service: string, tags: Tags): Destination => ({ kind: "service", service, tags });
 
 export function outboundOf({ view, mesh, service, factsOf, policies }: OutboundInput): Outbound {
-  const protocol = factsOf(service)?.protocol ?? "tcp";
+  // Nobody provides it: a 503 says so better than a connection that closes, and if it comes to be HTTP, the listener stays.
+  const protocol = factsOf(service)?.protocol ?? "http";
   const targets = new Map<string, ClusterTarget>();
   const clusterFor = (to: string, subset: Tags): string => {
     const name = subsetClusterName(to, subset);

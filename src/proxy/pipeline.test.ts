@@ -9,13 +9,13 @@ import type { Collection, Graph, Source } from "#incremental/collection.ts";
 import { incrementalGraph } from "#incremental/graph.ts";
 import { plainGraph } from "#incremental/plain.ts";
 import type { JsonObject } from "#lib/json.ts";
-import type { ProxyStatus } from "#owned/proxy-insight.ts";
+import { type ProxyStatus, statusKey } from "#owned/proxy-insight.ts";
 import { zoneOwned } from "#owned/zone-owned.ts";
 import type { ProxyConfig } from "#proxy/bundle.ts";
 import { proxyPipeline } from "#proxy/pipeline.ts";
 import type { IssuedCertificate } from "#proxy/secrets.ts";
 import { kinds } from "#resources/kinds.ts";
-import { keyOf, type Resource } from "#resources/resource.ts";
+import { keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
 
 const histories = process.env.SOAK_RECORD === undefined ? 1_000 : 10_000;
@@ -156,6 +156,7 @@ const anyChange = fc.oneof(
   { weight: 2, arbitrary: change("MeshTrafficPermission", "mtp", mesh, permission) },
   { weight: 2, arbitrary: change("MeshHTTPRoute", "route", mesh, route) },
   { weight: 2, arbitrary: change("certificate", "dp", mesh, fc.constant<JsonObject>({})) },
+  { weight: 2, arbitrary: change("status", "dp", mesh, fc.constant<JsonObject>({})) },
   { weight: 2, arbitrary: change("mark", "dp", mesh, fc.constant<JsonObject>({})) },
 );
 
@@ -178,6 +179,11 @@ function built(graph: Graph) {
         marked.set(key, spec && true);
         return;
       }
+      if (kind === "status") {
+        const id = { kind: "Dataplane", mesh: inMesh, name };
+        statuses.set(statusKey(id), spec && statusOf(id));
+        return;
+      }
       const times = { creationTime: zeroTime, modificationTime: zeroTime };
       sources.get(kind)?.set(key, spec && { kind, mesh: inMesh, name, labels: {}, spec, ...times });
     },
@@ -194,6 +200,15 @@ function built(graph: Graph) {
     }),
   };
 }
+
+const statusOf = (id: ResourceId): ProxyStatus => ({
+  id,
+  subscription: { id: "", controlPlane: "", connectedAt: 0, disconnectedAt: undefined },
+  metadata: {},
+  counters: {},
+  updatedAt: 0,
+  refusals: [],
+});
 
 const entries = (collection: Collection<unknown>) =>
   [...collection.keys()].sort().map((key) => [key, collection.get(key)] as const);

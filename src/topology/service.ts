@@ -95,6 +95,7 @@ export function endpointsOf({ localZone, subset, instances, offers }: EndpointsI
   ];
 }
 
-/** Two proxies that claim one address are told apart by their tags, so that the order never depends on who came first. */
+/** Two proxies that claim one address are told apart by the rest, so that the order never depends on who came first. */
 const byAddress = (a: Endpoint, b: Endpoint): number => (orderText(a) < orderText(b) ? -1 : 1);
-const orderText = (endpoint: Endpoint): string => `${hostPortText(endpoint)} ${JSON.stringify(endpoint.tags)}`;
+const orderText = (endpoint: Endpoint): string =>
+  `${hostPortText(endpoint)} ${endpoint.isMarked} ${JSON.stringify(endpoint.tags)}`;

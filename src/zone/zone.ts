@@ -117,10 +117,11 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     });
   await firstStart(store, clock, random, place.isFederated);
   running.start((changes) => {
-    keeper.publish(changes);
+    // First who uses it. What follows from it is written before the link sends, so that both travel as one revision.
     xds.publish(changes);
-    link?.publish(changes);
     write(changes);
+    link?.publish(changes);
+    keeper.publish(changes);
     // A zone's meshes and their keys are global's business, if there is one.
     if (!place.isFederated) makeKeys(changes);
   });
