@@ -28,8 +28,8 @@ export function parseGoDuration(text: string): number | undefined {
   return sign * total;
 }
 
-/** Protobuf's JSON form of a duration: `1500` is `1.5s`. */
-export const protoDuration = (ms: number): string => `${Number((ms / 1000).toFixed(9))}s`;
+/** Protobuf's JSON form of a duration: `1500` is `1.5s`, `0.000001` is `0.000000001s`. */
+export const protoDuration = (ms: number): string => `${(ms / 1000).toFixed(9).replace(/\.?0+$/, "")}s`;
 
 const ageUnitMs: Readonly<Record<string, number>> = {
   ms: 1,

@@ -12,7 +12,7 @@ import { isObject, type JsonObject } from "#lib/json.ts";
 import type { Match } from "#policies/match.ts";
 import type { HttpRule } from "#policies/mesh-http-route/http-rule.ts";
 import { roleOf } from "#policies/precedence.ts";
-import { issuesOf, sayMissing, type TargetKind, type TargetRef, unknownIn, withoutNulls } from "#policies/schema.ts";
+import { asGoReads, issuesOf, sayMissing, type TargetKind, type TargetRef, unknownIn } from "#policies/schema.ts";
 import { type Allowed, targetRefIssues } from "#policies/target-ref.ts";
 import type { Destination } from "#policies/to.ts";
 import type { Resource } from "#resources/resource.ts";
@@ -87,7 +87,7 @@ export const definePolicy = <Schema extends z.ZodType<PolicySpec & JsonObject>>(
 ): Policy<z.output<Schema>> => ({
   ...policy,
   parse(spec) {
-    const parsed = policy.schema.safeParse(withoutNulls(spec), { error: sayMissing });
+    const parsed = policy.schema.safeParse(asGoReads(spec), { error: sayMissing });
     return parsed.success ? parsed.data : issuesOf(parsed.error);
   },
 });
@@ -148,6 +148,6 @@ function entryIssues(spec: PolicySpec, part: "from" | "to", kinds: readonly Targ
 
 /** Paths of members of the spec that this version doesn't know; none of a spec that doesn't fit at all. */
 export function unknownPolicyMembers(policy: Policy, spec: JsonObject): readonly string[] {
-  const known = policy.schema.safeParse(withoutNulls(spec));
+  const known = policy.schema.safeParse(asGoReads(spec));
   return known.success && isObject(known.data) ? unknownIn(spec, known.data, "spec") : [];
 }

@@ -105,12 +105,13 @@ export const clientMatch = z
   .refine((match) => match.spiffeID || match.sni, "must have spiffeID or sni");
 export type ClientMatch = SpecOf<typeof clientMatch>;
 
-/** `null` is the same as absent (interop 3.1). */
-export function withoutNulls(value: JsonValue): JsonValue {
-  if (Array.isArray(value)) return value.map(withoutNulls);
+/** As Go reads JSON: `null` is the same as absent (interop 3.1), and half a character is U+FFFD, as no message can carry it. */
+export function asGoReads(value: JsonValue): JsonValue {
+  if (typeof value === "string") return value.toWellFormed();
+  if (Array.isArray(value)) return value.map(asGoReads);
   if (!isObject(value)) return value;
   const members = Object.entries(value).flatMap(([name, inner]) =>
-    inner === undefined || inner === null ? [] : [[name, withoutNulls(inner)] as const],
+    inner === undefined || inner === null ? [] : [[name.toWellFormed(), asGoReads(inner)] as const],
   );
   return Object.fromEntries(members);
 }

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { JsonObject } from "#lib/json.ts";
 import { unknownMembers, validateResource } from "#policies/kinds.ts";
+import { meshHttpRoute } from "#policies/mesh-http-route/translate.ts";
 import { written } from "#policies/policy-for-test.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import type { Labels } from "#resources/resource.ts";
@@ -148,6 +149,11 @@ const rows: readonly Row[] = [
   },
   {
     kind: "MeshTimeout",
+    spec: timeout({ connectionTimeout: "0.9ns" }),
+    says: "spec.to[0].default.connectionTimeout: must be greater than 0s: Envoy can't wait for a connection without a limit",
+  },
+  {
+    kind: "MeshTimeout",
     spec: timeout({ http: { requestTimeout: "-1s" } }),
     says: "spec.to[0].default.http.requestTimeout: must not be negative; 0s is no limit",
   },
@@ -207,17 +213,17 @@ const rows: readonly Row[] = [
   {
     kind: "MeshHTTPRoute",
     spec: matching({ path: { type: "RegularExpression", value: "/(a" } }),
-    says: "spec.to[0].rules[0].matches[0].path.value: must be a regular expression in RE2's syntax",
+    says: "spec.to[0].rules[0].matches[0].path.value: must be a regular expression in RE2's syntax: a ( has no )",
   },
   {
     kind: "MeshHTTPRoute",
     spec: matching({ path: { type: "RegularExpression", value: "/a(?!b)" } }),
-    says: "spec.to[0].rules[0].matches[0].path.value: must be a regular expression in RE2's syntax, which has no look-around and no back-references",
+    says: "spec.to[0].rules[0].matches[0].path.value: must be a regular expression in RE2's syntax: RE2 doesn't know (?!b)",
   },
   {
     kind: "MeshHTTPRoute",
     spec: matching({ headers: [{ name: "x", type: "RegularExpression" }] }),
-    says: "spec.to[0].rules[0].matches[0].headers[0].value: must be a regular expression in RE2's syntax, not an empty text",
+    says: "spec.to[0].rules[0].matches[0].headers[0].value: must be a regular expression in RE2's syntax: it is empty",
   },
   {
     kind: "MeshHTTPRoute",
@@ -347,6 +353,11 @@ test("null is the same as absent", () => {
     issuesOf("MeshTimeout", { ...timeout({ connectionTimeout: "1s", http: null }), targetRef: null, rules: null }),
     [],
   );
+});
+
+test("half a character is read as Go reads it: no message could carry it", () => {
+  const half = matching({ path: { type: "Exact", value: "/\ud800" } });
+  assert.deepEqual(meshHttpRoute.parse(half), matching({ path: { type: "Exact", value: "/\ufffd" } }));
 });
 
 test("members that this version doesn't know are named, and are no mistake", () => {

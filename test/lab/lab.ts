@@ -6,8 +6,6 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { findEnvoy } from "#agent/envoy-binary.ts";
-import { fetchEnvoy, progressLine } from "#agent/envoy-fetch.ts";
 import { runProxy } from "#agent/run-proxy.ts";
 import { global, type RunningGlobal } from "#global/global.ts";
 import { openLog } from "#host/log.ts";
@@ -19,6 +17,7 @@ import { fromRest } from "#resources/rest.ts";
 import type { Store } from "#resources/store.ts";
 import { memoryStore } from "#store/memory.ts";
 import { type RunningZone, zone } from "#zone/zone.ts";
+import { envoy } from "./envoy.ts";
 import { getOverSocket } from "./http.ts";
 
 /** Deadlines of waits are three times as long in CI, where the machine does other things too. */
@@ -151,9 +150,6 @@ async function pidOf(args: string): Promise<number> {
   }
   throw new Error(`no process with ${args.split("\0").join(" ")}`);
 }
-
-const envoy = (): Promise<string> =>
-  findEnvoy(process.env).catch(() => fetchEnvoy(process.env, progressLine(process.stderr)));
 
 /** Free now; nothing else in this test run takes it, as the kernel gives each out once in a long while. */
 export async function freePort(host = "127.0.0.1"): Promise<number> {

@@ -1,6 +1,7 @@
 // What a MeshHTTPRoute must say besides its shape. What passes here, Envoy accepts.
 
 import { at, type Issue } from "#lib/issue.ts";
+import { regexMistake } from "#policies/mesh-http-route/regex.ts";
 import type {
   Filter,
   HeaderModifier,
@@ -74,23 +75,9 @@ function pathIssues({ type, value }: NonNullable<RequestMatch["path"]>, path: Pa
   return [];
 }
 
-/** Envoy's expressions are RE2: https://github.com/google/re2/wiki/Syntax. JavaScript's are close enough to find a slip. */
 function regexIssues(text: string, path: Path): Issue[] {
-  const message = "must be a regular expression in RE2's syntax";
-  if (text === "") return [issue(path, `${message}, not an empty text`)];
-  if (/\(\?<?[=!]/.test(text) || /\\[1-9]/.test(text))
-    return [issue(path, `${message}, which has no look-around and no back-references`)];
-  try {
-    new RegExp(
-      text
-        .replace(/\(\?P</g, "(?<")
-        .replace(/\(\?[imsU-]+\)/g, "")
-        .replace(/\(\?[imsU-]+:/g, "(?:"),
-    );
-    return [];
-  } catch {
-    return [issue(path, message)];
-  }
+  const mistake = regexMistake(text);
+  return mistake === undefined ? [] : [issue(path, `must be a regular expression in RE2's syntax: ${mistake}`)];
 }
 
 function filterIssues(filter: Filter, isPrefix: boolean, isGateway: boolean, path: Path): readonly Issue[] {

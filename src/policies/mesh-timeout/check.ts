@@ -40,10 +40,13 @@ function beyondRoute({ connectionTimeout, idleTimeout, http }: TimeoutConf, path
   return fields.flatMap(([value, steps]) => (value === undefined ? [] : [{ path: at(...path, ...steps), message }]));
 }
 
+/** Less is nothing to Go and Envoy. */
+const nanosecondMs = 1e-6;
+
 function valueIssues({ connectionTimeout, idleTimeout, http = {} }: TimeoutConf, path: Path): Issue[] {
   const issues: Issue[] = [];
   const milliseconds = (text: string | undefined): number => parseGoDuration(text ?? "1s") ?? 1;
-  if (milliseconds(connectionTimeout) <= 0)
+  if (milliseconds(connectionTimeout) < nanosecondMs)
     issues.push({
       path: at(...path, "connectionTimeout"),
       message: "must be greater than 0s: Envoy can't wait for a connection without a limit",
