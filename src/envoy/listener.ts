@@ -29,7 +29,7 @@ export interface ListenerOptions {
   readonly at: HostPort;
   readonly direction: "INBOUND" | "OUTBOUND";
   readonly chains: readonly Chain[];
-  /** Looks at the first bytes to find the SNI: needed as soon as a chain matches on it. */
+  /** Looks at the first bytes to find TLS and its SNI: nothing else tells them to chains, nor the SNI to permissions. */
   readonly inspectTls?: boolean;
 }
 

@@ -69,7 +69,7 @@ export function inboundDrafts(
       type: "listener",
       name,
       refers: [cluster],
-      json: listener({ name, at, direction: "INBOUND", chains, inspectTls: mesh.mtls?.mode === "PERMISSIVE" }),
+      json: listener({ name, at, direction: "INBOUND", chains, inspectTls: mesh.mtls !== undefined }),
     },
     ...(isHttp(protocol) && mesh.mtls ? [route(name, httpPermissions(permissions))] : []),
     ...(isHttp(protocol) && mesh.mtls?.mode !== "STRICT" ? [route(openRoutes(name), undefined)] : []),

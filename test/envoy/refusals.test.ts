@@ -2,23 +2,12 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createBuiltinAuthority, readAuthority } from "#identity/authority.ts";
-import { builtinCertificateId, builtinKeyId, secretText } from "#identity/secret.ts";
-import type { ResourceId } from "#resources/resource.ts";
+import { createBuiltinAuthority } from "#identity/authority.ts";
+import { authorityOf } from "../lab/authority.ts";
 import { get } from "../lab/http.ts";
-import { eventually, type LabZone, lab } from "../lab/lab.ts";
+import { eventually, lab } from "../lab/lab.ts";
 import { clientCertificate, handshake } from "../lab/openssl.ts";
 import { twoZones } from "../lab/two-zones.ts";
-
-function authorityOf(mesh: string, zone: LabZone) {
-  const textOf = (id: ResourceId): string => {
-    const secret = zone.store.get(id);
-    assert.ok(secret, `${id.kind} ${id.name} in ${zone.name}`);
-    return secretText(secret);
-  };
-  const [certificate, privateKey] = [builtinCertificateId(mesh, "ca-1"), builtinKeyId(mesh, "ca-1")].map(textOf);
-  return readAuthority({ what: mesh, certificate: certificate ?? "", privateKey: privateKey ?? "" });
-}
 
 test("an ingress closes plain HTTP, TLS without SNI and an unknown SNI; an inbound refuses plaintext and foreign certificates", async (t) => {
   const own = await lab(t);

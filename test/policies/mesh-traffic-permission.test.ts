@@ -1,7 +1,11 @@
 // Each field of MeshTrafficPermission, by requests and connections that are let through or not.
 
 import assert from "node:assert/strict";
+import { get } from "node:https";
 import { test } from "node:test";
+import { connect } from "node:tls";
+import { createIssuer } from "#identity/issuer.ts";
+import { authorityOf } from "../lab/authority.ts";
 import { allowAll } from "../lab/manifests.ts";
 import { answers, exchange, policyStage, type Stage, soon } from "./stage.ts";
 
@@ -107,6 +111,8 @@ test("MeshTrafficPermission", async (t) => {
     await remove(kind, "permission");
   });
 
+  await t.test("rules: sni, the name that a client asks for", () => byServerName(stage));
+
   await t.test("a TCP service: open where allowed, closed where not", async () => {
     const said = (received: string) => received === "hello";
     const isOpen = (expected: boolean) =>
@@ -125,3 +131,46 @@ test("MeshTrafficPermission", async (t) => {
     await isOpen(false);
   });
 });
+
+/** A client with the certificate of `frontend`, as no proxy of this mesh asks for a DNS name. */
+async function byServerName({ zone, v1, echoAt, apply, remove, url }: Stage): Promise<void> {
+  const identity = { mesh: "default", services: ["frontend"], tags: { "kuma.io/service": ["frontend"] } };
+  const leaf = await createIssuer(authorityOf("default", zone)).issue(identity, Date.now());
+  const client = { cert: leaf.chain, key: leaf.privateKey, rejectUnauthorized: false, agent: false };
+  const status = (servername: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const request = get({ ...client, host: v1.address, port: v1.inboundPort, servername }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      });
+      request.on("error", reject);
+    });
+  const echoed = (servername: string): Promise<string> =>
+    new Promise((resolve) => {
+      const socket = connect({ ...client, ...echoAt, servername }, () => socket.write("hello"));
+      socket.on("error", () => {});
+      socket.on("data", (chunk) => socket.end(() => resolve(String(chunk))));
+      socket.on("close", () => resolve(""));
+    });
+
+  const name = (value: string) => ({ sni: { type: "Exact", value } });
+  const both = { ...self, ...name("admin.test") };
+  for (const [what, conf, admin, others] of [
+    ["allow by name alone", { allow: [name("admin.test")] }, true, false],
+    ["deny by name alone", { allow: [mesh], deny: [name("admin.test")] }, false, true],
+    ["allow by identity and name", { allow: [both] }, true, false],
+    ["deny by identity and name", { allow: [mesh], deny: [both] }, false, true],
+    ["allowWithShadowDeny by name", { allowWithShadowDeny: [name("admin.test")] }, true, false],
+    ["deny of another identity by name", { allow: [mesh], deny: [{ ...other, ...name("admin.test") }] }, true, true],
+  ] as const) {
+    await apply(kind, "permission", rules(conf));
+    await soon(what, async () => {
+      assert.equal(await status("admin.test"), admin ? 200 : 403);
+      assert.equal(await status("other.test"), others ? 200 : 403);
+      assert.equal(await echoed("admin.test"), admin ? "hello" : "");
+      assert.equal(await echoed("other.test"), others ? "hello" : "");
+    });
+    await answers(url, others ? 200 : 403);
+  }
+  await remove(kind, "permission");
+}

@@ -44,6 +44,8 @@ export interface Stage {
   readonly echoPort: number;
   readonly v1: RecordingApp & { readonly proxy: LabProxy; readonly address: string; readonly inboundPort: number };
   readonly v2: RecordingApp;
+  /** The inbound of `echo`. */
+  readonly echoAt: { readonly host: string; readonly port: number };
   /** A policy of this kind in mesh `default`. */
   apply(kind: string, name: string, spec: object): Promise<void>;
   remove(kind: string, name: string): Promise<void>;
@@ -72,7 +74,8 @@ export async function policyStage(t: TestContext, meshSpec: object = mesh("defau
     own,
     createTcpServer((socket) => socket.on("error", () => {}).pipe(socket)),
   );
-  await start({ name: "echo", service: "echo", address: "127.0.0.5", appPort: echo, protocol: "tcp" });
+  const host = "127.0.0.5";
+  const { inboundPort } = await start({ name: "echo", service: "echo", address: host, appPort: echo, protocol: "tcp" });
   const out = await freePort();
   const echoPort = await freePort();
   const { proxy: frontend } = await start({
@@ -92,6 +95,7 @@ export async function policyStage(t: TestContext, meshSpec: object = mesh("defau
     echoPort,
     v1,
     v2,
+    echoAt: { host, port: inboundPort },
     apply: (kind, name, spec) => put(zone.api, pathOf(kind, name), { type: kind, mesh: "default", name, spec }),
     async remove(kind, name) {
       const response = await fetch(zone.api + pathOf(kind, name), { method: "DELETE" });

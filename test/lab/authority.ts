@@ -1,0 +1,17 @@
+// The authority of a mesh, as a zone keeps it: with it a test makes certificates that proxies believe.
+
+import assert from "node:assert/strict";
+import { type Authority, readAuthority } from "#identity/authority.ts";
+import { builtinCertificateId, builtinKeyId, secretText } from "#identity/secret.ts";
+import type { ResourceId } from "#resources/resource.ts";
+import type { LabZone } from "./lab.ts";
+
+export function authorityOf(mesh: string, zone: LabZone): Authority {
+  const textOf = (id: ResourceId): string => {
+    const secret = zone.store.get(id);
+    assert.ok(secret, `${id.kind} ${id.name} in ${zone.name}`);
+    return secretText(secret);
+  };
+  const [certificate, privateKey] = [builtinCertificateId(mesh, "ca-1"), builtinKeyId(mesh, "ca-1")].map(textOf);
+  return readAuthority({ what: mesh, certificate: certificate ?? "", privateKey: privateKey ?? "" });
+}
