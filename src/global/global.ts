@@ -66,9 +66,9 @@ export async function global(settings: GlobalSettings, { clock, random, network,
 
   // Who acts on it.
   const makeKeys = keyMaker(missing, store, clock, log);
-  const write = ownedWriter(store, log, [
-    { wanted: owned.zoneInsights, deletes: true },
-    { wanted: owned.serviceInsights, deletes: true },
+  const writer = ownedWriter(store, clock, log, [
+    { wanted: owned.zoneInsights, deletes: true, isRecord: true },
+    { wanted: owned.serviceInsights, deletes: true, isRecord: true },
   ]);
   const kds = kdsServer({
     outgoing,
@@ -89,7 +89,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
   await firstStart(store, clock, random, false);
   running.start((changes) => {
     kds.publish(changes);
-    write(changes);
+    writer.publish(changes);
     makeKeys(changes);
   });
 
@@ -125,6 +125,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
       await proxies.close("the control plane is shutting down");
       await zones.close("stream unavailable");
       kds.stop();
+      writer.stop();
       running.stop();
       await store.close();
     },

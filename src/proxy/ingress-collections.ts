@@ -39,10 +39,13 @@ export function ingressCollections(graph: Graph, { zone, meshes, instances, ingr
     const providers = [...(read.one(instances, key)?.values() ?? [])];
     return bundleOf(own.map((target) => assignmentDraft(target, providers, zone)));
   });
-  const listeners = graph.derive("ingress listeners", ingresses, (ingress, read): Bundle | undefined => {
-    if (isOfOtherZone(ingress, zone)) return undefined;
+  // What it offers is no part of what it listens with.
+  const places = graph.derive("ingress places", ingresses, ({ spec }) =>
+    isOfOtherZone(spec, zone) ? undefined : (spec.networking ?? {}),
+  );
+  const listeners = graph.derive("ingress listeners", places, (place, read, name): Bundle => {
     const all = [...read.all(targets)].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, own]) => own);
-    return bundleOf([ingressListenerDraft(ingress.name, zone, ingress.spec, all)]);
+    return bundleOf([ingressListenerDraft(name, zone, place, all)]);
   });
   const configs = graph.derive("ingress configs", listeners, (_, read, name): ProxyConfig => {
     const services = [...read.all(targets).keys()].sort();
@@ -65,5 +68,4 @@ function assignmentDraft(target: IngressTarget, instances: readonly (readonly In
   return { type: "endpoint", name, json: assignment(name, endpoints) };
 }
 
-const isOfOtherZone = ({ spec: { zone = "" } }: Resource<ZoneIngressJson>, localZone: string): boolean =>
-  zone !== "" && zone !== localZone;
+const isOfOtherZone = ({ zone = "" }: ZoneIngressJson, localZone: string): boolean => zone !== "" && zone !== localZone;

@@ -4,7 +4,7 @@ import { any } from "#envoy/any.ts";
 import { tcpCluster } from "#envoy/cluster.ts";
 import { type Chain, listener, tcpProxy } from "#envoy/listener.ts";
 import { serviceSni } from "#envoy/tls.ts";
-import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
+import type { ZoneIngress_NetworkingJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import { backendOf } from "#policies/mesh-http-route/http-rule.ts";
 import type { MeshHTTPRoute } from "#policies/mesh-http-route/schema.ts";
 import type { Draft } from "#proxy/bundle.ts";
@@ -31,10 +31,10 @@ export const ingressClusterDraft = (target: IngressTarget): Draft => {
 export function ingressListenerDraft(
   name: string,
   zone: string,
-  spec: ZoneIngressJson,
+  networking: ZoneIngress_NetworkingJson,
   targets: readonly IngressTarget[],
 ): Draft {
-  const at = { address: spec.networking?.address ?? "", port: spec.networking?.port ?? 0 };
+  const at = { address: networking.address ?? "", port: networking.port ?? 0 };
   const listenerName = inboundListenerName(at);
   const clusters = targets.map(ingressClusterName);
   // A listener needs a chain; with nothing to lead to, it says who it is and closes.

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { Log } from "#host/log.ts";
+import type { Clock } from "#host/world.ts";
 import type { Changes } from "#incremental/collection.ts";
 import { incrementalGraph } from "#incremental/graph.ts";
 import type { JsonObject } from "#lib/json.ts";
@@ -39,6 +40,8 @@ const strict: Log = {
   warn() {},
   error: (fields, message) => assert.fail(`${message}: ${JSON.stringify(fields)}`),
 };
+/** Nothing is due. */
+const stopped: Clock = { now: () => 0, alarm: () => () => {} };
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 test("changes before start are part of the first batch", async () => {
@@ -76,8 +79,8 @@ test("the store is quiet after at most two rounds of owned writing", async () =>
     certificates: graph.source("certificates"),
   });
   const running = live(graph, store, sources);
-  const write = ownedWriter(store, strict, [{ wanted: owned.ingresses, deletes: false }]);
-  running.start(write);
+  const writer = ownedWriter(store, stopped, strict, [{ wanted: owned.ingresses, deletes: false }]);
+  running.start(writer.publish);
   const ingress = resource("ZoneIngress", "", "i1", { networking: { address: "10.1.0.1", port: 10001 } });
   const first = await store.write([put(ingress), put(backend("b1", "10.0.0.1"))]);
   for (let round = 0; round < 10; round++) await turn();

@@ -51,6 +51,19 @@ export function proxies(options: ProxiesOptions) {
   const gone = new Map<string, () => void>();
   /** They have said that they leave. A stream of theirs that breaks and comes back meanwhile brings them no traffic again. */
   const leaving = new Set<string>();
+  /** What is to be said of proxies whose counters have changed. */
+  const unrecorded = new Map<string, () => void>();
+  let cancelRecording: (() => void) | undefined;
+
+  /** One alarm for all proxies. */
+  function recordSoon(mark: string, record: () => void): void {
+    unrecorded.set(mark, record);
+    cancelRecording ??= clock.alarm(clock.now() + recordEveryMs, () => {
+      cancelRecording = undefined;
+      for (const one of unrecorded.values()) one();
+      unrecorded.clear();
+    });
+  }
 
   async function admit(first: DeltaDiscoveryRequest, stream: ServerStream): Promise<Admitted> {
     const node = first.node;
@@ -96,7 +109,6 @@ export function proxies(options: ProxiesOptions) {
       updatedAt: clock.now(),
       refusals: [],
     };
-    let cancelRecord: (() => void) | undefined;
     const publish = (change: Partial<ProxyStatus>): void => {
       status = { ...status, ...change, updatedAt: clock.now() };
       statuses.set(mark, status);
@@ -112,13 +124,10 @@ export function proxies(options: ProxiesOptions) {
           marked.set(key, undefined);
           touch();
         }
-        cancelRecord ??= clock.alarm(clock.now() + recordEveryMs, () => {
-          cancelRecord = undefined;
-          publish({ counters: { ...session.counters } });
-        });
+        recordSoon(mark, () => publish({ counters: { ...session.counters } }));
       },
       onGone() {
-        cancelRecord?.();
+        unrecorded.delete(mark);
         if (connected.get(mark) !== self) return;
         connected.delete(mark);
         publish({ subscription: { ...status.subscription, disconnectedAt: clock.now() } });
@@ -214,6 +223,7 @@ export function proxies(options: ProxiesOptions) {
     begin: (id: ResourceId): void => void leaving.delete(statusKey(id)),
     /** Nothing that proxies brought is deleted for the loss of this control plane. */
     stop(): void {
+      cancelRecording?.();
       for (const cancel of gone.values()) cancel();
       gone.clear();
     },

@@ -81,9 +81,9 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     log,
   });
   const makeKeys = keyMaker(missing, store, clock, log);
-  const write = ownedWriter(store, log, [
+  const writer = ownedWriter(store, clock, log, [
     { wanted: owned.ingresses, deletes: false },
-    { wanted: owned.insights, deletes: true },
+    { wanted: owned.insights, deletes: true, isRecord: true },
   ]);
   const known = proxies({
     place,
@@ -119,7 +119,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   running.start((changes) => {
     // First who uses it. What follows from it is written before the link sends, so that both travel as one revision.
     xds.publish(changes);
-    write(changes);
+    writer.publish(changes);
     link?.publish(changes);
     keeper.publish(changes);
     // A zone's meshes and their keys are global's business, if there is one.
@@ -176,6 +176,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       keeper.stop();
       await api.close();
       await dp.close("the control plane is shutting down");
+      writer.stop();
       running.stop();
       await store.close();
     },
