@@ -37,10 +37,11 @@ test("a path that is named but wrong is an error, not a reason to take another",
   const env = { HOME: folder, PATH: folder, ENVOY_PATH: join(folder, "nothing") };
   await executable(join(folder, "envoy"));
   await assert.rejects(findEnvoy(env), {
-    message: `there is no executable Envoy at ${env.ENVOY_PATH}, which ENVOY_PATH names`,
+    message: `there is no executable Envoy at ${env.ENVOY_PATH}, which ENVOY_PATH names; correct it, or leave it out and \`kodiak install envoy\` fetches one`,
   });
   await assert.rejects(findEnvoy(env, "/nothing"), {
-    message: "there is no executable Envoy at /nothing, which the given path names",
+    message:
+      "there is no executable Envoy at /nothing, which --envoy names; correct it, or leave it out and `kodiak install envoy` fetches one",
   });
 });
 

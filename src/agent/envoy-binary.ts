@@ -19,10 +19,12 @@ export const cachedEnvoy = (env: Environment): string =>
 
 /** The path of an executable Envoy. Rejects with `unavailable` and what to do where there is none. */
 export async function findEnvoy(env: Environment, given?: string): Promise<string> {
-  const named = given ? { path: given, by: "the given path" } : { path: env.ENVOY_PATH, by: "ENVOY_PATH" };
+  const named = given ? { path: given, by: "--envoy" } : { path: env.ENVOY_PATH, by: "ENVOY_PATH" };
   if (named.path) {
     if (await isExecutable(named.path)) return named.path;
-    throw unavailable(`there is no executable Envoy at ${named.path}, which ${named.by} names`);
+    throw unavailable(
+      `there is no executable Envoy at ${named.path}, which ${named.by} names; correct it, or leave it out and \`kodiak install envoy\` fetches one`,
+    );
   }
   const onPath = (env.PATH ?? "").split(delimiter).filter((folder) => folder !== "");
   for (const path of [...onPath.map((folder) => join(folder, "envoy")), cachedEnvoy(env)])
@@ -45,7 +47,9 @@ export async function envoyVersion(path: string): Promise<EnvoyVersion> {
   const build = lines.map((line) => /version: (\S+)/.exec(line)?.[1]).find((text) => text !== undefined);
   const version = build?.split("/")[1];
   if (build === undefined || version === undefined)
-    throw unavailable(`${path} does not answer --version like an Envoy: ${lines.join(" ").trim() || "no output"}`);
+    throw unavailable(
+      `${path} does not answer --version like an Envoy: ${lines.join(" ").trim() || "no output"}; give the path of an Envoy`,
+    );
   return { version, build };
 }
 

@@ -4,6 +4,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { whyNotListening } from "#host/connection-failure.ts";
 import { KodiakError } from "#lib/failure.ts";
 
 export interface ReadinessState {
@@ -31,7 +32,7 @@ export async function serveReadiness(port: number, stateNow: () => Promise<Readi
     throw new KodiakError(
       {
         kind: "unavailable",
-        what: `readiness cannot be served on ${host}:${port} (${error instanceof Error ? error.message : error}): end what uses the port, or give another as readiness port, 0 for any free one`,
+        what: `readiness cannot be served on ${host}:${port}: ${whyNotListening(error)} with --readiness-port, 0 for any free one`,
       },
       { cause: error },
     );

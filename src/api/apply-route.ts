@@ -94,8 +94,10 @@ function documentOf(item: unknown): Document {
   if (!kind || kind.plural === undefined)
     throw refuse("type", `there is no kind ${JSON.stringify(type)}${didYouMean(type, kindNames)}`);
   // Only for the identity; what is wrong with the rest is said when the document is admitted.
-  const { mesh, name } = fromRest(kind, item).resource;
-  if (name === "") throw refuse("name", "is required");
+  const { resource, issues } = fromRest(kind, item);
+  const { mesh, name } = resource;
+  const wrong = issues.filter(({ path }) => path === "name" || path === "mesh");
+  if (wrong.length > 0) throw invalid(title, wrong);
   return { kind, id: { kind: kind.name, mesh, name }, body: item };
 }
 const kindNames: readonly string[] = kinds.filter((kind) => kind.plural !== undefined).map((kind) => kind.name);

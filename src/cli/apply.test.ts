@@ -88,7 +88,7 @@ describe("what is refused before anything is sent", () => {
       "document 1, line 3, column 1: Flow sequence in block collection must be sufficiently indented and end with a ]",
     ],
     ["a member twice", "type: Mesh\nname: a\nname: b\n", "document 1, line 3, column 1: Map keys must be unique"],
-    ["a list", `${timeout("a")}---\n- a\n`, "document 2, line 11: must be a resource: type, name, …"],
+    ["a list", `${timeout("a")}---\n- a\n`, "document 2, line 11: a document must be a resource, with type and name"],
     [
       "a variable without a value",
       `type: Mesh\n\nname: {{ name }}\n`,
@@ -157,7 +157,7 @@ nothing was applied
     assert.equal((await kodiak(["apply", "-f", path])).err, `error: --file: cannot read ${path}: it is a folder\n`);
     assert.equal(
       (await kodiak(["apply", "-f", "-"], { input: "---\n" })).err,
-      "error: there is no resource in standard input\n",
+      "error: there is no resource in standard input: a document must be a resource, with type and name\n",
     );
   });
 });
@@ -211,7 +211,7 @@ it("a control plane of another make is left to its own tool", async (t) => {
   t.after(() => server.close());
   await once(server.listen(0, "127.0.0.1"), "listening");
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const err = `error: ${url} has no /_apply: it is no control plane of Kodiak; use kumactl for it\n`;
+  const err = `error: ${url} has no /_apply: it is no API of a Kodiak control plane; give the address of one with --api, or use kumactl for one of Kuma\n`;
   assert.deepEqual(await kodiak(["apply", "-f", "-", "--api", url], { input: timeout("a") }), {
     code: 1,
     out: "",

@@ -4,7 +4,7 @@
 import { z } from "zod";
 import { type Answer, type Api, apiClient, apiSettings, failureIn } from "#cli/client.ts";
 import { documentIssues, located, problemText, refuse } from "#cli/document-issues.ts";
-import { documentsIn, type SourceDocument, type SourceFile } from "#cli/documents.ts";
+import { documentsIn, mustBeResource, type SourceDocument, type SourceFile } from "#cli/documents.ts";
 import { jsonOf, yamlOf } from "#cli/print.ts";
 import { coloured, type Terminal } from "#cli/terminal.ts";
 import { textOf } from "#cli/trust.ts";
@@ -44,7 +44,8 @@ export const applyVerb = defineVerb({
       ),
     ];
     if (problems.length > 0) return refuse(terminal, problems, nothingApplied);
-    if (documents.length === 0) throw new Usage(`there is no resource in ${files.map(({ name }) => name).join(", ")}`);
+    if (documents.length === 0)
+      throw new Usage(`there is no resource in ${files.map(({ name }) => name).join(", ")}: ${mustBeResource}`);
 
     const api = apiClient(values);
     const answer = await api.ask(
@@ -97,9 +98,9 @@ function refusals(answer: Answer, documents: readonly SourceDocument[], api: Api
     if (answer.status === 404)
       throw new KodiakError({
         kind: "unavailable",
-        what: `${api.url} has no /_apply: it is no control plane of Kodiak; use kumactl for it`,
+        what: `${api.url} has no /_apply: it is no API of a Kodiak control plane; give the address of one with --api, or use kumactl for one of Kuma`,
       });
-    throw new KodiakError(failureIn(answer, "apply", api.url));
+    throw new KodiakError(failureIn(answer, "apply", api.url, "/_apply"));
   }
   return refused.data.documents.flatMap(({ index, detail, invalid_parameters: parameters }) => {
     const document = documents[index]!;

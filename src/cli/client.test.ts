@@ -95,9 +95,21 @@ describe("a control plane that", () => {
 
   it("has no such resource, or mesh", async (t) => {
     const { run } = await served(t);
-    assert.equal((await run(["get", "dataplane", "x"])).err, 'error: Dataplane "x" in mesh "default" does not exist\n');
-    assert.equal((await run(["get", "dataplane", "x", "-m", "nope"])).err, 'error: mesh "nope" does not exist\n');
-    assert.equal((await run(["get", "dataplanes", "-m", "nope"])).err, 'error: mesh "nope" does not exist\n');
-    assert.equal((await run(["delete", "zone", "x"])).err, 'error: Zone "x" does not exist\n');
+    assert.equal(
+      (await run(["get", "dataplane", "x"])).err,
+      'error: Dataplane "x" in mesh "default" does not exist; `kodiak get dataplanes` lists what there is\n',
+    );
+    assert.equal(
+      (await run(["get", "dataplane", "x", "-m", "nope"])).err,
+      'error: mesh "nope" does not exist; `kodiak get meshes` lists what there is\n',
+    );
+    assert.equal(
+      (await run(["get", "dataplanes", "-m", "nope"])).err,
+      'error: mesh "nope" does not exist; `kodiak get meshes` lists what there is\n',
+    );
+    assert.equal(
+      (await run(["delete", "zone", "x"])).err,
+      'error: Zone "x" does not exist; `kodiak get zones` lists what there is\n',
+    );
   });
 });

@@ -66,7 +66,9 @@ export function apiClient(values: Settings<typeof apiSettings>): Api {
   const call: Api["call"] = async (method, path, what, body) => {
     const answer = await ask(method, path, body);
     if (answer.status >= 400)
-      throw new KodiakError(failureIn(answer, isMeshMissing(answer) ? meshIn(path) : what, url.origin));
+      throw new KodiakError(
+        isMeshMissing(answer) ? missing(meshIn(path), "meshes") : failureIn(answer, what, url.origin, path),
+      );
     return answer;
   };
   return { url: url.origin, ask, call };
@@ -96,13 +98,25 @@ function jsonIn(text: string): JsonObject {
 const isMeshMissing = ({ json }: Answer): boolean => json.title === "Failed to retrieve Mesh";
 const meshIn = (path: string): string => `mesh "${decodeURIComponent(/^\/meshes\/([^/]+)/.exec(path)?.[1] ?? "")}"`;
 
+/** The arguments that show the list which a resource's path is in. */
+function listIn(path: string): string {
+  const [, mesh, plural] = /^(?:\/meshes\/([^/]+))?\/([^/]+)\/[^/]+/.exec(path) ?? [];
+  return mesh === undefined || mesh === "default" ? `${plural}` : `${plural} -m ${decodeURIComponent(mesh)}`;
+}
+const missing = (what: string, list: string): Failure => ({
+  kind: "not-found",
+  what,
+  hint: `\`kodiak get ${list}\` lists what there is`,
+});
+
 const problem = z.object({
   title: z.string(),
   detail: z.string(),
   invalid_parameters: z.array(z.object({ field: z.string(), reason: z.string() })).default([]),
 });
 
-export function failureIn({ status, json, text }: Answer, what: string, url: string): Failure {
+/** `path`: what was asked for, in the API. */
+export function failureIn({ status, json, text }: Answer, what: string, url: string, path: string): Failure {
   const parsed = problem.safeParse(json);
   const detail = parsed.success ? parsed.data.detail.trim() : text.trim();
   switch (status) {
@@ -124,7 +138,7 @@ export function failureIn({ status, json, text }: Answer, what: string, url: str
     case 405:
       return { kind: "forbidden", why: detail };
     case 404:
-      return detail === "Not found" ? { kind: "not-found", what } : { kind: "unavailable", what: `${what}: ${detail}` };
+      return detail === "Not found" ? missing(what, listIn(path)) : { kind: "unavailable", what: `${what}: ${detail}` };
     case 409:
       return { kind: "conflict", what: detail };
     default:

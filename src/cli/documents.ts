@@ -1,7 +1,7 @@
 // YAML files as resources to apply: `{{ name }}` filled from variables, documents counted, and the line of each field known,
 // so that whatever is wrong later can be said by file, document, line and path.
 
-import { type Document, isMap, isScalar, isSeq, LineCounter, parseAllDocuments } from "yaml";
+import { type Alias, type Document, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, visit } from "yaml";
 import { isObject, type JsonObject } from "#lib/json.ts";
 
 export interface SourceFile {
@@ -41,20 +41,43 @@ export function documentsIn(
   for (const [index, document] of [...parsed].entries()) {
     const number = index + 1;
     const lineAt = (offset: number | undefined): number => Math.max(1, lines.linePos(offset ?? 0).line);
-    for (const error of document.errors) {
+    // The first only: more of them in one document are consequences of it.
+    const [error] = document.errors;
+    if (error) {
       const { line, col: column } = lines.linePos(error.pos[0]);
       problems.push({ file: file.name, line: Math.max(1, line), column, number, message: error.message });
+      continue;
     }
-    if (document.errors.length > 0) continue;
+    const alias = unresolvedAlias(document);
+    if (alias) {
+      const message = `*${alias.source} stands for nothing: no &${alias.source} is before it; quote it if it is a text`;
+      problems.push({ file: file.name, line: lineAt(alias.range?.[0]), number, message });
+      continue;
+    }
     const body: unknown = document.toJS();
     // Nothing but comments between two separators.
     if (body === null) continue;
     const start = document.contents?.range?.[0];
     if (isObject(body))
       documents.push({ file: file.name, number, body, lineOf: (steps) => lineAt(offsetOf(document, steps)) });
-    else problems.push({ file: file.name, line: lineAt(start), number, message: "must be a resource: type, name, …" });
+    else problems.push({ file: file.name, line: lineAt(start), number, message: mustBeResource });
   }
   return { documents, problems };
+}
+
+export const mustBeResource = "a document must be a resource, with type and name";
+
+/** YAML's `*name` without a `&name` before it, which the parser lets pass. */
+function unresolvedAlias(document: Document.Parsed): Alias | undefined {
+  let found: Alias | undefined;
+  visit(document, {
+    Alias(_, alias) {
+      if (alias.resolve(document)) return undefined;
+      found = alias;
+      return visit.BREAK;
+    },
+  });
+  return found;
 }
 
 /** Templates of other programs, like `{{ .DisplayName }}` of a HostnameGenerator, begin otherwise and stay. */

@@ -31,21 +31,22 @@ export function manifestIn(
     const held = documents.length === 0 ? "it is empty" : `it holds ${documents.length} documents`;
     return { kind: "refused", problems: [`${file.name}: must hold one ${kindName}; ${held}`] };
   }
-  const { issues, resource } = read(document, kindName);
-  if (issues.length > 0) return { kind: "refused", problems: issues.map((issue) => located(document, issue)) };
+  const kind = kindNamed(kindName);
+  const { resource, issues } = fromRest(kind, document.body);
+  // Each rests on what those before it have made sure of.
+  const found = [
+    typeIssues(document, kindName),
+    documentIssues(document, "refused"),
+    issues,
+    validateResource(kind, resource),
+  ].find((issues) => issues.length > 0);
+  if (found) return { kind: "refused", problems: found.map((issue) => located(document, issue)) };
   return { kind: "resource", resource };
 }
 
-function read(document: SourceDocument, kindName: ProxyKind): { issues: readonly Issue[]; resource: Resource } {
-  const kind = kindNamed(kindName);
-  const { resource, issues } = fromRest(kind, document.body);
-  const { type } = document.body;
-  if (type !== undefined && type !== kindName) {
-    const other = type === "Dataplane" || type === "ZoneIngress" ? `; ${verbOf[type]} takes that one` : "";
-    const message = `must be ${kindName}, not ${JSON.stringify(type)}${other}`;
-    return { resource, issues: [{ path: "type", message }] };
-  }
-  const ofShape = documentIssues(document, "refused");
-  if (ofShape.length > 0) return { resource, issues: ofShape };
-  return { resource, issues: issues.length > 0 ? issues : validateResource(kind, resource) };
+function typeIssues({ body: { type, kind } }: SourceDocument, kindName: ProxyKind): Issue[] {
+  if (type === kindName || (type === undefined && kind !== undefined)) return [];
+  if (type === undefined) return [{ path: "type", message: `is required: ${kindName}` }];
+  const other = type === "Dataplane" || type === "ZoneIngress" ? `; ${verbOf[type]} takes that one` : "";
+  return [{ path: "type", message: `must be ${kindName}, not ${JSON.stringify(type)}${other}` }];
 }

@@ -55,10 +55,10 @@ describe("a token from a control plane", () => {
 
   it("that cannot be issued says why", async (t) => {
     const refuse = async () => {
-      throw new KodiakError({ kind: "not-found", what: "a GlobalSecret zone-token-signing-key-1 to sign with" });
+      throw new KodiakError({ kind: "not-found", what: "the key", hint: "make one" });
     };
     const { run } = await served(t, { tokens: { dataplane: asked, zone: refuse, user: asked } });
-    const err = "error: a zone token: a GlobalSecret zone-token-signing-key-1 to sign with does not exist\n";
+    const err = "error: a zone token: the key does not exist; make one\n";
     assert.deepEqual(await run(["token", "zone"]), { code: 1, out: "", err });
   });
 });

@@ -63,6 +63,8 @@ export const zoneTokenVerb = defineVerb({
   },
   examples: ["kodiak token zone --zone zone-a --scope ingress > ingress.token"],
   async run(values, _args, terminal) {
+    const wrong = values.scope.find((scope) => scope !== "ingress" && scope !== "egress");
+    if (wrong !== undefined) throw new Usage(`--scope: must be ingress or egress, not ${JSON.stringify(wrong)}`);
     const request = { zone: values.zone ?? "", scope: values.scope };
     const sign = (key: SigningKey, issuance: Issuance) => issueZoneToken(request, key, issuance);
     return print(await issued("zone", request, values, terminal, sign), values, terminal);
@@ -95,6 +97,7 @@ async function issued(
   terminal: Terminal,
   sign: (key: SigningKey, issuance: Issuance) => Promise<string>,
 ): Promise<string> {
+  if (values.validFor < 1000) throw new Usage("--valid-for: must be a second or more, like 24h");
   if (values.validFor > 100 * yearMs) throw new Usage("--valid-for: must be at most a hundred years");
   if (values.signingKey === undefined) {
     const body = { ...request, validFor: `${values.validFor}ms` };

@@ -3,6 +3,7 @@
 import { Usage } from "#cli/verb.ts";
 import type { Schema, Settings } from "#host/settings.ts";
 import { readTextFile } from "#host/text-file.ts";
+import { trustIssue } from "#host/trust.ts";
 import type { Trust } from "#host/world.ts";
 import { KodiakError } from "#lib/failure.ts";
 
@@ -21,9 +22,16 @@ export function trustIn(values: Settings<typeof trustSettings>): Trust | undefin
   const { caCertFile, caFingerprint, tlsSkipVerify } = values;
   const given = [caCertFile, caFingerprint, tlsSkipVerify || undefined].filter((value) => value !== undefined);
   if (given.length > 1) throw new Usage("give one of --ca-cert-file, --ca-fingerprint and --tls-skip-verify");
-  if (caCertFile !== undefined) return { kind: "ca", ca: textOf(caCertFile, "--ca-cert-file") };
-  if (caFingerprint !== undefined) return { kind: "fingerprint", sha256: caFingerprint };
+  if (caCertFile !== undefined)
+    return usable({ kind: "ca", ca: textOf(caCertFile, "--ca-cert-file") }, `--ca-cert-file ${caCertFile}`);
+  if (caFingerprint !== undefined) return usable({ kind: "fingerprint", sha256: caFingerprint }, "--ca-fingerprint");
   return tlsSkipVerify ? { kind: "skip-verify" } : undefined;
+}
+
+function usable(trust: Trust, flag: string): Trust {
+  const issue = trustIssue(trust);
+  if (issue) throw new Usage(`${flag}: ${issue.message}`);
+  return trust;
 }
 
 export function requiredTrust(values: Settings<typeof trustSettings>, url: string): Trust {

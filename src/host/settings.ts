@@ -2,6 +2,7 @@
 // one name in all three: `--kds-port 5685`, `KODIAK_KDS_PORT=5685`, `kds-port: 5685`. The first source that has it wins.
 
 import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
+import { messageOf } from "#host/connection-failure.ts";
 import { readTextFile } from "#host/text-file.ts";
 import { parseGoDuration } from "#lib/duration.ts";
 import { KodiakError } from "#lib/failure.ts";
@@ -129,9 +130,16 @@ function entriesOf(schema: Schema, file: { name: string; text: string }, issues:
     const text = isScalar(key) ? String(key.value) : String(key);
     const source = `${at(isScalar(key) ? key.range?.[0] : 0)} ${text}`;
     const name = names.get(text);
-    if (name === undefined)
+    if (name === undefined) {
       issues.push({ path: source, message: `is not a setting of this program${didYouMean(text, names.keys())}` });
-    else entries.set(name, { source, value: isYamlNode(value) ? value.toJS(document) : undefined });
+      continue;
+    }
+    try {
+      entries.set(name, { source, value: isYamlNode(value) ? value.toJS(document) : undefined });
+    } catch (error) {
+      // YAML's `*name` without a `&name` before it, which the parser lets pass.
+      issues.push({ path: source, message: `${messageOf(error)}; quote it if it is a text` });
+    }
   }
   return entries;
 }

@@ -5,8 +5,9 @@ import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import type { ConnectionOptions, TLSSocket } from "node:tls";
 import { hostPort } from "#host/connection-failure.ts";
-import type { Target } from "#host/world.ts";
+import type { Target, Trust } from "#host/world.ts";
 import { KodiakError } from "#lib/failure.ts";
+import type { Issue } from "#lib/issue.ts";
 
 /** Options for `tls.connect`. Throws `invalid` when the trust itself is not usable. */
 export function tlsOptions(target: Target): ConnectionOptions {
@@ -20,26 +21,32 @@ export function tlsOptions(target: Target): ConnectionOptions {
   };
 }
 
-/** Node refuses nobody here: it would hang up before anybody could say which certificate was shown. `refusalOf` refuses. */
 function verification(target: Target): ConnectionOptions {
   const { trust } = target;
-  const rejectUnauthorized = false;
+  const issue = trustIssue(trust);
+  if (issue) {
+    const what = `the trust in ${hostPort(target.host, target.port)}`;
+    throw new KodiakError({ kind: "invalid", what, issues: [issue] });
+  }
+  // Node would hang up before anybody could say which certificate was shown. `refusalOf` refuses.
+  return { rejectUnauthorized: false, ...(trust.kind === "ca" && { ca: trust.ca }) };
+}
+
+/** Why a trust is not usable, whatever the server. */
+export function trustIssue(trust: Trust): Issue | undefined {
   switch (trust.kind) {
     case "ca":
       // Node ignores what is not a certificate, and would then say that nothing is signed by it.
-      if (!isCertificate(trust.ca)) throw unusable(target, "ca", "must be one or more certificates in PEM");
-      return { rejectUnauthorized, ca: trust.ca };
+      return isCertificate(trust.ca) ? undefined : { path: "ca", message: "must be one or more certificates in PEM" };
     case "fingerprint":
-      if (!/^[0-9a-f]{64}$/.test(normalised(trust.sha256))) {
-        throw unusable(
-          target,
-          "sha256",
-          "must be 64 hexadecimal digits: the SHA-256 fingerprint of the server's certificate",
-        );
-      }
-      return { rejectUnauthorized };
+      return /^[0-9a-f]{64}$/.test(normalised(trust.sha256))
+        ? undefined
+        : {
+            path: "sha256",
+            message: "must be 64 hexadecimal digits: the SHA-256 fingerprint of the server's certificate",
+          };
     case "skip-verify":
-      return { rejectUnauthorized };
+      return undefined;
   }
 }
 
@@ -69,11 +76,6 @@ function whyNotSigned(reason: unknown, shown: X509Certificate | undefined, { hos
     default:
       return `is not signed by the given CA; give the CA file of this server, or its fingerprint if it printed ${shown?.fingerprint256} when it started`;
   }
-}
-
-function unusable(target: Target, path: string, message: string): KodiakError {
-  const what = `the trust in ${hostPort(target.host, target.port)}`;
-  return new KodiakError({ kind: "invalid", what, issues: [{ path, message }] });
 }
 
 function isCertificate(pem: string): boolean {

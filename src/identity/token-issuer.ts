@@ -7,6 +7,7 @@ import {
   keysInSecrets,
   latestSigningKey,
   type SigningKey,
+  signingKeyId,
   userTokenKeys,
   zoneTokenKeys,
 } from "#identity/signing-key.ts";
@@ -20,6 +21,7 @@ import {
   type ZoneClaims,
 } from "#identity/tokens.ts";
 import { KodiakError } from "#lib/failure.ts";
+import { describeId } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
 
 type For<Claims> = Claims & { readonly validForMs: number };
@@ -29,21 +31,29 @@ export function tokenIssuer(store: Store, clock: Clock, random: Random) {
   const keyAt = (place: KeyPlace, hint: string): SigningKey => {
     const key = latestSigningKey(place, store.list(place.kind));
     if (!key)
-      throw new KodiakError({ kind: "not-found", what: `a ${place.kind} ${place.prefix}-1 to sign with (${hint})` });
+      throw new KodiakError({
+        kind: "not-found",
+        what: `the key to sign it with, ${describeId(signingKeyId(place, "1"))},`,
+        hint,
+      });
     return key;
   };
   return {
     issue: {
       dataplane: async ({ validForMs, ...claims }: For<DataplaneClaims>) => {
-        const key = keyAt(dataplaneTokenKeys(claims.mesh), "it comes with its mesh");
+        const key = keyAt(dataplaneTokenKeys(claims.mesh), "it comes with its mesh: apply that first");
         return issueDataplaneToken(claims, key, issuance(validForMs));
       },
       zone: async ({ validForMs, ...claims }: For<ZoneClaims>) => {
-        const key = keyAt(zoneTokenKeys, "zone tokens are issued by the global control plane");
+        const key = keyAt(zoneTokenKeys, "ask the global control plane, which issues tokens of zones");
         return issueZoneToken(claims, key, issuance(validForMs));
       },
       user: async ({ validForMs, ...claims }: For<UserClaims>) =>
-        issueUserToken(claims, keyAt(userTokenKeys, "it is made at the first start"), issuance(validForMs)),
+        issueUserToken(
+          claims,
+          keyAt(userTokenKeys, "start the control plane anew, it makes one"),
+          issuance(validForMs),
+        ),
     },
     authenticate: (token: string) =>
       verifyUserToken(

@@ -5,7 +5,7 @@ import { describeIssues, type Issue } from "#lib/issue.ts";
 
 export type Failure =
   | { readonly kind: "invalid"; readonly what: string; readonly issues: readonly Issue[] }
-  | { readonly kind: "not-found"; readonly what: string }
+  | { readonly kind: "not-found"; readonly what: string; readonly hint?: string }
   | { readonly kind: "conflict"; readonly what: string }
   | { readonly kind: "forbidden"; readonly why: string }
   | { readonly kind: "unauthenticated"; readonly why: string }
@@ -29,7 +29,7 @@ export function describeFailure(failure: Failure): string {
     case "invalid":
       return `${failure.what}: ${describeIssues(failure.issues)}`;
     case "not-found":
-      return `${failure.what} does not exist`;
+      return `${failure.what} does not exist${failure.hint === undefined ? "" : `; ${failure.hint}`}`;
     case "conflict":
       return failure.what;
     case "forbidden":

@@ -32,12 +32,12 @@ export function fromRest(kind: Kind, body: JsonObject): Parsed {
     const value = body[member];
     if (value === undefined || value === null) return missing;
     if (typeof value === "string") return value;
-    issues.push({ path: member, message: "must be a string" });
+    issues.push({ path: member, message: "must be a string; quote it" });
     return missing;
   };
   const name = text("name", "");
   const mesh = kind.scope === "Mesh" ? text("mesh", "default") : "";
-  if (name === "") issues.push({ path: "name", message: "is required" });
+  if (!body.name) issues.push({ path: "name", message: "is required" });
   if (text("type", kind.name) !== kind.name) issues.push({ path: "type", message: `must be ${kind.name}` });
   const labels = labelsOf(body.labels, issues);
   const { spec, unknown } = kind.style === "legacy" ? legacySpec(kind, body, issues) : plainSpec(body, issues);
