@@ -1,7 +1,7 @@
 // A data plane proxy as its policies see it, what it calls, and the view that it shares with proxies that call alike.
 
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
-import type { HostPort } from "#lib/address.ts";
+import { type HostPort, hostPortText } from "#lib/address.ts";
 import { matchedPolicies, type ProxyFacts } from "#policies/match.ts";
 import type { PolicySpec } from "#policies/policy.ts";
 import { displayNameOf, type Key, keyOf, type Resource, tag } from "#resources/resource.ts";
@@ -82,4 +82,20 @@ export const needKey = (view: Pick<Client, "mesh" | "toPolicies">, service: stri
 export function* needsOf(client: Client): Iterable<readonly [string, Need]> {
   const { mesh, toPolicies } = client;
   for (const { service } of client.outbounds) yield [needKey(client, service), { mesh, service, toPolicies }];
+}
+
+/** A listener that proxies of a view have in common: the same service at the same address. */
+export interface Entrance {
+  readonly need: Key;
+  readonly at: HostPort;
+}
+
+/** By key. Of two at one address the first is the one that the proxy has. */
+export function entrancesOf(client: Client): ReadonlyMap<Key, Entrance> {
+  const byAddress = new Map<string, Entrance>();
+  for (const { at, service } of client.outbounds) {
+    const address = hostPortText(at);
+    if (!byAddress.has(address)) byAddress.set(address, { need: needKey(client, service), at });
+  }
+  return new Map([...byAddress].map(([address, entrance]) => [`${entrance.need}|${address}`, entrance]));
 }

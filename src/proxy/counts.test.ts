@@ -80,7 +80,7 @@ test("one endpoint among 200 proxies and 50 services: its own proxy, one assignm
     "own route bundles": 1,
     "own bundles": 1,
     assignments: 1,
-    "dataplane configs": 1,
+    "proxies with inbounds": 1,
     "ingress targets": 1,
     "ingress assignments": 1,
   });
@@ -114,7 +114,7 @@ test("one proxy that begins to serve: one assignment for clients, one for ingres
   });
 });
 
-test("a timeout for the mesh is encoded once for each service, not for each proxy that calls it", () => {
+test("a timeout for the mesh is encoded once for each service, and recomputes nothing of a proxy but which policies it has", () => {
   const { graph, set, since } = meshOf200();
   set(
     resource("MeshTimeout", "default", "t", {
@@ -124,7 +124,15 @@ test("a timeout for the mesh is encoded once for each service, not for each prox
   graph.settle();
   const counts = since();
   assert.equal(counts["cluster bundles"], 50);
-  assert.equal(counts["outbound route bundles"], undefined);
+  for (const name of ["outbound route bundles", "outbound listeners", "drafts", "own bundles", "dataplane configs"])
+    assert.equal(counts[name], undefined, name);
+});
+
+test("listeners of clients that call the same services at the same addresses are encoded once", () => {
+  const { pipeline } = meshOf200();
+  const listeners = pipeline.bundles.find(({ name }) => name === "outbound listeners");
+  // 200 proxies of 50 kinds with five outbounds each.
+  assert.equal(listeners?.size, 250);
 });
 
 test("a permission for the mesh encodes a route for each proxy, and no listener", () => {

@@ -15,4 +15,5 @@ export function subsetClusterName(service: string, subset: Tags): string {
 /** Of a proxy or a zone ingress; its routes have the same name. */
 export const inboundListenerName = (at: HostPort): string => `inbound:${hostPortText(at)}`;
 export const isInboundListener = (name: string): boolean => name.startsWith("inbound:");
+export const outboundListenerName = (at: HostPort): string => `outbound:${hostPortText(at)}`;
 export const outboundRouteName = (service: string): string => `outbound:${service}`;

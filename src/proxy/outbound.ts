@@ -6,13 +6,13 @@ import { serviceCluster } from "#envoy/cluster.ts";
 import { httpConnections, listener, tcpProxy } from "#envoy/listener.ts";
 import { serviceSni, upstreamTls } from "#envoy/tls.ts";
 import type { RouteActionJson, RouteJson } from "#gen/envoy/config/route/v3/route_components_pb.ts";
-import { type HostPort, hostPortText } from "#lib/address.ts";
+import type { HostPort } from "#lib/address.ts";
 import type { Backend, HttpRule } from "#policies/mesh-http-route/http-rule.ts";
 import type { Pieces } from "#policies/policy.ts";
 import type { Destination } from "#policies/to.ts";
 import type { Applied } from "#proxy/applied.ts";
 import type { Draft } from "#proxy/bundle.ts";
-import { outboundRouteName, subsetClusterName } from "#proxy/names.ts";
+import { outboundListenerName, outboundRouteName, subsetClusterName } from "#proxy/names.ts";
 import { isHttp } from "#topology/inbound.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
 import type { Tags } from "#topology/provider.ts";
@@ -31,6 +31,7 @@ export interface Outbound {
   /** For the listeners. */
   readonly pieces: Pieces;
 }
+
 export interface ClusterTarget {
   readonly name: string;
   readonly service: string;
@@ -70,7 +71,8 @@ export function outboundOf({ view, mesh, service, factsOf, policies }: OutboundI
   const sorted = [...targets.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   const clusters = sorted.map((target): OutboundCluster => {
     const piece = policies.to(destination(target.service, target.subset)).cluster ?? {};
-    const isRemote = factsOf(target.service)?.isRemote ?? false;
+    // Nobody provides it: if another zone comes to do so, the cluster stays as it is.
+    const isRemote = factsOf(target.service)?.isRemote ?? mesh.mtls !== undefined;
     const json = clusterJson(mesh, target, isRemote, piece);
     return { target, draft: { type: "cluster", name: target.name, json } };
   });
@@ -141,9 +143,19 @@ function routeJson(
   return { ...base, route: action };
 }
 
-export function outboundListenerDraft(at: HostPort, outbound: Outbound): Draft {
-  const name = `outbound:${hostPortText(at)}`;
-  const { service, protocol, pieces } = outbound;
+/** What of an outbound its listeners depend on. */
+export type OutboundEntry = Pick<Outbound, "service" | "protocol"> & {
+  readonly pieces: Pick<Pieces, "connection" | "tcp">;
+};
+
+export const entryOf = ({ service, protocol, pieces: { connection = {}, tcp = {} } }: Outbound): OutboundEntry => ({
+  service,
+  protocol,
+  pieces: { connection, tcp },
+});
+
+export function outboundListenerDraft(at: HostPort, { service, protocol, pieces }: OutboundEntry): Draft {
+  const name = outboundListenerName(at);
   const filter = isHttp(protocol)
     ? httpConnections(service, outboundRouteName(service), { normalizePath: true, ...pieces.connection })
     : tcpProxy(service, { cluster: service, ...pieces.tcp });

@@ -2,7 +2,8 @@
 //
 //   Dataplane ─► clients ─► needs ─► outbounds ─► routes, clusters      shared by all proxies of a view
 //       │           │                    └─► assignments                shared by all proxies that use the cluster
-//       │           └─► drafts ─► own bundles (listeners, routes)       one proxy
+//       │           ├─► entrances ─► outbound listeners             shared by all proxies of a view at one address
+//       │           └─► drafts ─► own bundles (inbound: listeners, routes)   one proxy
 //       └─► instances, offers ─► facts, endpoints
 //
 // A proxy refers to bundles by key, so an endpoint changes one assignment and no proxy. No name is in two bundles of a proxy:
@@ -20,10 +21,10 @@ import { type PolicySpec, parsePolicy } from "#policies/policy.ts";
 import { applied } from "#proxy/applied.ts";
 import { assignment } from "#proxy/assignment.ts";
 import { type Bundle, bundleOf, type Draft, type ProxyConfig } from "#proxy/bundle.ts";
-import { clientOf, type Need, needKey, needsOf, viewKey } from "#proxy/client.ts";
+import { type Client, clientOf, entrancesOf, needKey, needsOf, viewKey } from "#proxy/client.ts";
 import { inboundDrafts } from "#proxy/inbound.ts";
 import { ingressCollections } from "#proxy/ingress-collections.ts";
-import { type Outbound, outboundListenerDraft, outboundOf } from "#proxy/outbound.ts";
+import { entryOf, type Outbound, outboundListenerDraft, outboundOf } from "#proxy/outbound.ts";
 import { type IssuedCertificate, identityDraft, trustDraft } from "#proxy/secrets.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
 import { sectionOf } from "#topology/inbound.ts";
@@ -58,7 +59,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
   const clients = graph.derive("clients", sources.of<DataplaneJson>("Dataplane"), (dataplane, read) =>
     clientOf(dataplane, zone, policiesOfMesh.candidates(read, dataplane.mesh)),
   );
-  const shared = sharedCollections(graph, topology, policiesOfMesh, graph.group("needs", clients, needsOf), zone);
+  const shared = sharedCollections(graph, topology, policiesOfMesh, clients, zone);
   const secrets = secretCollections(graph, sources, topology.meshes);
   const { meshes } = topology;
 
@@ -70,31 +71,25 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     if (!mesh || !spec) return undefined;
     const says = applied(client.inboundPolicies, (kind, policy) => policiesOfMesh.one(read, kind, policy));
     const inbounds = (spec.networking?.inbound ?? []).filter(({ state }) => state !== "Ignored");
-    return [
-      ...inbounds.flatMap((inbound) => {
-        const pieces = says.inbound({ mesh: mesh.name, section: sectionOf(inbound) });
-        return inboundDrafts(mesh, spec, inbound, pieces);
-      }),
-      ...client.outbounds.flatMap(({ at, service }) => {
-        const outbound = read.one(shared.outbounds, needKey(client, service));
-        return outbound ? [outboundListenerDraft(at, outbound)] : [];
-      }),
-    ];
+    return inbounds.flatMap((inbound) => {
+      const pieces = says.inbound({ mesh: mesh.name, section: sectionOf(inbound) });
+      return inboundDrafts(mesh, spec, inbound, pieces);
+    });
   });
   // Permissions change more often than listeners: each part is encoded only when it has changed.
   const routes = graph.derive("own routes", drafts, (all) => all.filter(({ type }) => type === "route"));
   const rest = graph.derive("own listeners", drafts, (all) => all.filter(({ type }) => type !== "route"));
   const ownRoutes = graph.derive("own route bundles", routes, bundleOf);
   const own = graph.derive("own bundles", rest, bundleOf);
+  const ready = graph.derive("proxies with inbounds", own, (): true => true);
   const configs = graph.derive("dataplane configs", clients, (client, read, key): ProxyConfig | undefined => {
     const mesh = read.one(meshes, client.mesh);
-    if (!mesh || !read.one(own, key)) return undefined;
+    if (!mesh || !read.one(ready, key)) return undefined;
     const { identities, trusts } = secrets;
     // Nothing is sent before the certificate is there: a listener without one would refuse what it is asked to serve.
     if (mesh.mtls && !(read.one(identities, key) && read.one(trusts, mesh.name))) return undefined;
     const needs = [...new Set(client.outbounds.map(({ service }) => needKey(client, service)))];
-    const targets = needs.flatMap((need) => read.one(shared.outbounds, need)?.clusters ?? []);
-    const clusters = [...new Set(targets.map(({ target }) => target.name))].sort();
+    const clusters = [...new Set(needs.flatMap((need) => read.one(shared.clusterNames, need) ?? []))].sort();
     const view = viewKey(client);
     return {
       bundles: [
@@ -106,6 +101,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
               { from: trusts, key: mesh.name },
             ]
           : []),
+        ...[...entrancesOf(client).keys()].map((entrance) => ({ from: shared.listeners, key: entrance })),
         ...needs.map((need) => ({ from: shared.routes, key: need })),
         ...clusters.flatMap((cluster) => [
           { from: shared.clusters, key: clusterKey(view, cluster) },
@@ -129,7 +125,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     ingresses: ingress.configs,
     bundles: [
       ...[own, ownRoutes, identities, trusts],
-      ...[shared.routes, shared.clusters, shared.assignments],
+      ...[shared.listeners, shared.routes, shared.clusters, shared.assignments],
       ...ingress.bundles,
     ],
   };
@@ -179,15 +175,16 @@ function policyCollections(graph: Graph, sources: Sources) {
   };
 }
 
-/** What proxies of a view share: clusters, routes and endpoints. */
+/** What proxies of a view share: listeners, clusters, routes and endpoints. */
 function sharedCollections(
   graph: Graph,
   topology: Topology,
   policiesOfMesh: Policies,
-  needs: Collection<Group<Need>>,
+  clients: Collection<Client>,
   zone: string,
 ) {
   const { meshes, instances, offers, facts } = topology;
+  const needs = graph.group("needs", clients, needsOf);
   const outbounds = graph.derive("outbounds", needs, (group, read): Outbound | undefined => {
     const need = firstOf(group);
     const mesh = need && read.one(meshes, need.mesh);
@@ -200,8 +197,18 @@ function sharedCollections(
       policies: applied(need.toPolicies, (kind, key) => policiesOfMesh.one(read, kind, key)),
     });
   });
+  const entries = graph.derive("outbound entries", outbounds, entryOf);
+  const entrances = graph.group("entrances", clients, entrancesOf);
+  const listeners = graph.derive("outbound listeners", entrances, (group, read): Bundle | undefined => {
+    const entrance = firstOf(group);
+    const entry = entrance && read.one(entries, entrance.need);
+    return entry && bundleOf([outboundListenerDraft(entrance.at, entry)]);
+  });
   const routeDrafts = graph.derive("outbound routes", outbounds, (outbound) => outbound.routes);
   const routes = graph.derive("outbound route bundles", routeDrafts, bundleOf);
+  const clusterNames = graph.derive("cluster names", outbounds, (outbound) =>
+    outbound.clusters.map(({ target }) => target.name),
+  );
   // Several services of a view may lead to one cluster, which is made once, and is there as long as one of them does.
   const clusterDrafts = graph.group("clusters of views", outbounds, ({ view, clusters }) =>
     clusters.map(({ draft }) => [clusterKey(view, draft.name), draft] as const),
@@ -226,7 +233,7 @@ function sharedCollections(
     });
     return bundleOf([{ type: "endpoint", name: target.name, json: assignment(target.name, endpoints) }]);
   });
-  return { outbounds, routes, clusters, assignments };
+  return { listeners, routes, clusterNames, clusters, assignments };
 }
 
 function secretCollections(graph: Graph, sources: Sources, meshes: Collection<MeshFacts>) {
