@@ -110,7 +110,7 @@ test(`a cluster's timeout changes ${changes} times: no request fails`, async (t)
     // Active is what takes requests; a cluster that still warms is listed apart.
     await inForce(`change ${i}`, async () => {
       const dump = await frontend.admin("/config_dump?resource=dynamic_active_clusters&name_regex=^backend$");
-      return dump.includes(`"connect_timeout": "${(1001 + i) / 1000}s"`);
+      return dump.includes(`"connect_timeout": "${((1001 + i) / 1000).toFixed(3).replace(".000", "")}s"`);
     });
   }
   noneFailed(t, `a cluster's timeout changes, ${changes} times`, await calling.stop());
