@@ -33,6 +33,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   jose: ["identity"],
   pino: ["host"],
   yaml: ["host", "xds", "agent", "cli"],
+  re2js: ["policies"],
   zod: ["policies", "identity", "api", "agent", "xds", "cli"],
 };
 
