@@ -12,7 +12,15 @@ import { isObject, type JsonObject } from "#lib/json.ts";
 import type { Match } from "#policies/match.ts";
 import type { HttpRule } from "#policies/mesh-http-route/http-rule.ts";
 import { roleOf } from "#policies/precedence.ts";
-import { asGoReads, issuesOf, sayMissing, type TargetKind, type TargetRef, unknownIn } from "#policies/schema.ts";
+import {
+  asGoReads,
+  issuesOf,
+  type SpiffeMatch,
+  sayMissing,
+  type TargetKind,
+  type TargetRef,
+  unknownIn,
+} from "#policies/schema.ts";
 import { type Allowed, targetRefIssues } from "#policies/target-ref.ts";
 import type { Destination } from "#policies/to.ts";
 import type { Resource } from "#resources/resource.ts";
@@ -50,6 +58,12 @@ export interface Pieces {
   readonly tcp?: TcpProxyJson;
   /** Who may come in: same members for HTTP and TCP. Only of inbounds. */
   readonly permissions?: Permissions;
+  /** Of the route action, for some clients: the first that fits holds. Only of inbounds. */
+  readonly ofClients?: readonly OfClient[];
+}
+export interface OfClient {
+  readonly client: SpiffeMatch;
+  readonly route: RouteActionJson;
 }
 export type Permissions = Pick<RBACJson, "rules" | "shadowRules">;
 

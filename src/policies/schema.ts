@@ -104,6 +104,7 @@ export const clientMatch = z
   })
   .refine((match) => match.spiffeID || match.sni, "must have spiffeID or sni");
 export type ClientMatch = SpecOf<typeof clientMatch>;
+export type SpiffeMatch = NonNullable<ClientMatch["spiffeID"]>;
 
 /** As Go reads JSON: `null` is the same as absent (interop 3.1), and half a character is U+FFFD, as no message can carry it. */
 export function asGoReads(value: JsonValue): JsonValue {

@@ -45,6 +45,7 @@ function joined(pieces: readonly (Pieces | undefined)[]): Pieces {
       connection: { ...all.connection, ...piece.connection },
       tcp: { ...all.tcp, ...piece.tcp },
       ...((piece.permissions ?? all.permissions) && { permissions: piece.permissions ?? all.permissions }),
+      ...((piece.ofClients ?? all.ofClients) && { ofClients: piece.ofClients ?? all.ofClients }),
     };
   }, {});
 }

@@ -4,6 +4,7 @@
 // the listener itself denies everything, should the route say nothing.
 
 import type { AnyJson } from "@bufbuild/protobuf/wkt";
+import { forwardClientIdentity, fromClient } from "#envoy/client-identity.ts";
 import { localCluster } from "#envoy/cluster.ts";
 import { type Chain, httpConnections, listener, tcpProxy } from "#envoy/listener.ts";
 import { denyAllHttp, httpPermissions, tcpPermissions } from "#envoy/rbac.ts";
@@ -44,6 +45,11 @@ export function inboundDrafts(
     return [httpConnections(statPrefix, isMutual ? name : openRoutes(name), connection, isMutual ? [denyAllHttp] : [])];
   };
   const chains = chainsOf(mesh, filters);
+  // Only behind mTLS is it known who calls.
+  const clientRoutes = (pieces.ofClients ?? []).map(({ client, route }) => ({
+    match: { prefix: "/", headers: [fromClient(client.type, client.value)] },
+    route: { cluster, ...pieces.route, ...route },
+  }));
   const route = (routes: string, perFilter: Readonly<Record<string, AnyJson>> | undefined): Draft => ({
     type: "route",
     name: routes,
@@ -57,7 +63,7 @@ export function inboundDrafts(
           name: service,
           domains: ["*"],
           ...(perFilter && { typedPerFilterConfig: perFilter }),
-          routes: [{ match: { prefix: "/" }, route: { cluster, ...pieces.route } }],
+          routes: [...(perFilter ? clientRoutes : []), { match: { prefix: "/" }, route: { cluster, ...pieces.route } }],
         },
       ],
     },
@@ -77,12 +83,6 @@ export function inboundDrafts(
 }
 
 const openRoutes = (listenerName: string): string => `${listenerName}:plaintext`;
-
-/** The application learns who calls; what a client claims itself is removed. */
-const forwardClientIdentity = {
-  forwardClientCertDetails: "SANITIZE_SET",
-  setCurrentClientCertDetails: { uri: true },
-} as const;
 
 /** No mTLS: one open chain. STRICT: one mutual chain. PERMISSIVE: plaintext, the application's own TLS, mutual (interop 7.3). */
 function chainsOf(mesh: MeshFacts, filters: (isMutual: boolean) => readonly FilterJson[]): readonly Chain[] {

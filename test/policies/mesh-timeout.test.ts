@@ -2,8 +2,10 @@
 // between proxies end, which no request can see, the client's proxy is asked how many it closed for this reason.
 
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
 import { test } from "node:test";
+import { Worker } from "node:worker_threads";
 import { get } from "../lab/http.ts";
 import { eventually, freePort, patience, put, startProxy } from "../lab/lab.ts";
 import { allowAll, dataplane } from "../lab/manifests.ts";
@@ -141,6 +143,33 @@ test("MeshTimeout", async (t) => {
     });
   }
 
+  await t.test("rules: matches are of clients by their identity, the more specific before the rest", async () => {
+    const client = (type: string, name: string) => ({ spiffeID: { type, value: `spiffe://default${name}` } });
+    const limit = (conf: object, ...matches: readonly object[]) => ({ matches, default: { http: conf } });
+    const [self, other, mesh] = [client("Exact", "/frontend"), client("Exact", "/other"), client("Prefix", "")];
+    const [short, long] = [{ requestTimeout: "300ms" }, { requestTimeout: "9s" }];
+    const silence = { streamIdleTimeout: "450ms" };
+    const sni = { type: "Exact", value: "backend.test" };
+    // Each is seen to be in force as its answer is not the one before.
+    for (const [status, ...entries] of [
+      [504, limit(short, self)],
+      [200, limit(short, other, client("Exact", "/front"))],
+      [504, limit(short, other, mesh)],
+      [200, limit(long, self), limit(short, mesh)],
+      [504, limit(long, other), limit(short)],
+      [200, limit(short), limit(long, mesh)],
+      [504, limit(silence, mesh), limit(long, self)],
+      [200, limit(short, { ...self, sni }), limit(long)],
+    ] as const) {
+      await apply(kind, "timeout", { targetRef: of("backend"), rules: entries });
+      await soon(`${status} with ${JSON.stringify(entries)}`, async () =>
+        assert.match(await outcome(url + slow), new RegExp(`^${status} `)),
+      );
+      assert.match(await outcome(url), /^200 /);
+    }
+    await remove(kind, "timeout");
+  });
+
   await t.test("to: http.requestHeadersTimeout answers 408 to a client whose headers don't end", async () => {
     await apply(kind, "timeout", to("backend", { http: { requestHeadersTimeout: "300ms" } }));
     await slowHeadersEnd({ port: Number(new URL(url).port) });
@@ -166,29 +195,71 @@ test("MeshTimeout", async (t) => {
   });
 
   await t.test("to: connectionTimeout: 503 where a peer accepts and says nothing", () => silentPeer(stage));
+
+  await t.test("from, rules: connectionTimeout: 503 where the application takes no connections", () => deafApp(stage));
 });
 
 /** A service whose only instance takes connections and never answers the TLS handshake. */
-async function silentPeer({ own, zone, token, apply }: Stage): Promise<void> {
+async function silentPeer(stage: Stage): Promise<void> {
+  const { own, zone } = stage;
   const address = "127.0.0.6";
   const port = await listening(
     own,
     createServer(() => {}),
     address,
   );
-  const at = { mesh: "default", appPort: port };
-  const silent = dataplane({ ...at, name: "silent", service: "silent", address, port });
+  const silent = dataplane({ mesh: "default", name: "silent", service: "silent", address, port, appPort: port });
   await put(zone.api, "/meshes/default/dataplanes/silent", silent);
-  const out = await freePort();
-  const caller = { name: "caller", service: "caller", address: "127.0.0.7", port: await freePort("127.0.0.7") };
-  await startProxy(own, zone, dataplane({ ...at, ...caller, outbounds: { [out]: "silent" } }), token);
+  await connectingTakes(stage, await callerOf(stage, "silent", "127.0.0.7"), (conf) => to("silent", conf));
+}
+
+async function deafApp(stage: Stage): Promise<void> {
+  const { own, zone, token } = stage;
+  const worker = new Worker(deaf, { eval: true });
+  own.atEnd(() => worker.terminate());
+  const [appPort]: number[] = await once(worker, "message");
+  assert.ok(appPort);
+  for (let i = 0; i < 2; i++) {
+    const waiting = connect(appPort, "127.0.0.1");
+    own.atEnd(async () => waiting.destroy());
+    await once(waiting, "connect");
+  }
+  const address = "127.0.0.8";
+  const port = await freePort(address);
+  const manifest = dataplane({ mesh: "default", name: "deaf", service: "deaf", address, port, appPort });
+  await startProxy(own, zone, manifest, token);
+  const url = await callerOf(stage, "deaf", "127.0.0.9");
+  for (const place of inbound) {
+    await connectingTakes(stage, url, (conf) => place("deaf", conf));
+    await stage.remove(kind, "connecting");
+  }
+}
+
+/** Takes no connection from the queue, which holds one more than it says; the kernel lets further ones wait. */
+const deaf = `
+  const { createServer } = require("node:net");
+  const { parentPort } = require("node:worker_threads");
+  const server = createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
+    parentPort.postMessage(server.address().port);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  });`;
+
+/** Where a new proxy calls the service. */
+async function callerOf({ own, zone, token }: Stage, service: string, address: string): Promise<string> {
+  const [port, out] = [await freePort(address), await freePort()];
+  const self = { name: `${service}-caller`, service: "caller", address, port, appPort: port };
+  await startProxy(own, zone, dataplane({ mesh: "default", ...self, outbounds: { [out]: service } }), token);
+  return `http://127.0.0.1:${out}/`;
+}
+
+async function connectingTakes({ apply }: Stage, url: string, specOf: (conf: object) => object): Promise<void> {
   for (const [connectionTimeout, atLeast, below] of [
     ["300ms", 290, 1_000],
     ["1500ms", 1_450, 4_500],
   ] as const) {
-    await apply(kind, "silent", to("silent", { connectionTimeout }));
+    await apply(kind, "connecting", specOf({ connectionTimeout }));
     await soon(`503 after ${connectionTimeout}`, async () => {
-      const [text, ms] = await timed(() => outcome(`http://127.0.0.1:${out}/`));
+      const [text, ms] = await timed(() => outcome(url));
       assert.match(text, /^503 .*timeout/);
       assert.ok(ms >= atLeast && ms < below * patience, `${ms} ms`);
     });

@@ -1,13 +1,15 @@
 // MeshTimeout as Envoy's timeouts. `0s` is no limit, as Envoy reads it, and so do we. What no policy says has the values
 // below, which are Kuma's without a policy (interop 7.3, 7.9, 11.4), not Envoy's own.
 
+import type { RouteActionJson } from "#gen/envoy/config/route/v3/route_components_pb.ts";
 import { parseGoDuration, protoDuration } from "#lib/duration.ts";
-import { inboundRules } from "#policies/inbound.ts";
+import { type InboundRule, inboundRules } from "#policies/inbound.ts";
 import { mergeConfs } from "#policies/merge.ts";
 import { checkTimeouts } from "#policies/mesh-timeout/check.ts";
 import { type MeshTimeout, schema, type TimeoutConf } from "#policies/mesh-timeout/schema.ts";
-import { definePolicy, type Pieces } from "#policies/policy.ts";
-import type { TargetKind } from "#policies/schema.ts";
+import { definePolicy, type OfClient, type Pieces } from "#policies/policy.ts";
+import { by, firstOf } from "#policies/precedence.ts";
+import type { SpiffeMatch, TargetKind } from "#policies/schema.ts";
 import { toConf } from "#policies/to.ts";
 
 const system: readonly TargetKind[] = [
@@ -44,9 +46,12 @@ export const meshTimeout = definePolicy({
       const rules = inboundRules(matches, section, ({ rules: own = [], from = [] }: MeshTimeout) =>
         own.length > 0 ? own : from,
       );
-      // A rule for some clients can't be heeded: these limits are one for all connections of an inbound.
       const forAll = rules.filter(({ match }) => match === undefined);
-      return inboundPieces(mergeConfs(forAll.map(({ conf }) => conf)) ?? {});
+      const ofClients = clientPieces(rules);
+      return {
+        ...inboundPieces(mergeConfs(forAll.map(({ conf }) => conf)) ?? {}),
+        ...(ofClients.length > 0 && { ofClients }),
+      };
     },
   },
 });
@@ -62,17 +67,10 @@ export const fallback = {
 } as const;
 
 function outboundPieces(conf: TimeoutConf): Pieces {
-  const {
-    requestHeadersTimeout,
-    requestTimeout = fallback.outbound.requestTimeout,
-    streamIdleTimeout,
-  } = conf.http ?? {};
+  const { requestHeadersTimeout } = conf.http ?? {};
   return {
     cluster: clusterPiece(conf),
-    route: {
-      timeout: proto(requestTimeout),
-      ...(streamIdleTimeout !== undefined && { idleTimeout: proto(streamIdleTimeout) }),
-    },
+    route: { timeout: proto(fallback.outbound.requestTimeout), ...routePiece(conf) },
     connection: {
       ...idleConnections,
       ...(requestHeadersTimeout !== undefined && { requestHeadersTimeout: proto(requestHeadersTimeout) }),
@@ -82,22 +80,48 @@ function outboundPieces(conf: TimeoutConf): Pieces {
 }
 
 function inboundPieces(conf: TimeoutConf): Pieces {
-  const { requestHeadersTimeout = "0s", requestTimeout, streamIdleTimeout } = { ...fallback.inbound, ...conf.http };
+  const { requestTimeout, streamIdleTimeout } = fallback.inbound;
   return {
     cluster: clusterPiece(conf),
-    route: {
-      timeout: proto(requestTimeout ?? fallback.inbound.requestTimeout),
-      idleTimeout: proto(streamIdleTimeout ?? fallback.inbound.streamIdleTimeout),
-    },
+    route: { timeout: proto(requestTimeout), idleTimeout: proto(streamIdleTimeout), ...routePiece(conf) },
     connection: {
       ...idleConnections,
-      requestHeadersTimeout: proto(requestHeadersTimeout),
+      requestHeadersTimeout: proto(conf.http?.requestHeadersTimeout ?? "0s"),
       // Until the route is known; then the route's holds.
       streamIdleTimeout: "3600s",
     },
     tcp: { idleTimeout: proto(conf.idleTimeout ?? fallback.idleTimeout) },
   };
 }
+
+/** What rules for some clients say of their requests; connections to the application are for all. Everything said of a client
+ * counts, the more specific before the rest. No client of this mesh asks for a DNS name, so no rule with an SNI is for any. */
+function clientPieces(rules: readonly InboundRule<TimeoutConf>[]): readonly OfClient[] {
+  const ascending = rules
+    .flatMap(({ match, conf }) => (match?.spiffeID && !match.sni ? [{ client: match.spiffeID, conf }] : []))
+    .sort(
+      firstOf(
+        by(({ client }) => (client.type === "Exact" ? 1 : 0)),
+        by(({ client }) => client.value.length),
+      ),
+    );
+  const clients = new Map(ascending.map(({ client }) => [`${client.type} ${client.value}`, client]));
+  return [...clients.values()].reverse().flatMap((client) => {
+    const conf = mergeConfs(ascending.filter((rule) => covers(rule.client, client)).map((rule) => rule.conf));
+    const route = routePiece(conf ?? {});
+    return Object.keys(route).length > 0 ? [{ client, route }] : [];
+  });
+}
+
+const covers = (general: SpiffeMatch, client: SpiffeMatch): boolean =>
+  general.type === "Prefix"
+    ? client.value.startsWith(general.value)
+    : client.type === "Exact" && client.value === general.value;
+
+const routePiece = ({ http: { requestTimeout, streamIdleTimeout } = {} }: TimeoutConf): RouteActionJson => ({
+  ...(requestTimeout !== undefined && { timeout: proto(requestTimeout) }),
+  ...(streamIdleTimeout !== undefined && { idleTimeout: proto(streamIdleTimeout) }),
+});
 
 /** The side that connects closes idle connections, in its cluster; Envoy's default for the other is an hour. */
 const idleConnections = { commonHttpProtocolOptions: { idleTimeout: "0s" } };
