@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Answer, get } from "../lab/http.ts";
 import { allowAll } from "../lab/manifests.ts";
-import { answers, policyStage, type Stage, soon } from "./stage.ts";
+import { answers, exchange, policyStage, type Stage, soon } from "./stage.ts";
 
 type Headers = Readonly<Record<string, string>>;
 const kind = "MeshHTTPRoute";
@@ -40,8 +40,9 @@ const seenBy = ({ text }: Answer): Seen => JSON.parse(text);
 
 type Request = readonly [isTaken: boolean, path: string, headers?: Headers, method?: string];
 
-/** Rules by name, and requests that they take or leave. */
-const matching: readonly (readonly [name: string, match: object, requests: readonly Request[]])[] = [
+/** A rule by its name, and requests that it takes or leaves. */
+type Matching = readonly [name: string, match: object, requests: readonly Request[]];
+const matching: readonly Matching[] = [
   [
     "path Exact",
     { path: { type: "Exact", value: "/exact" } },
@@ -84,6 +85,16 @@ const matching: readonly (readonly [name: string, match: object, requests: reado
       [false, "/method", {}, "POST"],
     ],
   ],
+  ...["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "TRACE"].map(
+    (method): Matching => [
+      `method ${method}`,
+      { ...under(`/${method}`), method },
+      [
+        [true, `/${method}`, {}, method],
+        [false, `/${method}`, {}, "PUT"],
+      ],
+    ],
+  ),
   [
     "headers Exact",
     { ...under("/exact-header"), headers: [{ type: "Exact", name: "x-a", value: "one" }] },
@@ -240,6 +251,13 @@ test("MeshHTTPRoute", async (t) => {
       });
   });
 
+  await t.test("method CONNECT: a proxy leads no tunnels: 404, whatever matches", async () => {
+    await inForce(stage, [rule({ method: "CONNECT" }, [])]);
+    const request = "CONNECT backend:80 HTTP/1.1\r\nhost: backend:80\r\n\r\n";
+    const { received } = await exchange({ port: Number(new URL(url).port) }, request, (text) => text !== "");
+    assert.match(received, /^HTTP\/1.1 404 /);
+  });
+
   await t.test("requestHeaderModifier: set, add, remove", async () => {
     await inForce(stage, [rule(under("/modify"), [modifier("request")])]);
     const sent = { "x-set": "old", "x-add": "first", "x-remove": "here", "x-other": "kept" };
@@ -303,6 +321,27 @@ test("MeshHTTPRoute", async (t) => {
     const instances = new Set<string>();
     for (let i = 0; i < 20; i++) instances.add(seenBy(await get(`${url}/split`)).instance);
     assert.deepEqual([...instances].sort(), ["v1", "v2"]);
+  });
+
+  await t.test("backendRefs: of resources nothing is known: others get their share; without others, 500", async () => {
+    const resources = [
+      { ...service, port: 80 },
+      { kind: "MeshService", labels: { app: "backend" }, port: 80 },
+      { kind: "MeshMultiZoneService", name: "backend", port: 80 },
+      { kind: "MeshExternalService", name: "backend" },
+    ];
+    const mirror = { type: "RequestMirror", requestMirror: { backendRef: resources[0] } };
+    await inForce(stage, [
+      ...resources.map((ref, i) => rule(under(`/resource-${i}`), [], [ref])),
+      rule(under("/shared"), [], [subset("v1"), ...resources]),
+      rule(under("/mirrored"), [mirror], [subset("v1")]),
+    ]);
+    for (const i of resources.keys()) {
+      const { status, text } = await get(`${url}/resource-${i}`);
+      assert.deepEqual([status, text], [500, "no backend of this route is known"]);
+    }
+    for (let i = 0; i < 20; i++) assert.equal(seenBy(await get(`${url}/shared`)).instance, "v1");
+    assert.equal(seenBy(await get(`${url}/mirrored`)).instance, "v1");
   });
 
   const mirrored = (path: string): number => v2.seen.filter((seen) => seen.path === path).length;

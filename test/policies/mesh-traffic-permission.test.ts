@@ -1,11 +1,12 @@
 // Each field of MeshTrafficPermission, by requests and connections that are let through or not.
 
 import assert from "node:assert/strict";
-import { get } from "node:https";
-import { test } from "node:test";
+import { get as getOverTls } from "node:https";
+import { type TestContext, test } from "node:test";
 import { connect } from "node:tls";
 import { createIssuer } from "#identity/issuer.ts";
 import { authorityOf } from "../lab/authority.ts";
+import { get } from "../lab/http.ts";
 import { allowAll } from "../lab/manifests.ts";
 import { answers, exchange, policyStage, type Stage, soon } from "./stage.ts";
 
@@ -111,6 +112,8 @@ test("MeshTrafficPermission", async (t) => {
     await remove(kind, "permission");
   });
 
+  await t.test("targetRef", (t) => ofSome(t, stage));
+
   await t.test("rules: sni, the name that a client asks for", () => byServerName(stage));
 
   await t.test("a TCP service: open where allowed, closed where not", async () => {
@@ -132,6 +135,44 @@ test("MeshTrafficPermission", async (t) => {
   });
 });
 
+/** What is denied by a policy for some proxies, where all else is allowed. */
+async function ofSome(t: TestContext, { url, v2, apply, remove }: Stage): Promise<void> {
+  const versions = ["v1", "v2"].map((version) => ({
+    matches: [{ path: { type: "PathPrefix", value: `/${version}` } }],
+    default: { backendRefs: [{ kind: "MeshServiceSubset", name: "backend", tags: { version } }] },
+  }));
+  await apply("MeshHTTPRoute", "versions", { to: [{ targetRef: of("backend"), rules: versions }] });
+  const version = (value: string) => ({ tags: { version: value } });
+  const proxy = (ref: object) => ({ kind: "Dataplane", ...ref });
+  // Each row differs from the one before.
+  for (const [targetRef, ...statuses] of [
+    [{ kind: "Mesh" }, 403, 403],
+    [{ kind: "Mesh", proxyTypes: ["Gateway"] }, 200, 200],
+    [{ kind: "Mesh", proxyTypes: ["Sidecar"] }, 403, 403],
+    [{ kind: "MeshSubset", ...version("v1") }, 403, 200],
+    [of("backend"), 403, 403],
+    [of("other"), 200, 200],
+    [{ kind: "MeshServiceSubset", name: "backend", ...version("v2") }, 200, 403],
+    [proxy({}), 403, 403],
+    [proxy({ name: "backend-v1" }), 403, 200],
+    [proxy({ name: "backend-v2", sectionName: String(v2.inboundPort) }), 200, 403],
+    [proxy({ name: "backend-v2", sectionName: "other" }), 200, 200],
+    [proxy({ labels: { "kuma.io/zone": "zone-a" } }), 403, 403],
+    [proxy({ labels: { "kuma.io/zone": "zone-b" } }), 200, 200],
+  ] as const)
+    await t.test(`${JSON.stringify(targetRef)}: ${statuses.join(", ")}`, async () => {
+      await apply(kind, "a-deny", { targetRef, from: [{ targetRef: everyone, default: { action: "Deny" } }] });
+      await soon("both", async () => {
+        const found = await Promise.all(["v1", "v2"].map((path) => get(`${url}/${path}`)));
+        assert.deepEqual(
+          found.map(({ status }) => status),
+          statuses,
+        );
+      });
+    });
+  await remove(kind, "a-deny");
+}
+
 /** A client with the certificate of `frontend`, as no proxy of this mesh asks for a DNS name. */
 async function byServerName({ zone, v1, echoAt, apply, remove, url }: Stage): Promise<void> {
   const identity = { mesh: "default", services: ["frontend"], tags: { "kuma.io/service": ["frontend"] } };
@@ -139,7 +180,7 @@ async function byServerName({ zone, v1, echoAt, apply, remove, url }: Stage): Pr
   const client = { cert: leaf.chain, key: leaf.privateKey, rejectUnauthorized: false, agent: false };
   const status = (servername: string): Promise<number | undefined> =>
     new Promise((resolve, reject) => {
-      const request = get({ ...client, host: v1.address, port: v1.inboundPort, servername }, (response) => {
+      const request = getOverTls({ ...client, host: v1.address, port: v1.inboundPort, servername }, (response) => {
         response.resume();
         resolve(response.statusCode);
       });

@@ -27,6 +27,13 @@ export interface SeenRequest {
   readonly connection: number;
 }
 
+/** An application, and the proxy before it. */
+export interface Instance extends RecordingApp {
+  readonly proxy: LabProxy;
+  readonly address: string;
+  readonly inboundPort: number;
+}
+
 export interface RecordingApp {
   readonly port: number;
   readonly seen: SeenRequest[];
@@ -42,8 +49,8 @@ export interface Stage {
   readonly url: string;
   /** Where `frontend` calls `echo`. */
   readonly echoPort: number;
-  readonly v1: RecordingApp & { readonly proxy: LabProxy; readonly address: string; readonly inboundPort: number };
-  readonly v2: RecordingApp;
+  readonly v1: Instance;
+  readonly v2: Instance;
   /** The inbound of `echo`. */
   readonly echoAt: { readonly host: string; readonly port: number };
   /** A policy of this kind in mesh `default`. */
