@@ -2,7 +2,7 @@
 
 import { createWriteStream } from "node:fs";
 import { join } from "node:path";
-import { endProcess, type Running, startProcess } from "#agent/process.ts";
+import { type Exit, endProcess, type Running, startProcess } from "#agent/process.ts";
 import { KodiakError } from "#lib/failure.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 
@@ -11,8 +11,8 @@ export interface Child {
   readonly pid: number;
   /** Resolves with the fields of the first line whose message matches; rejects when the process ends before. */
   said(message: RegExp): Promise<JsonObject>;
-  /** SIGTERM, as a service manager would; resolves when it is gone. */
-  end(): Promise<void>;
+  /** SIGTERM, as a service manager would; resolves when it is gone, with how. */
+  end(): Promise<Exit>;
   kill(signal: NodeJS.Signals): void;
 }
 
@@ -81,9 +81,7 @@ export async function startChild({ folder, name, args, program }: ChildOptions):
         });
       });
     },
-    async end() {
-      await endProcess(running, endGraceMs, new AbortController().signal);
-    },
+    end: () => endProcess(running, endGraceMs, new AbortController().signal),
     kill: (signal) => running.kill(signal),
   };
 }
