@@ -58,7 +58,7 @@ function groupNamed(program: Command, name: string, terminal: Terminal): Command
 }
 
 function addVerb(parent: Command, name: string, verb: Verb, terminal: Terminal, onEnd: (code: number) => void): void {
-  const made = command(name, terminal).description(`${verb.summary}.`).allowExcessArguments(false);
+  const made = command(name, terminal).description(verb.summary).allowExcessArguments(false);
   if (verb.args !== undefined) made.arguments(verb.args);
   for (const [setting, description] of Object.entries({ ...verb.settings, config: configSetting }))
     made.addOption(optionOf(setting, description));

@@ -173,6 +173,8 @@ describe("settings", () => {
     assert.equal(helpOf("store", schema.store).text, "where resources are kept (KODIAK_STORE, default sqlite)");
     assert.equal(helpOf("store", schema.store).flag, "--store <memory|sqlite>");
     assert.equal(helpOf("vars", schema.vars).flag, "-v, --vars <name=value>");
+    assert.equal(helpOf("vars", schema.vars).text, "variables (KODIAK_VARS)");
+    assert.equal(helpOf("zones", schema.zones).text, "zones that may join (KODIAK_ZONES)");
     assert.equal(helpOf("tlsSkipVerify", schema.tlsSkipVerify).flag, "--tls-skip-verify");
   });
 

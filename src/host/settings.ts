@@ -225,10 +225,12 @@ export function helpOf(name: string, setting: Setting): { readonly flag: string;
   const value = setting.value ?? choices ?? (setting.type === "boolean" ? undefined : placeholders[setting.type]);
   const placeholder = value === undefined ? "" : ` <${value}>`;
   const short = setting.short === undefined ? "" : `-${setting.short}, `;
+  // An empty list or map by default is no default that anybody needs to know.
+  const shownDefault = setting.type === "map" || setting.default === undefined ? "" : String(setting.default);
   const notes = [
     variableOf(name),
     ...(setting.required ? ["required"] : []),
-    ...(setting.default === undefined || setting.secret ? [] : [`default ${String(setting.default)}`]),
+    ...(shownDefault === "" || setting.secret ? [] : [`default ${shownDefault}`]),
   ];
   return { flag: `${short}${flagOf(name)}${placeholder}`, text: `${setting.help} (${notes.join(", ")})` };
 }
