@@ -135,6 +135,7 @@ const regexParts = [
     "\\p{L}",
     "\\p{Greek}",
     "\\p{Foo}",
+    "\\p{LC}",
     "\\P{^L}",
     "\\x41",
     "\\x{41}",

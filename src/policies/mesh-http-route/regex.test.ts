@@ -39,11 +39,13 @@ const refused: readonly (readonly [text: string, mistake: string])[] = [
   ["a{3,2}", "invalid repeat count: {3,2}"],
   ["((a{20}){10}b){10}", "invalid repeat count: {10}"],
   ["(?:\\pL.){1000}", "it is too large, with all its counts written out"],
+  ["[^a\\x{400}\\x{600}\\x{10500}]{1000}".repeat(29), "it is too large, with all its counts written out"],
   ["[z-a]", "invalid character class range: z-a"],
   ["[", "missing closing ]: ["],
   ["a(?!b)", "invalid or unsupported Perl syntax: (?!"],
   ["(a)\\1", "invalid escape sequence: \\1"],
   ["\\p{Foo}", "invalid character class range: \\p{Foo}"],
+  ["\\p{LC}", "invalid character class range: \\p{LC}"],
   ["a\\", "trailing backslash at end of expression"],
 ];
 for (const [text, mistake] of refused)

@@ -3,19 +3,29 @@
 
 import { RE2JS, RE2JSException } from "re2js";
 
-/** RE2 gives up at 8 MiB of program, some 300,000 instructions over bytes; a class of Unicode takes up to 1,500 of them, others a few. */
+/** RE2 gives up at 8 MiB of program, some 300,000 instructions over bytes. */
 const mostInstructions = 300_000;
-const bytesOfAny = 10;
-const bytesOfUnicodeClass = 1_500;
+/** What one instruction over characters may become: of a class of Unicode, of another set, of anything else. */
+const ofUnicodeClass = 1_500;
+const ofEachMember = 4;
+const ofAny = 30;
 
 /** Why RE2 would not take it; `undefined` if it would. */
 export function regexMistake(text: string): string | undefined {
   if (text === "") return "it is empty";
+  // RE2JS knows two classes more.
+  const unknown = /\\[pP]\{\^?(?:Cn|LC)\}/.exec(text);
+  if (unknown) return `invalid character class range: ${unknown[0]}`;
   try {
-    const size = RE2JS.compile(text).programSize() * (/\\[pP]/.test(text) ? bytesOfUnicodeClass : bytesOfAny);
+    const size = RE2JS.compile(text).programSize() * bytesOfOne(text);
     return size > mostInstructions ? "it is too large, with all its counts written out" : undefined;
   } catch (error) {
     if (error instanceof RE2JSException) return error.message.replace("error parsing regexp: ", "").replaceAll("`", "");
     throw error;
   }
+}
+
+function bytesOfOne(text: string): number {
+  const sets = [...text.matchAll(/\[\^?\]?(?:\\.|[^\]\\])*/gs)].map(([set]) => set.length);
+  return Math.max(/\\[pP]/.test(text) ? ofUnicodeClass : ofAny, ofEachMember * Math.max(0, ...sets));
 }
