@@ -74,11 +74,11 @@ test("one endpoint among 200 proxies and 50 services: its own proxy, one assignm
     instances: 1,
     "local facts": 1,
     clients: 1,
-    drafts: 1,
+    inbounds: 1,
+    "inbounds as routed": 1,
+    "inbounds as listening": 1,
     "own routes": 1,
     "own listeners": 1,
-    "own route bundles": 1,
-    "own bundles": 1,
     assignments: 1,
     "proxies with inbounds": 1,
     "ingress targets": 1,
@@ -90,11 +90,11 @@ test("one endpoint among 200 proxies and 50 services: its own proxy, one assignm
     Dataplane: 1,
     provided: 1,
     instances: 1,
-    drafts: 1,
+    inbounds: 1,
+    "inbounds as routed": 1,
+    "inbounds as listening": 1,
     "own routes": 1,
     "own listeners": 1,
-    "own route bundles": 1,
-    "own bundles": 1,
     assignments: 1,
     "ingress assignments": 1,
   });
@@ -124,7 +124,7 @@ test("a timeout for the mesh is encoded once for each service, and recomputes no
   graph.settle();
   const counts = since();
   assert.equal(counts["cluster bundles"], 50);
-  for (const name of ["outbound route bundles", "outbound listeners", "drafts", "own bundles", "dataplane configs"])
+  for (const name of ["outbound route bundles", "outbound listeners", "own routes", "own listeners", "dataplane configs"])
     assert.equal(counts[name], undefined, name);
 });
 
@@ -141,8 +141,8 @@ test("a permission for the mesh encodes a route for each proxy, and no listener"
   set(resource("MeshTrafficPermission", "default", "allow", spec));
   graph.settle();
   const counts = since();
-  assert.equal(counts["own route bundles"], 200);
-  assert.equal(counts["own bundles"], undefined);
+  assert.equal(counts["own routes"], 200);
+  assert.equal(counts["own listeners"], undefined);
 });
 
 test("a route that no longer leads to another service takes nothing from the proxies that call it themselves", () => {

@@ -11,6 +11,7 @@ import { denyAllHttp, httpPermissions, tcpPermissions } from "#envoy/rbac.ts";
 import { downstreamTls, meshAlpn } from "#envoy/tls.ts";
 import type { FilterJson } from "#gen/envoy/config/listener/v3/listener_components_pb.ts";
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
+import type { HostPort } from "#lib/address.ts";
 import type { Pieces } from "#policies/policy.ts";
 import type { Draft } from "#proxy/bundle.ts";
 import { inboundListenerName } from "#proxy/names.ts";
@@ -18,23 +19,51 @@ import { tag } from "#resources/resource.ts";
 import { applicationAddress, type Inbound, inboundAddress, isHttp, protocolOf } from "#topology/inbound.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
 
-export function inboundDrafts(
-  mesh: MeshFacts,
-  spec: DataplaneJson,
-  inbound: Inbound,
-  pieces: Pieces,
-): readonly Draft[] {
-  const at = inboundAddress(spec, inbound);
-  const application = applicationAddress(spec, inbound);
-  const protocol = protocolOf(inbound);
-  const name = inboundListenerName(at);
-  const cluster = `localhost:${application.port}`;
-  const permissions = pieces.permissions ?? { rules: {} };
-  const service = inbound.tags?.[tag.service] ?? name;
+/** An inbound and what the policies say of it. */
+export interface InboundCase {
+  readonly at: HostPort;
+  readonly application: HostPort;
+  readonly protocol: string;
+  /** For people: the service, or the listener's name where there is none. */
+  readonly service: string;
+  readonly pieces: Pieces;
+}
 
+export function inboundCase(spec: DataplaneJson, inbound: Inbound, pieces: Pieces): InboundCase {
+  const at = inboundAddress(spec, inbound);
+  return {
+    at,
+    application: applicationAddress(spec, inbound),
+    protocol: protocolOf(inbound),
+    service: inbound.tags?.[tag.service] ?? inboundListenerName(at),
+    pieces,
+  };
+}
+
+// Permissions change more often than listeners, so each half is made, and encoded, for itself.
+
+/** What the routes of an inbound depend on; `undefined`: it has none. */
+export function routedHalf(one: InboundCase): InboundCase | undefined {
+  const { route = {}, ofClients = [], permissions = { rules: {} } } = one.pieces;
+  return isHttp(one.protocol) ? { ...one, pieces: { route, ofClients, permissions } } : undefined;
+}
+
+/** What its listener and cluster depend on. */
+export function listeningHalf(one: InboundCase): InboundCase {
+  const { cluster = {}, connection = {}, tcp = {}, permissions = { rules: {} } } = one.pieces;
+  return { ...one, pieces: { cluster, connection, tcp, ...(!isHttp(one.protocol) && { permissions }) } };
+}
+
+const clusterName = ({ application }: InboundCase): string => `localhost:${application.port}`;
+
+export function inboundListenerDrafts(mesh: MeshFacts, one: InboundCase): readonly Draft[] {
+  const { at, application, protocol, pieces } = one;
+  const name = inboundListenerName(at);
+  const cluster = clusterName(one);
+  const statPrefix = `localhost_${application.port}`;
   const filters = (isMutual: boolean): readonly FilterJson[] => {
-    const statPrefix = `localhost_${application.port}`;
     if (!isHttp(protocol)) {
+      const permissions = pieces.permissions ?? { rules: {} };
       return [
         ...(isMutual ? [tcpPermissions(`${name.replace(/[:.]/g, "_")}.`, permissions)] : []),
         tcpProxy(statPrefix, { cluster, ...pieces.tcp }),
@@ -44,9 +73,28 @@ export function inboundDrafts(
     const connection = { ...pieces.connection, ...(isMutual && forwardClientIdentity) };
     return [httpConnections(statPrefix, isMutual ? name : openRoutes(name), connection, isMutual ? [denyAllHttp] : [])];
   };
-  const chains = chainsOf(mesh, filters);
+  return [
+    { type: "cluster", name: cluster, json: localCluster(cluster, application, protocol, pieces.cluster ?? {}) },
+    {
+      type: "listener",
+      name,
+      refers: [cluster],
+      json: listener({
+        ...{ name, at, direction: "INBOUND" },
+        chains: chainsOf(mesh, filters),
+        inspectTls: mesh.mtls !== undefined,
+      }),
+    },
+  ];
+}
+
+export function inboundRouteDrafts(mesh: MeshFacts, one: InboundCase): readonly Draft[] {
+  const { at, service, pieces } = one;
+  const { permissions = { rules: {} }, ofClients = [] } = pieces;
+  const name = inboundListenerName(at);
+  const cluster = clusterName(one);
   // Only behind mTLS is it known who calls.
-  const clientRoutes = (pieces.ofClients ?? []).map(({ client, route }) => ({
+  const clientRoutes = ofClients.map(({ client, route }) => ({
     match: { prefix: "/", headers: [fromClient(client.type, client.value)] },
     route: { cluster, ...pieces.route, ...route },
   }));
@@ -68,17 +116,9 @@ export function inboundDrafts(
       ],
     },
   });
-
   return [
-    { type: "cluster", name: cluster, json: localCluster(cluster, application, protocol, pieces.cluster ?? {}) },
-    {
-      type: "listener",
-      name,
-      refers: [cluster],
-      json: listener({ name, at, direction: "INBOUND", chains, inspectTls: mesh.mtls !== undefined }),
-    },
-    ...(isHttp(protocol) && mesh.mtls ? [route(name, httpPermissions(permissions))] : []),
-    ...(isHttp(protocol) && mesh.mtls?.mode !== "STRICT" ? [route(openRoutes(name), undefined)] : []),
+    ...(mesh.mtls ? [route(name, httpPermissions(permissions))] : []),
+    ...(mesh.mtls?.mode !== "STRICT" ? [route(openRoutes(name), undefined)] : []),
   ];
 }
 

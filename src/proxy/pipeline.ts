@@ -3,7 +3,7 @@
 //   Dataplane ─► clients ─► needs ─► outbounds ─► routes, clusters      shared by all proxies of a view
 //       │           │                    └─► assignments                shared by all proxies that use the cluster
 //       │           ├─► entrances ─► outbound listeners             shared by all proxies of a view at one address
-//       │           └─► drafts ─► own bundles (inbound: listeners, routes)   one proxy
+//       │           └─► inbounds ─► own listeners, own routes           one proxy
 //       └─► instances, offers ─► facts, endpoints
 //
 // A proxy refers to bundles by key, so an endpoint changes one assignment and no proxy. No name is in two bundles of a proxy:
@@ -20,9 +20,16 @@ import type { MeshHTTPRoute } from "#policies/mesh-http-route/schema.ts";
 import { type PolicySpec, parsePolicy } from "#policies/policy.ts";
 import { applied } from "#proxy/applied.ts";
 import { assignment } from "#proxy/assignment.ts";
-import { type Bundle, bundleOf, type Draft, type ProxyConfig } from "#proxy/bundle.ts";
+import { type Bundle, bundleOf, type ProxyConfig } from "#proxy/bundle.ts";
 import { type Client, clientOf, entrancesOf, needKey, needsOf, viewKey } from "#proxy/client.ts";
-import { inboundDrafts } from "#proxy/inbound.ts";
+import {
+  type InboundCase,
+  inboundCase,
+  inboundListenerDrafts,
+  inboundRouteDrafts,
+  listeningHalf,
+  routedHalf,
+} from "#proxy/inbound.ts";
 import { ingressCollections } from "#proxy/ingress-collections.ts";
 import { entryOf, type Outbound, outboundListenerDraft, outboundOf } from "#proxy/outbound.ts";
 import { type IssuedCertificate, identityDraft, trustDraft } from "#proxy/secrets.ts";
@@ -50,6 +57,12 @@ export interface Pipeline {
   readonly bundles: readonly Collection<Bundle>[];
 }
 
+/** Of one proxy. */
+interface Inbounds {
+  readonly mesh: MeshFacts;
+  readonly cases: readonly InboundCase[];
+}
+
 type Topology = ReturnType<typeof topologyCollections>;
 type Policies = ReturnType<typeof policyCollections>;
 
@@ -65,22 +78,31 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
 
   // Each proxy's own.
   const dataplanes = sources.of<DataplaneJson>("Dataplane");
-  const drafts = graph.derive("drafts", clients, (client, read, key): readonly Draft[] | undefined => {
+  const inbounds = graph.derive("inbounds", clients, (client, read, key): Inbounds | undefined => {
     const mesh = read.one(meshes, client.mesh);
     const spec = read.one(dataplanes, key)?.spec;
     if (!mesh || !spec) return undefined;
     const says = applied(client.inboundPolicies, (kind, policy) => policiesOfMesh.one(read, kind, policy));
-    const inbounds = (spec.networking?.inbound ?? []).filter(({ state }) => state !== "Ignored");
-    return inbounds.flatMap((inbound) => {
-      const pieces = says.inbound({ mesh: mesh.name, section: sectionOf(inbound) });
-      return inboundDrafts(mesh, spec, inbound, pieces);
-    });
+    const served = (spec.networking?.inbound ?? []).filter(({ state }) => state !== "Ignored");
+    const cases = served.map((inbound) =>
+      inboundCase(spec, inbound, says.inbound({ mesh: mesh.name, section: sectionOf(inbound) })),
+    );
+    return { mesh, cases };
   });
-  // Permissions change more often than listeners: each part is encoded only when it has changed.
-  const routes = graph.derive("own routes", drafts, (all) => all.filter(({ type }) => type === "route"));
-  const rest = graph.derive("own listeners", drafts, (all) => all.filter(({ type }) => type !== "route"));
-  const ownRoutes = graph.derive("own route bundles", routes, bundleOf);
-  const own = graph.derive("own bundles", rest, bundleOf);
+  const routed = graph.derive("inbounds as routed", inbounds, ({ mesh, cases }) => ({
+    mesh,
+    cases: cases.flatMap((one) => routedHalf(one) ?? []),
+  }));
+  const listening = graph.derive("inbounds as listening", inbounds, ({ mesh, cases }) => ({
+    mesh,
+    cases: cases.map(listeningHalf),
+  }));
+  const ownRoutes = graph.derive("own routes", routed, ({ mesh, cases }) =>
+    bundleOf(cases.flatMap((one) => inboundRouteDrafts(mesh, one))),
+  );
+  const own = graph.derive("own listeners", listening, ({ mesh, cases }) =>
+    bundleOf(cases.flatMap((one) => inboundListenerDrafts(mesh, one))),
+  );
   const ready = graph.derive("proxies with inbounds", own, (): true => true);
   const configs = graph.derive("dataplane configs", clients, (client, read, key): ProxyConfig | undefined => {
     const mesh = read.one(meshes, client.mesh);
