@@ -9,30 +9,30 @@ import {
   ScalarType,
 } from "@bufbuild/protobuf";
 import { registry } from "#gen/registry.ts";
-import { at, type Issue } from "#lib/issue.ts";
+import type { Issue } from "#lib/issue.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 import type { Kind } from "#resources/kind.ts";
-
-type Path = readonly (string | number)[];
 
 /** Of a kind with a message; members that the message does not have are not looked at. */
 export function misfitIssues(kind: Kind, body: JsonObject): Issue[] {
   const meta = new Set(["type", "mesh", "name", "labels"]);
   const members = Object.entries(body).filter(([member]) => !meta.has(member));
-  return kind.message ? inMessage(kind.message, Object.fromEntries(members), []) : [];
+  return kind.message ? inMessage(kind.message, Object.fromEntries(members), "") : [];
 }
 
-function inMessage(message: DescMessage, value: unknown, path: Path): Issue[] {
+function inMessage(message: DescMessage, value: unknown, path: string): Issue[] {
   if (!isObject(value)) return [misfit(path, "an object", value)];
   return Object.entries(value).flatMap(([member, inner]) => {
     const field = message.fields.find(({ jsonName, name }) => jsonName === member || name === member);
-    return field && inner !== null && inner !== undefined ? inField(message, field, inner, [...path, member]) : [];
+    return field && inner !== null && inner !== undefined
+      ? inField(message, field, inner, path === "" ? member : `${path}.${member}`)
+      : [];
   });
 }
 
-function inField(message: DescMessage, field: DescField, value: unknown, path: Path): Issue[] {
+function inField(message: DescMessage, field: DescField, value: unknown, path: string): Issue[] {
   const inner = field.message;
-  const check = (item: unknown, where: Path, alone: (item: unknown) => unknown): Issue[] =>
+  const check = (item: unknown, where: string, alone: (item: unknown) => unknown): Issue[] =>
     inner && !isWellKnown(inner)
       ? inMessage(inner, item, where)
       : fits(message, { [field.jsonName]: alone(item) })
@@ -41,10 +41,12 @@ function inField(message: DescMessage, field: DescField, value: unknown, path: P
   switch (field.fieldKind) {
     case "list":
       if (!Array.isArray(value)) return [misfit(path, "a list", value)];
-      return value.flatMap((item, i) => check(item, [...path, i], (item) => [item]));
+      return value.flatMap((item, i) => check(item, `${path}[${i}]`, (item) => [item]));
     case "map":
       if (!isObject(value)) return [misfit(path, "an object", value)];
-      return Object.entries(value).flatMap(([key, item]) => check(item, [...path, key], (item) => ({ [key]: item })));
+      return Object.entries(value).flatMap(([key, item]) =>
+        check(item, `${path}[${JSON.stringify(key)}]`, (item) => ({ [key]: item })),
+      );
     case "message":
     case "scalar":
     case "enum":
@@ -94,9 +96,9 @@ function expectedScalar(scalar: ScalarType | undefined): string {
   }
 }
 
-function misfit(path: Path, must: string, value: unknown): Issue {
+function misfit(path: string, must: string, value: unknown): Issue {
   const quote = must === "a string" && (typeof value === "number" || typeof value === "boolean") ? "; quote it" : "";
-  return { path: at(...path), message: `must be ${must}, not ${shown(value)}${quote}` };
+  return { path, message: `must be ${must}, not ${shown(value)}${quote}` };
 }
 
 const shown = (value: unknown): string =>
