@@ -8,7 +8,7 @@ import { load } from "../lab/load.ts";
 import { allowAll, dataplane, mesh } from "../lab/manifests.ts";
 import { noneFailed, times } from "../lab/soak.ts";
 
-const changes = times(200, 2000);
+const changes = times(200, 1000);
 /** An Envoy's tags do not grow with the number of moves: a cluster that was left long ago is new again. */
 const names = 200;
 const inForceMs = 1000 * patience;
