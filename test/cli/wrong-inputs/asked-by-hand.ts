@@ -16,7 +16,7 @@ import type { Stage } from "./stage.ts";
 const skipVerify = { kind: "skip-verify" } as const;
 
 /** `dataplaneResource` as an object. */
-export async function bootstrap({ dp }: Stage, body: object): Promise<{ status: number; text: string }> {
+export async function bootstrap({ dp }: Pick<Stage, "dp">, body: object): Promise<{ status: number; text: string }> {
   const answer = await request({
     url: `${dp.zone}/bootstrap`,
     trust: skipVerify,
@@ -28,7 +28,7 @@ export async function bootstrap({ dp }: Stage, body: object): Promise<{ status: 
 }
 
 /** The first request of the Envoy that was given this bootstrap. */
-export async function firstRequest(stage: Stage, body: object): Promise<DeltaDiscoveryRequest> {
+export async function firstRequest(stage: Pick<Stage, "dp">, body: object): Promise<DeltaDiscoveryRequest> {
   const { text } = await bootstrap(stage, body);
   const { node } = parse(Buffer.from(JSON.parse(text).bootstrap, "base64").toString());
   return fromJson(DeltaDiscoveryRequestSchema, {
@@ -39,7 +39,7 @@ export async function firstRequest(stage: Stage, body: object): Promise<DeltaDis
 
 /** How a stream ends that begins so; of one that is answered, the type of the answer. */
 export async function stream(
-  { world }: Stage,
+  { world }: Pick<Stage, "world">,
   port: number,
   first: DeltaDiscoveryRequest,
   token: string,
