@@ -30,7 +30,7 @@ async function totalOf(api: string, list: string): Promise<unknown> {
   return isObject(answer) ? answer.total : undefined;
 }
 
-test("given to the program", { concurrency: availableParallelism() }, async (t) => {
+test("given to the program", { concurrency: availableParallelism() + 1 }, async (t) => {
   const stage = await openStage(t);
   const rows = Object.entries(tables).flatMap(([table, of]) => of(stage).map((row) => ({ table, row })));
   await Promise.all(
