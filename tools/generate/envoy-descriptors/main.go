@@ -52,7 +52,9 @@ import (
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/network/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/ssl/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/regex_engines/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/omit_host_metadata/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/priority/previous_priorities/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -104,7 +106,9 @@ var roots = []string{
 	"envoy.extensions.matching.common_inputs.network.v3.*",
 	"envoy.extensions.matching.common_inputs.ssl.v3.*",
 	"envoy.extensions.regex_engines.v3.*",
+	"envoy.extensions.retry.host.omit_host_metadata.v3.*",
 	"envoy.extensions.retry.host.previous_hosts.v3.*",
+	"envoy.extensions.retry.priority.previous_priorities.v3.*",
 	"envoy.extensions.transport_sockets.tls.v3.*",
 	"envoy.extensions.upstreams.http.v3.*",
 	"envoy.service.discovery.v3.AggregatedDiscoveryService",
