@@ -32,6 +32,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   fastify: ["api"],
   jose: ["identity"],
   pino: ["host"],
+  "prom-client": ["host"],
   yaml: ["host", "xds", "agent", "cli"],
   re2js: ["policies"],
   zod: ["policies", "identity", "api", "agent", "xds", "cli"],

@@ -9,20 +9,30 @@ import { KodiakError } from "#lib/failure.ts";
 import type { Resource } from "#resources/resource.ts";
 import type { Commit, Store } from "#resources/store.ts";
 import { groupedStore, type Journal } from "#store/grouped.ts";
+import { inTransaction, type Migrated, migrate } from "#store/schema.ts";
 
 export const sqliteFileName = "kodiak.db";
-/** Raised with each change of the tables; kept in the file as `user_version`. */
-const schemaVersion = 1;
+
+export interface StoreObserver {
+  /** A file of an older version is of this one now. */
+  onMigrated?(migrated: Migrated): void;
+  /** One commit is durable; how long that took. */
+  onCommit?(durationMs: number): void;
+}
 
 /** Opens or makes the store of a folder. Throws `unavailable`: folder not writable, file in use, made by a newer version. */
-export const sqliteStore = (folder: string, clock: Pick<Clock, "now">, random: Pick<Random, "uuid">): Store =>
-  groupedStore(openJournal(folder, random.uuid), clock.now);
+export const sqliteStore = (
+  folder: string,
+  clock: Pick<Clock, "now">,
+  random: Pick<Random, "uuid">,
+  observer: StoreObserver = {},
+): Store => groupedStore(openJournal(folder, random.uuid, observer), clock.now);
 
-function openJournal(folder: string, newId: () => string): Journal {
+function openJournal(folder: string, newId: () => string, observer: StoreObserver): Journal {
   const file = join(folder, sqliteFileName);
   const database = openDatabase(folder);
   try {
-    return journalOf(database, file, newId);
+    return journalOf(database, file, newId, observer);
   } catch (error) {
     database.close();
     throw error;
@@ -52,14 +62,11 @@ export function openDatabase(folder: string): DatabaseSync {
   }
 }
 
-function journalOf(database: DatabaseSync, file: string, newId: () => string): Journal {
-  const found = Number(database.prepare("PRAGMA user_version").get()?.user_version);
-  if (found > schemaVersion)
-    throw new KodiakError({
-      kind: "unavailable",
-      what: `the store ${file} was made by a newer Kodiak (its schema version is ${found}, this one knows up to ${schemaVersion}); run that version or give another folder`,
-    });
-  if (found === 0) createTables(database, newId());
+function journalOf(database: DatabaseSync, file: string, newId: () => string, observer: StoreObserver): Journal {
+  const migrated = migrate(database, file, () => {
+    database.prepare("INSERT INTO store (id, revision) VALUES (?, 0)").run(newId());
+  });
+  if (migrated.copy !== undefined) observer.onMigrated?.(migrated);
 
   const { id, revision } = database.prepare("SELECT id, revision FROM store").get() ?? {};
   const put = database.prepare("INSERT OR REPLACE INTO resource (kind, mesh, name, body, wire) VALUES (?, ?, ?, ?, ?)");
@@ -70,6 +77,7 @@ function journalOf(database: DatabaseSync, file: string, newId: () => string): J
     revision: Number(revision),
     resources: database.prepare("SELECT kind, mesh, name, body, wire FROM resource").all().map(resourceOf),
     append: (commit) => {
+      const beganMs = performance.now();
       try {
         inTransaction(database, () => write(commit));
       } catch (error) {
@@ -78,6 +86,7 @@ function journalOf(database: DatabaseSync, file: string, newId: () => string): J
           { cause: error },
         );
       }
+      observer.onCommit?.(performance.now() - beganMs);
     },
     close: () => database.close(),
   };
@@ -88,33 +97,6 @@ function journalOf(database: DatabaseSync, file: string, newId: () => string): J
       else put.run(id.kind, id.mesh, id.name, bodyOf(after), after.wire ?? null);
     }
     setRevision.run(commit.revision);
-  }
-}
-
-const createTables = (database: DatabaseSync, id: string): void =>
-  inTransaction(database, () => {
-    database.exec(`
-      CREATE TABLE store (id TEXT NOT NULL, revision INTEGER NOT NULL) STRICT;
-      CREATE TABLE resource (
-        kind TEXT NOT NULL, mesh TEXT NOT NULL, name TEXT NOT NULL,
-        body TEXT NOT NULL, -- JSON: labels, spec, status, creationTime, modificationTime
-        wire BLOB,
-        PRIMARY KEY (kind, mesh, name)
-      ) STRICT, WITHOUT ROWID;
-      PRAGMA user_version = ${schemaVersion};
-    `);
-    database.prepare("INSERT INTO store (id, revision) VALUES (?, 0)").run(id);
-  });
-
-function inTransaction(database: DatabaseSync, work: () => void): void {
-  database.exec("BEGIN IMMEDIATE");
-  try {
-    work();
-    database.exec("COMMIT");
-  } catch (error) {
-    // A full disk may have ended the transaction already.
-    if (database.isTransaction) database.exec("ROLLBACK");
-    throw error;
   }
 }
 
