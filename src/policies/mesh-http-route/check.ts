@@ -1,7 +1,7 @@
 // What a MeshHTTPRoute must say besides its shape. What passes here, Envoy accepts.
 
 import { at, type Issue } from "#lib/issue.ts";
-import { regexMistake } from "#policies/mesh-http-route/regex.ts";
+import { headerMatchIssues } from "#policies/header-match.ts";
 import type {
   Filter,
   HeaderModifier,
@@ -10,6 +10,7 @@ import type {
   RequestMatch,
   Rule,
 } from "#policies/mesh-http-route/schema.ts";
+import { regexIssues } from "#policies/regex.ts";
 import type { TargetKind } from "#policies/schema.ts";
 import { backendRefIssues } from "#policies/target-ref.ts";
 
@@ -51,13 +52,10 @@ function ruleIssues({ matches, default: conf }: Rule, isGateway: boolean, path: 
 }
 
 function matchIssues({ path: requested, headers = [], queryParams = [] }: RequestMatch, path: Path): readonly Issue[] {
-  const issues = requested ? pathIssues(requested, [...path, "path", "value"]) : [];
-  headers.forEach(({ type, value }, i) => {
-    const where = [...path, "headers", i, "value"];
-    if ((type === "Present" || type === "Absent") && value)
-      issues.push(issue(where, `must be left out with type ${type}`));
-    if (type === "RegularExpression") issues.push(...regexIssues(value ?? "", where));
-  });
+  const issues = [
+    ...(requested ? pathIssues(requested, [...path, "path", "value"]) : []),
+    ...headers.flatMap((header, i) => headerMatchIssues(header, [...path, "headers", i])),
+  ];
   queryParams.forEach(({ type, name, value }, i) => {
     const where = [...path, "queryParams", i];
     if (queryParams.findIndex((other) => other.name === name) !== i)
@@ -67,17 +65,12 @@ function matchIssues({ path: requested, headers = [], queryParams = [] }: Reques
   return issues;
 }
 
-function pathIssues({ type, value }: NonNullable<RequestMatch["path"]>, path: Path): Issue[] {
+function pathIssues({ type, value }: NonNullable<RequestMatch["path"]>, path: Path): readonly Issue[] {
   if (type === "RegularExpression") return regexIssues(value, path);
   if (!value.startsWith("/")) return [issue(path, "must begin with /")];
   if (type === "PathPrefix" && value !== "/" && value.endsWith("/"))
     return [issue(path, "must not end in /: a prefix matches whole path elements anyway")];
   return [];
-}
-
-function regexIssues(text: string, path: Path): Issue[] {
-  const mistake = regexMistake(text);
-  return mistake === undefined ? [] : [issue(path, `must be a regular expression in RE2's syntax: ${mistake}`)];
 }
 
 function filterIssues(filter: Filter, isPrefix: boolean, isGateway: boolean, path: Path): readonly Issue[] {

@@ -6,7 +6,8 @@ import type {
   RouteMatchJson,
 } from "#gen/envoy/config/route/v3/route_components_pb.ts";
 import { sha256Base64 } from "#lib/hash.ts";
-import type { HeaderMatch, RequestMatch } from "#policies/mesh-http-route/schema.ts";
+import { headerMatcher } from "#policies/header-match.ts";
+import type { RequestMatch } from "#policies/mesh-http-route/schema.ts";
 import { by, firstOf } from "#policies/precedence.ts";
 
 /** How much of the path a match has looked at: a rewrite depends on it. */
@@ -37,22 +38,6 @@ export function routeMatches(
         { matched: "whole", match: { path: value, ...rest } },
         { matched: "prefix", match: { prefix: `${value}/`, ...rest } },
       ];
-  }
-}
-
-function headerMatcher({ name, type = "Exact", value = "" }: HeaderMatch): HeaderMatcherJson {
-  switch (type) {
-    case "Exact":
-      return { name, stringMatch: { exact: value } };
-    case "RegularExpression":
-      return { name, stringMatch: { safeRegex: { regex: value } } };
-    case "Prefix":
-      // Envoy takes no empty prefix.
-      return value === "" ? { name, presentMatch: true } : { name, stringMatch: { prefix: value } };
-    case "Present":
-      return { name, presentMatch: true };
-    case "Absent":
-      return { name, presentMatch: true, invertMatch: true };
   }
 }
 

@@ -1,15 +1,9 @@
 // MeshHTTPRoute: which requests to a destination go where, and what is changed of them on the way.
 
 import { z } from "zod";
+import { headerMatch } from "#policies/header-match.ts";
 import { backendRef, headerName, headerValues, percentage, type SpecOf, targetRef } from "#policies/schema.ts";
 import { isDnsName } from "#resources/meta.ts";
-
-const headerMatch = z.object({
-  type: z.enum(["Exact", "Present", "RegularExpression", "Absent", "Prefix"]).optional(),
-  name: headerName,
-  value: z.string().optional(),
-});
-export type HeaderMatch = SpecOf<typeof headerMatch>;
 
 const match = z.object({
   path: z.object({ value: z.string().min(1), type: z.enum(["Exact", "PathPrefix", "RegularExpression"]) }).optional(),

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { regexMistake } from "#policies/mesh-http-route/regex.ts";
+import { regexMistake } from "#policies/regex.ts";
 
 const taken = [
   ...[

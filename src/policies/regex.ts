@@ -2,6 +2,7 @@
 // refuses all routes of a service, and JavaScript's own parser knows another language.
 
 import { RE2JS, RE2JSException } from "re2js";
+import { at, type Issue } from "#lib/issue.ts";
 
 /** RE2 gives up at 8 MiB of program, some 300,000 instructions over bytes. */
 const mostInstructions = 300_000;
@@ -23,6 +24,13 @@ export function regexMistake(text: string): string | undefined {
     if (error instanceof RE2JSException) return error.message.replace("error parsing regexp: ", "").replaceAll("`", "");
     throw error;
   }
+}
+
+export function regexIssues(text: string, path: readonly (string | number)[]): readonly Issue[] {
+  const mistake = regexMistake(text);
+  return mistake === undefined
+    ? []
+    : [{ path: at(...path), message: `must be a regular expression in RE2's syntax: ${mistake}` }];
 }
 
 function bytesOfOne(text: string): number {
