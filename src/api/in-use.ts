@@ -1,8 +1,8 @@
 // What stands in the way of a deletion, what goes with one, and secrets that a mesh refers to (interop 1.9).
 
-import { isOnline } from "#api/online.ts";
 import type { Issue } from "#lib/issue.ts";
 import { isObject, type JsonObject, type JsonValue } from "#lib/json.ts";
+import { isOnline } from "#owned/online.ts";
 import type { Resource, ResourceId } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
 

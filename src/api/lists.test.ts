@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { type Rig, seed, serve } from "#api/api.fixture.ts";
-import { presenceIn } from "#api/online.ts";
+import { presenceIn } from "#owned/online.ts";
 
 const inbound = (service: string, version?: string) => ({
   port: 80,

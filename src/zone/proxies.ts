@@ -5,6 +5,7 @@
 import type { Struct } from "@bufbuild/protobuf/wkt";
 import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
+import type { Log } from "#host/log.ts";
 import type { Clock, Random, ServerStream } from "#host/world.ts";
 import { dataplaneTokenKeys, keysInSecrets, zoneTokenKeys, zoneTokenPublicKeys } from "#identity/signing-key.ts";
 import { verifyDataplaneToken, verifyZoneToken } from "#identity/tokens.ts";
@@ -12,6 +13,7 @@ import type { Collection, Source } from "#incremental/collection.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { Issue } from "#lib/issue.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
+import { closedInsight, isOnline } from "#owned/online.ts";
 import { type ProxyStatus, statusKey } from "#owned/proxy-insight.ts";
 import type { ProxyConfig } from "#proxy/bundle.ts";
 import { asDataplane } from "#resources/dataplane.ts";
@@ -22,12 +24,14 @@ import { fromRest } from "#resources/rest.ts";
 import type { Store } from "#resources/store.ts";
 import type { Admitted } from "#xds/server.ts";
 import type { Session } from "#xds/session.ts";
+import { presence } from "#zone/presence.ts";
 
 export interface ProxiesOptions {
   readonly place: Extract<Place, { kind: "zone" }>;
   readonly store: Store;
   readonly clock: Clock;
   readonly random: Random;
+  readonly log: Log;
   readonly instanceId: string;
   readonly configs: { readonly dataplanes: Collection<ProxyConfig>; readonly ingresses: Collection<ProxyConfig> };
   /** What is known of each proxy, by `statusKey`. */
@@ -39,16 +43,34 @@ export interface ProxiesOptions {
   readonly validate: (resource: Resource) => readonly Issue[];
 }
 
-/** A proxy that comes back within this time keeps what it brought (interop 6.4). */
-const deregistrationDelayMs = 10_000;
 /** Counters are records, not facts: written at most this often, and only when they changed. */
 const recordEveryMs = 1_000;
 
 export function proxies(options: ProxiesOptions) {
-  const { place, store, clock, random, instanceId, configs, statuses, marked, touch, validate } = options;
+  const { place, store, clock, random, log, instanceId, configs, statuses, marked, touch, validate } = options;
   const connected = new Map<string, symbol>();
-  /** Their streams have ended: what cancels that they are forgotten. */
-  const gone = new Map<string, () => void>();
+  /** Proxies that were there at some time, and whether they brought what they are. */
+  const known = new Map<string, { readonly id: ResourceId; readonly isOwn: boolean }>();
+  for (const id of online(store)) known.set(statusKey(id), { id, isOwn: false });
+  const presences = presence({
+    clock,
+    expected: [...known.keys()],
+    setMark(proxy, isMarked) {
+      const id = known.get(proxy)?.id;
+      if (id?.kind !== "Dataplane" || (marked.get(keyOf(id)) ?? false) === isMarked) return;
+      marked.set(keyOf(id), isMarked || undefined);
+      touch();
+    },
+    forget,
+    onFrozen(since) {
+      if (since === undefined) log.info({}, "proxies are back: what is known of them holds again");
+      else
+        log.warn(
+          { since: new Date(since).toISOString() },
+          "most proxies are away at once, so it is this control plane that cannot be reached: nothing is concluded until some are back",
+        );
+    },
+  });
   /** They have said that they leave. A stream of theirs that breaks and comes back meanwhile brings them no traffic again. */
   const leaving = new Set<string>();
   /** What is to be said of proxies whose counters have changed. */
@@ -82,20 +104,18 @@ export function proxies(options: ProxiesOptions) {
       );
     await authenticate(resource, token);
     if (existing && brought) await authenticate(existing, token);
+    known.set(statusKey(id), { id, isOwn: brought !== undefined });
     // An Envoy that brings nothing of an earlier stream has just started: others hear of it when it serves.
-    const isStarting = kind === "Dataplane" && Object.keys(first.initialResourceVersions).length === 0;
-    if (isStarting) marked.set(keyOf(id), true);
+    presences.begins(statusKey(id), Object.keys(first.initialResourceVersions).length === 0);
     if (brought) await bring(completed(brought, existing));
-    return admitted(id, metadata, brought !== undefined);
+    return admitted(id, metadata);
   }
 
-  function admitted(id: ResourceId, metadata: JsonObject, isOwn: boolean): Admitted {
+  function admitted(id: ResourceId, metadata: JsonObject): Admitted {
     const key = keyOf(id);
     const mark = statusKey(id);
     const self = Symbol(mark);
     connected.set(mark, self);
-    gone.get(mark)?.();
-    gone.delete(mark);
     let status: ProxyStatus = {
       id,
       subscription: {
@@ -120,10 +140,7 @@ export function proxies(options: ProxiesOptions) {
       key,
       onProgress(session: Session) {
         if (session.refusals.length !== status.refusals.length) publish({ refusals: session.refusals });
-        if (marked.get(key) && session.isServing) {
-          marked.set(key, undefined);
-          touch();
-        }
+        if (session.isServing) presences.serves(mark);
         recordSoon(mark, () => publish({ counters: { ...session.counters } }));
       },
       onGone() {
@@ -131,21 +148,30 @@ export function proxies(options: ProxiesOptions) {
         if (connected.get(mark) !== self) return;
         connected.delete(mark);
         publish({ subscription: { ...status.subscription, disconnectedAt: clock.now() } });
-        gone.set(
-          mark,
-          clock.alarm(clock.now() + deregistrationDelayMs, () => forget(id, mark, isOwn)),
-        );
+        presences.ends(mark);
       },
     };
   }
 
-  function forget(id: ResourceId, mark: string, isOwn: boolean): void {
-    gone.delete(mark);
-    leaving.delete(mark);
-    statuses.set(mark, undefined);
-    marked.set(keyOf(id), undefined);
-    touch();
-    if (isOwn) void store.write([{ kind: "delete", id }]);
+  /** What a proxy brought goes with it. What was there without it stays, marked. */
+  function forget(proxy: string): void {
+    const { id, isOwn } = known.get(proxy) ?? {};
+    if (!id) return;
+    leaving.delete(proxy);
+    if (!statuses.get(proxy)) void closeInsight(id);
+    else if (isOwn) {
+      statuses.set(proxy, undefined);
+      marked.set(keyOf(id), undefined);
+      known.delete(proxy);
+      touch();
+      void store.write([{ kind: "delete", id }]);
+    }
+  }
+
+  /** Of a proxy that was there when this control plane ended, and is not any more. */
+  async function closeInsight(id: ResourceId): Promise<void> {
+    const insight = store.get({ ...id, kind: `${id.kind}Insight` });
+    if (insight) await store.write([{ kind: "put", resource: closedInsight(insight, clock.now()) }]);
   }
 
   async function authenticate(resource: Resource, token: string): Promise<void> {
@@ -224,8 +250,7 @@ export function proxies(options: ProxiesOptions) {
     /** Nothing that proxies brought is deleted for the loss of this control plane. */
     stop(): void {
       cancelRecording?.();
-      for (const cancel of gone.values()) cancel();
-      gone.clear();
+      presences.stop();
     },
   };
 }
@@ -235,6 +260,15 @@ function notReady(dataplane: Resource): Resource {
   const inbound = (networking.inbound ?? []).map((one) => ({ ...one, state: "NotReady" }));
   return { ...dataplane, spec: { ...dataplane.spec, networking: { ...networking, inbound } } as JsonObject };
 }
+
+/** Proxies that were online when this control plane was there last. */
+const online = (store: Store): readonly ResourceId[] =>
+  ["Dataplane", "ZoneIngress"].flatMap((kind) =>
+    store
+      .list(`${kind}Insight`)
+      .filter(isOnline)
+      .map(({ mesh, name }) => ({ kind, mesh, name })),
+  );
 
 const refused = (why: string): KodiakError => new KodiakError({ kind: "forbidden", why });
 

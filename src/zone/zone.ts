@@ -90,6 +90,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     store,
     clock,
     random,
+    log,
     instanceId,
     configs: pipeline,
     statuses,

@@ -1,6 +1,7 @@
 // Online or offline since when: from the subscriptions that an insight records (interop 9.6). The last one counts.
 
 import { isObject, type JsonObject } from "#lib/json.ts";
+import type { Resource } from "#resources/resource.ts";
 
 export interface Presence {
   readonly isOnline: boolean;
@@ -20,3 +21,12 @@ export function presenceIn(insight: JsonObject | undefined): Presence {
 
 export const isOnline = (insight: { readonly spec: JsonObject } | undefined): boolean =>
   presenceIn(insight?.spec).isOnline;
+
+/** The same with its last subscription ended. */
+export function closedInsight(insight: Resource, now: number): Resource {
+  const subscriptions = Array.isArray(insight.spec.subscriptions) ? insight.spec.subscriptions : [];
+  const last: unknown = subscriptions.at(-1);
+  if (!isObject(last)) return insight;
+  const ended = { ...last, disconnectTime: new Date(now).toISOString() };
+  return { ...insight, spec: { ...insight.spec, subscriptions: [...subscriptions.slice(0, -1), ended] } };
+}
