@@ -83,15 +83,20 @@ export function newOrder(): Order {
   };
 }
 
-/** A request for a type that is not served changes nothing: the peer keeps waiting, as the protocol has it. */
-export function orderStep(now: Order, event: OrderEvent): OrderStep {
+export const orderStep = (now: Order, event: OrderEvent): OrderStep => offerOrder(absorbOrder(now, event));
+
+/**
+ * The event taken in, nothing sent yet: what comes while Envoy does not read joins. A request for a type that is not served
+ * changes nothing: the peer keeps waiting, as the protocol has it.
+ */
+export function absorbOrder(now: Order, event: OrderEvent): Order {
   switch (event.kind) {
     case "request": {
       const type = envoyTypeOf(event.request.typeUrl);
-      return type === undefined ? { next: now, send: [] } : offerAll(afterRequest(now, type, event.request));
+      return type === undefined ? now : afterRequest(now, type, event.request);
     }
     case "changed":
-      return offerAll(afterChange(now, event.changes));
+      return afterChange(now, event.changes);
   }
 }
 
@@ -134,7 +139,8 @@ const withSubscription = (now: Order, type: EnvoyType, subscription: Subscriptio
   subscriptions: { ...now.subscriptions, [type]: subscription },
 });
 
-function offerAll(start: Order): OrderStep {
+/** All that may be sent now. */
+export function offerOrder(start: Order): OrderStep {
   let now = start;
   const send: TypedPush[] = [];
   for (const type of envoyTypes) {

@@ -75,6 +75,7 @@ export function xdsServer({ instanceId, log, bundles, admit }: XdsOptions): XdsS
       if (session) session.request(request);
       else if (early.push(request) === 1) start(request);
     });
+    stream.onDrained(() => session?.drained());
     stream.onEnd((status) => {
       end = status;
       detach();

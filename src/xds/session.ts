@@ -1,7 +1,9 @@
-// One Envoy's ADS stream once it is admitted: requests in, responses out, by the state machine of `discovery/order.ts`.
+// One Envoy's ADS stream once it is admitted: requests in, responses out, by the state machine of `discovery/order.ts`. While
+// Envoy does not read, nothing is written: what changes meanwhile is remembered by name, and goes as it is then.
 
 import { framed } from "#discovery/frame.ts";
 import {
+  absorbOrder,
   type EnvoyType,
   envoyTypeOf,
   envoyTypes,
@@ -9,7 +11,7 @@ import {
   isSettled,
   newOrder,
   type OrderEvent,
-  orderStep,
+  offerOrder,
   refusalsOfOrder,
 } from "#discovery/order.ts";
 import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
@@ -31,6 +33,8 @@ export interface Session {
   replace(config: ProxyConfig): void;
   /** Some of what it refers to has changed, in one settle. */
   change(news: readonly BundleChange[]): void;
+  /** Envoy reads again. */
+  drained(): void;
   /** Nothing is in flight and nothing is due. */
   readonly isSettled: boolean;
   /** Envoy has all that it needs to take requests: settled, it has asked for all that there is, and has not refused an inbound. */
@@ -42,6 +46,7 @@ export interface Session {
 export function openSession(stream: ServerStream, controlPlane: string, onProgress: () => void): Session {
   let order = newOrder();
   let snapshots: Snapshots | undefined;
+  let isFull = false;
   const counters: Partial<Record<EnvoyType, Counters>> = {};
 
   const count = (type: EnvoyType, what: keyof Counters): void => {
@@ -49,14 +54,20 @@ export function openSession(stream: ServerStream, controlPlane: string, onProgre
     counters[type] = { ...now, [what]: now[what] + 1 };
   };
   const take = (event: OrderEvent): void => {
-    const { next, send } = orderStep(order, event);
+    order = absorbOrder(order, event);
+    flush();
+    onProgress();
+  };
+  function flush(): void {
+    if (isFull) return;
+    const { next, send } = offerOrder(order);
     order = next;
     for (const { type, response } of send) {
       count(type, "sent");
-      stream.send(framed({ ...response, typeUrl: envoyTypeUrl[type], controlPlane }));
+      // At most one response a type: it goes whole, and nothing behind it.
+      if (!stream.send(framed({ ...response, typeUrl: envoyTypeUrl[type], controlPlane }))) isFull = true;
     }
-    onProgress();
-  };
+  }
 
   return {
     request(request) {
@@ -74,13 +85,19 @@ export function openSession(stream: ServerStream, controlPlane: string, onProgre
       snapshots = next;
       take({ kind: "changed", changes });
     },
+    drained() {
+      isFull = false;
+      flush();
+      onProgress();
+    },
     get isSettled() {
-      return snapshots !== undefined && isSettled(order);
+      return snapshots !== undefined && !isFull && isSettled(order);
     },
     get isServing() {
       const { subscriptions } = order;
       return (
         snapshots !== undefined &&
+        !isFull &&
         isSettled(order) &&
         envoyTypes.every((type) => subscriptions[type].asked || snapshots?.[type].size === 0) &&
         !refusalsOfOrder(order).some(({ type, name }) => type === "listener" && isInboundListener(name))
