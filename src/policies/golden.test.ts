@@ -37,13 +37,15 @@ interface Case {
   readonly service?: string;
   readonly meshService?: string;
   readonly inbound?: string;
+  /** What the service speaks; absent: http. */
+  readonly protocol?: string;
   /** Only for requests that this MeshHTTPRoute among the policies leads. */
   readonly route?: string;
   readonly expect: JsonValue;
 }
 
 const here = import.meta.dirname;
-for (const folder of ["mesh-timeout", "mesh-traffic-permission", "mesh-http-route"])
+for (const folder of ["mesh-timeout", "mesh-traffic-permission", "mesh-http-route", "mesh-retry"])
   for (const file of readdirSync(join(here, folder, "golden"))) {
     test(`${folder}: ${file.replace(".yaml", "").replaceAll("-", " ")}`, () => {
       const path = join(here, folder, "golden", file);
@@ -77,9 +79,10 @@ function translated(given: Case, written: Case["policies"]): JsonValue {
     return plain(fitting(pieces));
   }
   const destination = destinationOf(given);
+  const { protocol = "http" } = given;
   if (policy.translate.routes) return plain(policy.translate.routes(matches, destination).map(withoutOrigins));
   const ofRoute = routes.filter(({ name }) => name === given.route);
-  return plain(fitting(policy.translate.outbound?.(matches, destination, ofRoute) ?? {}));
+  return plain(fitting(policy.translate.outbound?.(matches, destination, { protocol, routes: ofRoute }) ?? {}));
 }
 
 const parsed = <Spec extends object>(policy: Policy<Spec>, from: Case["policies"]): readonly Resource<Spec>[] =>

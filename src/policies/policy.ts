@@ -73,13 +73,17 @@ export interface InboundPlace {
   readonly section: string;
 }
 
+/** What goes to a destination. */
+export interface Traffic {
+  /** What the destination speaks. */
+  readonly protocol: string;
+  /** The policies that made the route in question; absent where it is of connections. */
+  readonly routes?: readonly Resource<PolicySpec>[] | undefined;
+}
+
 // Methods, not properties, so that a policy can stand in the list of all: each is given matches of its own kind.
 export interface Contributions<Spec extends PolicySpec> {
-  outbound?(
-    matches: readonly Match<Spec>[],
-    destination: Destination,
-    routes?: readonly Resource<PolicySpec>[],
-  ): Pieces;
+  outbound?(matches: readonly Match<Spec>[], destination: Destination, traffic: Traffic): Pieces;
   inbound?(matches: readonly Match<Spec>[], inbound: InboundPlace): Pieces;
   /** The routes to a destination, in the order in which they are tried. */
   routes?(matches: readonly Match<Spec>[], destination: Destination): readonly HttpRule[];

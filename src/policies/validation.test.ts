@@ -22,6 +22,7 @@ const timeout = (conf: JsonObject, top: JsonObject = { kind: "Mesh" }): JsonObje
   targetRef: top,
   to: [{ targetRef: { kind: "Mesh" }, default: conf }],
 });
+const retry = (conf: JsonObject): JsonObject => ({ to: [{ targetRef: { kind: "Mesh" }, default: conf }] });
 const toRef = (targetRef: JsonObject): JsonObject => ({ to: [{ targetRef, default: { connectionTimeout: "1s" } }] });
 const topRef = (targetRef: JsonObject): JsonObject => ({ ...timeout({ connectionTimeout: "1s" }), targetRef });
 const allow = (match: JsonObject): JsonObject => ({ rules: [{ default: { allow: [match] } }] });
@@ -161,6 +162,122 @@ const rows: readonly Row[] = [
     kind: "MeshTimeout",
     spec: timeout({ idleTimeout: "1s" }, { kind: "MeshHTTPRoute", name: "r" }),
     says: "spec.to[0].default.idleTimeout: must be left out with a targetRef of kind MeshHTTPRoute: routes share their connections",
+  },
+  // MeshRetry
+  { kind: "MeshRetry", spec: retry({}), says: "spec.to[0].default: must have http, grpc or tcp" },
+  {
+    kind: "MeshRetry",
+    spec: retry({ tcp: {} }),
+    says: "spec.to[0].default.tcp.maxConnectAttempt: is required with tcp",
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({ tcp: { maxConnectAttempt: 0 } }),
+    says: "spec.to[0].default.tcp.maxConnectAttempt: must be 1 or more: the first attempt counts",
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({ http: {} }),
+    says: "spec.to[0].default.http: must say something of retries, or be left out",
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({ grpc: {} }),
+    says: "spec.to[0].default.grpc: must say something of retries, or be left out",
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({ http: { numRetries: -1 } }),
+    says: "spec.to[0].default.http.numRetries: must be 0 or more",
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({ http: { perTryTimeout: "-1s" } }),
+    says: "spec.to[0].default.http.perTryTimeout: must not be negative; 0s is no limit",
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({ http: { backOff: {} } }),
+    says: "spec.to[0].default.http.backOff: must have baseInterval or maxInterval",
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({ grpc: { backOff: { baseInterval: "0s" } } }),
+    says: "spec.to[0].default.grpc.backOff.baseInterval: must be greater than 0s",
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({ http: { backOff: { maxInterval: "0.9ns" } } }),
+    says: "spec.to[0].default.http.backOff.maxInterval: must be greater than 0s",
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({ http: { rateLimitedBackOff: { maxInterval: "1s" } } }),
+    says: "spec.to[0].default.http.rateLimitedBackOff.resetHeaders: must have 1 item or more",
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({
+      grpc: { rateLimitedBackOff: { resetHeaders: [{ name: "retry-after", format: "Seconds" }], maxInterval: "0s" } },
+    }),
+    says: "spec.to[0].default.grpc.rateLimitedBackOff.maxInterval: must be greater than 0s",
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({ http: { rateLimitedBackOff: { resetHeaders: [{ name: "Retry-After", format: "Seconds" }] } } }),
+    says: "spec.to[0].default.http.rateLimitedBackOff.resetHeaders[0].name: must be a header name in lower case, like x-request-id",
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({ http: { rateLimitedBackOff: { resetHeaders: [{ name: "retry-after" }] } } }),
+    says: "spec.to[0].default.http.rateLimitedBackOff.resetHeaders[0].format: is required",
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({ http: { retryOn: ["5xx", "HttpMethodGet", "503", "600"] } }),
+    says: 'spec.to[0].default.http.retryOn[3]: must be one of 5xx, GatewayError, Reset, Retriable4xx, ConnectFailure, EnvoyRatelimited, RefusedStream, Http3PostConnectFailure, HttpMethodConnect, HttpMethodDelete, HttpMethodGet, HttpMethodHead, HttpMethodOptions, HttpMethodPatch, HttpMethodPost, HttpMethodPut, HttpMethodTrace or a status like "503"',
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({ http: { retryOn: [503] } }),
+    says: "spec.to[0].default.http.retryOn[0]: must be a string; put quotes around it",
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({ grpc: { retryOn: ["Cancelled"] } }),
+    says: "spec.to[0].default.grpc.retryOn[0]: must be one of Canceled, DeadlineExceeded, Internal, ResourceExhausted, Unavailable",
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({ http: { retriableRequestHeaders: [{ name: "x", type: "Present", value: "y" }] } }),
+    says: "spec.to[0].default.http.retriableRequestHeaders[0].value: must be left out with type Present",
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({ http: { retriableResponseHeaders: [{ name: "x", type: "RegularExpression", value: "(" }] } }),
+    says: "spec.to[0].default.http.retriableResponseHeaders[0].value: must be a regular expression in RE2's syntax: missing closing ): (",
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({ http: { hostSelection: [{ predicate: "OmitHostsWithTags" }] } }),
+    says: "spec.to[0].default.http.hostSelection[0].tags: is required with predicate OmitHostsWithTags",
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({ http: { hostSelection: [{ predicate: "OmitPreviousPriorities", updateFrequency: 0 }] } }),
+    says: "spec.to[0].default.http.hostSelection[0].updateFrequency: must be 1 or more",
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({
+      http: { hostSelection: [{ predicate: "OmitPreviousPriorities" }, { predicate: "OmitPreviousPriorities" }] },
+    }),
+    says: "spec.to[0].default.http.hostSelection[1].predicate: must not be given twice: OmitPreviousPriorities",
+  },
+  {
+    kind: "MeshRetry",
+    spec: retry({ http: { hostSelectionMaxAttempts: 0.5 } }),
+    says: "spec.to[0].default.http.hostSelectionMaxAttempts: must be a whole number",
   },
   // MeshTrafficPermission
   {
@@ -371,5 +488,5 @@ test("members that this version doesn't know are named, and are no mistake", () 
     "spec.to[0].default.http.requestTimeOut",
     "spec.extra",
   ]);
-  assert.deepEqual(unknownMembers(kindNamed("MeshRetry"), { anything: 1 }), []);
+  assert.deepEqual(unknownMembers(kindNamed("MeshCircuitBreaker"), { anything: 1 }), []);
 });

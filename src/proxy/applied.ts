@@ -3,14 +3,13 @@
 import { policies } from "#policies/all.ts";
 import type { Match } from "#policies/match.ts";
 import type { HttpRule } from "#policies/mesh-http-route/http-rule.ts";
-import type { InboundPlace, Pieces, PolicySpec } from "#policies/policy.ts";
+import type { InboundPlace, Pieces, PolicySpec, Traffic } from "#policies/policy.ts";
 import type { Destination } from "#policies/to.ts";
 import type { PolicyRef } from "#proxy/client.ts";
 import type { Resource } from "#resources/resource.ts";
 
 export interface Applied {
-  /** Of traffic to a destination; `routes`: the policies that made the route in question. */
-  to(destination: Destination, routes?: readonly Resource<PolicySpec>[]): Pieces;
+  to(destination: Destination, traffic: Traffic): Pieces;
   routes(destination: Destination): readonly HttpRule[];
   inbound(place: InboundPlace): Pieces;
 }
@@ -27,8 +26,8 @@ export function applied(
   }
   const of = (kind: string): readonly Match[] => matches.get(kind) ?? [];
   return {
-    to: (destination, routes) =>
-      joined(policies.map(({ kind, translate }) => translate.outbound?.(of(kind), destination, routes))),
+    to: (destination, traffic) =>
+      joined(policies.map(({ kind, translate }) => translate.outbound?.(of(kind), destination, traffic))),
     routes: (destination) => policies.flatMap(({ kind, translate }) => translate.routes?.(of(kind), destination) ?? []),
     inbound: (place) => joined(policies.map(({ kind, translate }) => translate.inbound?.(of(kind), place))),
   };

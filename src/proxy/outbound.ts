@@ -57,7 +57,8 @@ const destination = (service: string, tags: Tags): Destination => ({ kind: "serv
 
 export function outboundOf({ view, mesh, service, factsOf, policies }: OutboundInput): Outbound {
   // Nobody provides it: a 503 says so better than a connection that closes, and if it comes to be HTTP, the listener stays.
-  const protocol = factsOf(service)?.protocol ?? "http";
+  const protocolOf = (to: string): string => factsOf(to)?.protocol ?? "http";
+  const protocol = protocolOf(service);
   const targets = new Map<string, ClusterTarget>();
   const clusterFor = (to: string, subset: Tags): string => {
     const name = subsetClusterName(to, subset);
@@ -65,18 +66,18 @@ export function outboundOf({ view, mesh, service, factsOf, policies }: OutboundI
     return name;
   };
   const own = destination(service, {});
-  const routes = isHttp(protocol) ? [routeDraft(service, policies, clusterFor)] : [];
+  const routes = isHttp(protocol) ? [routeDraft(service, protocol, policies, clusterFor)] : [];
   if (routes.length === 0) clusterFor(service, {});
 
   const sorted = [...targets.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   const clusters = sorted.map((target): OutboundCluster => {
-    const piece = policies.to(destination(target.service, target.subset)).cluster ?? {};
+    const said = policies.to(destination(target.service, target.subset), { protocol: protocolOf(target.service) });
     // Nobody provides it: if another zone comes to do so, the cluster stays as it is.
     const isRemote = factsOf(target.service)?.isRemote ?? mesh.mtls !== undefined;
-    const json = clusterJson(mesh, target, isRemote, piece);
+    const json = clusterJson(mesh, target, isRemote, said.cluster ?? {});
     return { target, draft: { type: "cluster", name: target.name, json } };
   });
-  return { view, mesh: mesh.name, service, protocol, clusters, pieces: policies.to(own), routes };
+  return { view, mesh: mesh.name, service, protocol, clusters, pieces: policies.to(own, { protocol }), routes };
 }
 
 /** Behind a TCP ingress an HTTP/2 connection stays with one instance: renewed after this many requests, load spreads evenly. */
@@ -93,7 +94,12 @@ function clusterJson(mesh: MeshFacts, target: ClusterTarget, isRemote: boolean, 
   });
 }
 
-function routeDraft(service: string, policies: Applied, clusterFor: (service: string, tags: Tags) => string): Draft {
+function routeDraft(
+  service: string,
+  protocol: string,
+  policies: Applied,
+  clusterFor: (service: string, tags: Tags) => string,
+): Draft {
   const name = outboundRouteName(service);
   const used = new Set<string>();
   const cluster = (backend: Backend): string | undefined => {
@@ -103,7 +109,11 @@ function routeDraft(service: string, policies: Applied, clusterFor: (service: st
     used.add(found);
     return found;
   };
-  const routes = policies.routes(destination(service, {})).map((rule) => routeJson(service, rule, policies, cluster));
+  const own = destination(service, {});
+  const routes = policies.routes(own).map((rule) => {
+    const said = policies.to(own, { protocol, routes: rule.origins }).route;
+    return routeJson(service, rule, said, cluster);
+  });
   return {
     type: "route",
     name,
@@ -118,7 +128,7 @@ const noBackend = { directResponse: { status: 500, body: { inlineString: "no bac
 function routeJson(
   service: string,
   rule: HttpRule,
-  policies: Applied,
+  said: RouteActionJson | undefined,
   cluster: (backend: Backend) => string | undefined,
 ): RouteJson {
   const base = { name: rule.name, match: rule.match, ...rule.piece };
@@ -136,7 +146,7 @@ function routeJson(
   const [only] = to;
   const action: RouteActionJson = {
     ...(only && to.length === 1 ? { cluster: only.name } : { weightedClusters: { clusters: to } }),
-    ...policies.to(destination(service, {}), rule.origins).route,
+    ...said,
     ...rule.action,
     ...(mirrors.length > 0 && { requestMirrorPolicies: mirrors }),
   };

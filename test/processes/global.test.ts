@@ -85,7 +85,7 @@ test("the global control plane", async (t) => {
   });
 
   await t.test("`kodiak apply`, `get` and `delete`: policies reach the zones, and leave them", async () => {
-    const documents = [mesh("default"), allowAll("default"), timeout, { ...timeout, type: "MeshRetry", name: "retry" }];
+    const documents = [mesh("default"), allowAll("default"), timeout, { ...timeout, type: "MeshTLS", name: "tls" }];
     const file = await of.file("policies.yaml", documents.map((document) => JSON.stringify(document)).join("\n---\n"));
     assert.deepEqual(await of.kodiak("apply", "-f", file, "--allow-unknown", ...atGlobal), {
       code: 0,
@@ -93,9 +93,9 @@ test("the global control plane", async (t) => {
         'Mesh "default" updated',
         'MeshTrafficPermission "allow-all" in mesh "default" created',
         'MeshTimeout "slow" in mesh "default" created',
-        'MeshRetry "retry" in mesh "default" created\n',
+        'MeshTLS "tls" in mesh "default" created\n',
       ].join("\n"),
-      err: 'warning: MeshRetry "retry" in mesh "default": MeshRetry is stored and passed on; not acted on yet\n',
+      err: 'warning: MeshTLS "tls" in mesh "default": MeshTLS is stored and passed on; not acted on yet\n',
     });
     assert.match(await of.done("get", "meshtimeout", "slow", "-o", "yaml", ...atGlobal), /connectionTimeout: 1s\n/);
     const namesAt = async (api: string) => (await of.table("meshtimeouts", "--api", api)).map(([, name]) => name);

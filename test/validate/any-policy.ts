@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import type { JsonObject } from "#lib/json.ts";
-import { httpServices, tcpService } from "./small-mesh.ts";
+import { grpcService, httpServices, tcpService } from "./small-mesh.ts";
 
 export interface AnyPolicy {
   readonly kind: string;
@@ -16,7 +16,7 @@ const all = (members: Record<string, fc.Arbitrary<unknown>>) =>
   fc.record(members, { noNullPrototype: true }) as fc.Arbitrary<JsonObject>;
 const few = <T>(one: fc.Arbitrary<T>, minLength = 0) => fc.array(one, { minLength, maxLength: 3 });
 
-const service = fc.constantFrom(...httpServices, tcpService);
+const service = fc.constantFrom(...httpServices, tcpService, grpcService);
 const mesh = fc.constant({ kind: "Mesh" });
 const number = (max: number) => fc.oneof(fc.constantFrom(0, 1, max - 1, max), fc.nat({ max }));
 
@@ -338,6 +338,47 @@ const timeout = fc.oneof(
   all({ from: few(all({ targetRef: mesh, default: conf }), 1) }),
   all({ rules: few(fc.oneof(all({ default: conf }), all({ matches: few(client), default: conf })), 1) }),
 );
+const backOff = some({ baseInterval: duration, maxInterval: duration });
+const rateLimitedBackOff = some({
+  resetHeaders: few(all({ name: headerName, format: fc.constantFrom("Seconds", "UnixTimestamp") })),
+  maxInterval: duration,
+});
+const count = number(2 ** 31 - 1);
+const attempts = { numRetries: count, perTryTimeout: duration, backOff, rateLimitedBackOff };
+const headerMatch = valueMatch(["Exact", "Present", "RegularExpression", "Absent", "Prefix"], headerName, false);
+const httpConditions = [
+  ...["5xx", "GatewayError", "Reset", "Retriable4xx", "ConnectFailure", "EnvoyRatelimited", "RefusedStream"],
+  ...["Http3PostConnectFailure", "HttpMethodGet", "HttpMethodConnect", "100", "599", "999"],
+];
+const retry = all({
+  to: few(
+    all({
+      targetRef: fc.oneof(mesh, all({ kind: fc.constant("MeshService"), name: service })),
+      default: some({
+        http: some({
+          ...attempts,
+          retryOn: few(fc.constantFrom(...httpConditions)),
+          retriableRequestHeaders: few(headerMatch),
+          retriableResponseHeaders: few(headerMatch),
+          hostSelection: few(
+            fc.oneof(
+              all({ predicate: fc.constant("OmitPreviousHosts") }),
+              all({ predicate: fc.constant("OmitHostsWithTags"), tags }),
+              all({ predicate: fc.constant("OmitPreviousPriorities"), updateFrequency: count }),
+            ),
+          ),
+          hostSelectionMaxAttempts: count,
+        }),
+        grpc: some({
+          ...attempts,
+          retryOn: few(fc.constantFrom("Canceled", "DeadlineExceeded", "Internal", "ResourceExhausted", "Unavailable")),
+        }),
+        tcp: some({ maxConnectAttempt: count }),
+      }),
+    }),
+    1,
+  ),
+});
 const permission = fc.oneof(
   all({
     from: few(
@@ -363,5 +404,6 @@ const policy = (kind: string, spec: fc.Arbitrary<JsonObject>): fc.Arbitrary<AnyP
 export const anyPolicy: fc.Arbitrary<AnyPolicy> = fc.oneof(
   { weight: 3, arbitrary: policy("MeshHTTPRoute", route) },
   { weight: 1, arbitrary: policy("MeshTimeout", timeout) },
+  { weight: 1, arbitrary: policy("MeshRetry", retry) },
   { weight: 1, arbitrary: policy("MeshTrafficPermission", permission) },
 );

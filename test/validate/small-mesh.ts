@@ -19,6 +19,7 @@ import { zeroTime } from "#resources/rest.ts";
 const { mesh, name, zone, labels } = backendProxy;
 export const httpServices = ["backend", "other", "client", "from-mesh", "from-proxy"] as const;
 export const tcpService = "echo";
+export const grpcService = "greeter";
 const unknownService = "nobody";
 
 const resource = (kind: string, of: string, called: string, spec: JsonObject, its: Labels = {}): Resource => ({
@@ -43,7 +44,7 @@ const proxy = resource(
         port: 8080 + i,
         tags: { ...backendProxy.inbounds[0]?.tags, "kuma.io/protocol": protocol },
       })),
-      outbound: [...httpServices, tcpService, unknownService].map((service, i) => ({
+      outbound: [...httpServices, tcpService, grpcService, unknownService].map((service, i) => ({
         port: 9000 + i,
         tags: { "kuma.io/service": service },
       })),
@@ -75,6 +76,7 @@ export async function smallMesh(): Promise<ConfigurationWith> {
     proxy,
     ...httpServices.map((service, i) => provider(service, "http", i)),
     provider(tcpService, "tcp", httpServices.length),
+    provider(grpcService, "grpc", httpServices.length + 1),
   ];
   return (policies) => configuration([...fixed, ...policies], certificate);
 }

@@ -40,7 +40,7 @@ export const meshTimeout = definePolicy({
   },
   check: checkTimeouts,
   translate: {
-    outbound: (matches, destination, routes) =>
+    outbound: (matches, destination, { routes }) =>
       outboundPieces(toConf<TimeoutConf>(matches, destination, routes)?.conf ?? {}),
     inbound: (matches, { section }) => {
       const rules = inboundRules(matches, section, ({ rules: own = [], from = [] }: MeshTimeout) =>
