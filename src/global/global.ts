@@ -41,6 +41,8 @@ export interface GlobalSettings {
   readonly version: string;
   /** As `/config` shows them. */
   readonly shown: Readonly<Record<string, unknown>>;
+  /** Absent: over sockets of this machine. */
+  readonly serveApi?: typeof serveApi;
 }
 
 export interface RunningGlobal {
@@ -103,7 +105,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
     http: () => Promise.resolve(bootstrapOnGlobal),
   });
   const tokens = tokenIssuer(store, clock, random);
-  const api = await serveApi({
+  const api = await (settings.serveApi ?? serveApi)({
     store,
     rules: { place: { kind: "global" }, validate: validateResource, unknownMembers, isActedOn },
     authenticate: tokens.authenticate,

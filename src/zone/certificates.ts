@@ -3,8 +3,8 @@
 
 import type { Log } from "#host/log.ts";
 import type { Clock } from "#host/world.ts";
-import { readAuthority } from "#identity/authority.ts";
-import { createIssuer, type Issuer } from "#identity/issuer.ts";
+import type { Credentials } from "#identity/credentials.ts";
+import type { Issuer } from "#identity/issuer.ts";
 import { builtinCertificateId, builtinKeyId, secretText } from "#identity/secret.ts";
 import type { Changes, Collection, Source } from "#incremental/collection.ts";
 import { isEqual } from "#lib/json.ts";
@@ -24,6 +24,7 @@ export interface CertificateOptions {
   readonly secrets: Collection<Resource>;
   readonly certificates: Source<KeptCertificate>;
   readonly touch: () => void;
+  readonly issuerOf: Credentials["issuerOf"];
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
@@ -39,7 +40,8 @@ interface Issued {
 
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
-export function certificateKeeper({ wanted, secrets, certificates, touch, store, clock, log }: CertificateOptions) {
+export function certificateKeeper(options: CertificateOptions) {
+  const { wanted, secrets, certificates, touch, issuerOf, store, clock, log } = options;
   const issued = new Map<string, Issued>();
   const issuers = new Map<string, { readonly certificate: string; readonly issuer: Issuer }>();
 
@@ -52,7 +54,7 @@ export function certificateKeeper({ wanted, secrets, certificates, touch, store,
     const known = issuers.get(`${mesh}/${backend}`);
     if (known?.certificate === pem) return known;
     const what = `the authority ${backend} of mesh ${mesh}`;
-    const issuer = createIssuer(readAuthority({ what, certificate: pem, privateKey: secretText(privateKey) }));
+    const issuer = issuerOf({ what, certificate: pem, privateKey: secretText(privateKey) });
     const made = { certificate: pem, issuer };
     issuers.set(`${mesh}/${backend}`, made);
     return made;

@@ -7,8 +7,8 @@ import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/disc
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { Log } from "#host/log.ts";
 import type { Clock, Random, ServerStream } from "#host/world.ts";
+import type { Credentials } from "#identity/credentials.ts";
 import { dataplaneTokenKeys, keysInSecrets, zoneTokenKeys, zoneTokenPublicKeys } from "#identity/signing-key.ts";
-import { verifyDataplaneToken, verifyZoneToken } from "#identity/tokens.ts";
 import type { Collection, Source } from "#incremental/collection.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { Issue } from "#lib/issue.ts";
@@ -40,6 +40,7 @@ export interface ProxiesOptions {
   readonly marked: Source<true>;
   /** Tells the graph that `statuses` or `marked` has changed. */
   readonly touch: () => void;
+  readonly credentials: Pick<Credentials, "verifyDataplaneToken" | "verifyZoneToken">;
   readonly validate: (resource: Resource) => readonly Issue[];
 }
 
@@ -47,7 +48,8 @@ export interface ProxiesOptions {
 const recordEveryMs = 1_000;
 
 export function proxies(options: ProxiesOptions) {
-  const { place, store, clock, random, log, instanceId, configs, statuses, marked, touch, validate } = options;
+  const { place, store, clock, random, log, instanceId, configs, statuses, marked, touch, credentials, validate } =
+    options;
   const connected = new Map<string, symbol>();
   /** Proxies that were there at some time, and whether they brought what they are. */
   const known = new Map<string, { readonly id: ResourceId; readonly isOwn: boolean }>();
@@ -179,13 +181,13 @@ export function proxies(options: ProxiesOptions) {
     const now = clock.now();
     const result =
       resource.kind === "Dataplane"
-        ? await verifyDataplaneToken(
+        ? await credentials.verifyDataplaneToken(
             token,
             keysInSecrets(dataplaneTokenKeys(resource.mesh), secretOf),
             bearerOf(resource),
             now,
           )
-        : await verifyZoneToken(
+        : await credentials.verifyZoneToken(
             token,
             keysInSecrets(place.isFederated ? zoneTokenPublicKeys : zoneTokenKeys, secretOf),
             { zone: place.zone, scope: "ingress" },

@@ -7,6 +7,7 @@
 import { hostname } from "node:os";
 import { serveApi } from "#api/serve.ts";
 import type { Target, World } from "#host/world.ts";
+import { type Credentials, realCredentials } from "#identity/credentials.ts";
 import { clusterIdOf, firstStart } from "#identity/first-start.ts";
 import { keyMaker } from "#identity/key-maker.ts";
 import { tokenIssuer } from "#identity/token-issuer.ts";
@@ -43,6 +44,10 @@ export interface ZoneSettings {
   readonly version: string;
   /** As `/config` shows them. */
   readonly shown: Readonly<Record<string, unknown>>;
+  /** Absent: real ones. */
+  readonly credentials?: Credentials;
+  /** Absent: over sockets of this machine. */
+  readonly serveApi?: typeof serveApi;
 }
 
 export interface RunningZone {
@@ -53,7 +58,7 @@ export interface RunningZone {
 }
 
 export async function zone(settings: ZoneSettings, { clock, random, network, log }: World): Promise<RunningZone> {
-  const { store, certificate, address } = settings;
+  const { store, certificate, address, credentials = realCredentials } = settings;
   const place = { kind: "zone", zone: settings.name, isFederated: settings.global !== undefined } as const;
   const instanceId = `${hostname()}-${random.uuid().slice(0, 4)}`;
   const validate = (resource: Resource) => validateResource(kindNamed(resource.kind), resource);
@@ -76,6 +81,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     secrets: sources.of("Secret"),
     certificates,
     touch: running.touch,
+    issuerOf: credentials.issuerOf,
     store,
     clock,
     log,
@@ -96,6 +102,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     statuses,
     marked,
     touch: running.touch,
+    credentials,
     validate,
   });
   const xds = xdsServer({ instanceId, log, bundles: pipeline.bundles, admit: known.admit });
@@ -149,7 +156,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     }),
   });
   const tokens = tokenIssuer(store, clock, random);
-  const api = await serveApi({
+  const api = await (settings.serveApi ?? serveApi)({
     store,
     rules: {
       place,
