@@ -10,7 +10,7 @@ import { idOfWireName, wireNameOf } from "#kds/name.ts";
 import type { Kind } from "#resources/kind.ts";
 import { label, type Resource, tag } from "#resources/resource.ts";
 import { isSameContent } from "#resources/rest.ts";
-import type { Edit, Store } from "#resources/store.ts";
+import type { ResourceEdit, Store } from "#resources/store.ts";
 
 /** One side's rules for what a peer sends. */
 export interface Side {
@@ -67,14 +67,14 @@ function pinTag(tags: Record<string, string>, zone: string): void {
 }
 
 export interface Outcome {
-  readonly edits: readonly Edit[];
+  readonly edits: readonly ResourceEdit[];
   /** Why some of what arrived could not be stored: it is there already, and somebody else's. */
   readonly conflicts: readonly string[];
 }
 
 /** Each edit holds only as long as the store is as it was seen here. */
 export function outcomeOf(kind: Kind, apply: Apply<Resource>, side: Side, store: Pick<Store, "get" | "list">): Outcome {
-  const edits: Edit[] = [];
+  const edits: ResourceEdit[] = [];
   const conflicts: string[] = [];
   // A name that comes twice counts once, or the store would see two edits that exclude each other.
   const byName = new Map(apply.upsert.map(({ resource }) => [wireNameOf(resource), resource]));

@@ -1,11 +1,20 @@
 // The contract of a store: a consistent start, an ordered watch, transactions, revisions that a watcher never skips.
 // The implementations pass one suite: `contract.test.ts`.
 
-import type { Resource, ResourceId } from "#resources/resource.ts";
+import type { Labels, Resource, ResourceId } from "#resources/resource.ts";
 
-export type Edit =
+export type Edit = ResourceEdit | NoteEdit;
+export type ResourceEdit =
   | { readonly kind: "put"; readonly resource: Resource; readonly expected?: Expected }
   | { readonly kind: "delete"; readonly id: ResourceId; readonly expected?: Expected };
+export interface NoteEdit {
+  readonly kind: "note";
+  readonly key: string;
+  /** What it must be; else the transaction fails with a conflict. */
+  readonly before: string | undefined;
+  /** `undefined` ends it. */
+  readonly after: string | undefined;
+}
 
 /** A precondition; broken, the whole transaction fails with a conflict. `absent`: must not exist. Else the modificationTime it must have. */
 export type Expected = "absent" | { readonly modificationTime: string };
@@ -22,6 +31,14 @@ export interface Change {
   readonly after: Resource | undefined;
 }
 
+/** What is left of a resource that was deleted: for 30 days, or until it is made again and deleted later. */
+export interface Tombstone extends ResourceId {
+  readonly labels: Labels;
+  /** In which it was deleted. */
+  readonly revision: number;
+}
+export const tombstonesLastMs = 30 * 86_400_000;
+
 export interface Store {
   /** Made with the store, never changes: tells one store from another that replaced it. */
   readonly id: string;
@@ -30,6 +47,10 @@ export interface Store {
   /** Sorted by mesh, then name. */
   list(kind: string): readonly Resource[];
   all(): Iterable<Resource>;
+  /** Those later than the revision. */
+  tombstones(kind: string, since: number): readonly Tombstone[];
+  /** A text that this control plane keeps for itself. It is no resource: nobody watches it, and it makes no revision. */
+  note(key: string): string | undefined;
   /**
    * All edits or none. Resolves when they are durable, with the revision that holds them. What is written in one turn of the
    * event loop is one commit and one fsync. The store sets the times of what it writes; a put that equals what is there

@@ -233,6 +233,37 @@ for (const [name, open] of Object.entries(openers)) {
       assert.equal(await store.write([put({ ...resource, wire: new Uint8Array([0, 255, 8]) })]), 2);
     });
 
+    it("keeps tombstones of what was deleted: with labels, by kind, later than a revision", async (t) => {
+      const store = open(t);
+      await store.write([put(timeout("a")), put(timeout("b")), put({ ...timeout("x"), kind: "MeshRetry" })]);
+      await store.write([remove(timeout("a")), remove({ ...timeout("x"), kind: "MeshRetry" })]);
+      await store.write([remove(timeout("b")), put(timeout("a"))]);
+      const { kind, mesh, labels } = timeout("a");
+      const tombstone = (name: string, revision: number) => ({ kind, mesh, name, labels, revision });
+      assert.deepEqual(store.tombstones(kind, 1), [tombstone("a", 2), tombstone("b", 3)]);
+      assert.deepEqual(store.tombstones(kind, 2), [tombstone("b", 3)]);
+      assert.deepEqual(store.tombstones(kind, 3), []);
+    });
+
+    it("keeps notes in the transaction of what they speak of; they are no revision, and nobody watches them", async (t) => {
+      const store = open(t);
+      const commits = watched(store);
+      const note = (before: string | undefined, after: string | undefined) =>
+        ({ kind: "note", key: "seen", before, after }) as const;
+      assert.equal(await store.write([note(undefined, "1")]), 0);
+      assert.equal(await store.write([note("1", "2"), put(timeout("a"))]), 1);
+      assert.equal(store.note("seen"), "2");
+      const stale = [note("1", "3"), put(timeout("b"))];
+      await assert.rejects(store.write(stale), isConflict(/^seen has been changed meanwhile$/));
+      const [first, second] = await Promise.allSettled([
+        store.write([note("2", "4")]),
+        store.write([note("2", "5"), put(timeout("c"))]),
+      ]);
+      assert.deepEqual([first.status, second.status, store.note("seen")], ["fulfilled", "rejected", "4"]);
+      await store.write([note("4", undefined)]);
+      assert.deepEqual([store.note("seen"), store.get(timeout("b")), commits.length], [undefined, undefined, 1]);
+    });
+
     it("does what was written before it is closed, and refuses what comes after", async (t) => {
       const store = open(t);
       const written = store.write([put(timeout("a"))]);
@@ -250,7 +281,8 @@ describe("group commit", () => {
     const append = () => {
       if (isFull) throw new KodiakError({ kind: "unavailable", what: "disk full" });
     };
-    const store = groupedStore({ id: "x", revision: 7, resources: [], append, close: () => {} }, clock.now);
+    const journal = { id: "x", revision: 7, resources: [], notes: new Map(), tombstones: () => [], append };
+    const store = groupedStore({ ...journal, close: () => {} }, clock.now);
     const commits = watched(store);
     await assert.rejects(store.write([put(timeout("a"))]), isUnavailable(/disk full/));
     assert.deepEqual([store.revision, [...store.all()], commits], [7, [], []]);
@@ -278,6 +310,30 @@ describe("sqlite store on disk", () => {
     assert.equal(await second.write([put(timeout("b", "3s"))]), 5);
     const times = [...held, second.get(timeout("b"))!].map((resource) => resource.modificationTime);
     assert.equal(new Set(times).size, times.length);
+  });
+
+  it("has tombstones and notes when it was opened again, tombstones for thirty days", async (t) => {
+    const folder = temporaryFolder(t);
+    let now = clock.now();
+    const open = () => sqliteStore(folder, { now: () => now }, random);
+    const first = open();
+    await first.write([
+      put(timeout("a")),
+      put(timeout("b")),
+      { kind: "note", key: "k", before: undefined, after: "v" },
+    ]);
+    await first.write([remove(timeout("a"))]);
+    await first.close();
+    const second = open();
+    assert.equal(second.note("k"), "v");
+    now += 29 * 86_400_000;
+    await second.write([remove(timeout("b"))]);
+    const names = (store: Store) => store.tombstones("MeshTimeout", 0).map(({ name }) => name);
+    assert.deepEqual(names(second), ["a", "b"]);
+    now += 2 * 86_400_000;
+    await second.write([put(timeout("c"))]);
+    assert.deepEqual(names(second), ["b"]);
+    await second.close();
   });
 
   it("survives the end of its process without a close", (t) => {

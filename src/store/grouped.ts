@@ -8,7 +8,7 @@
 import { KodiakError } from "#lib/failure.ts";
 import { describeId, keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
 import { isSameContent } from "#resources/rest.ts";
-import type { Change, Commit, Edit, Expected, Store } from "#resources/store.ts";
+import type { Change, Commit, Edit, Expected, Store, Tombstone } from "#resources/store.ts";
 import { resourceIndex } from "#store/resource-index.ts";
 
 /** Where commits become durable. */
@@ -17,9 +17,17 @@ export interface Journal {
   /** What it holds at the start. */
   readonly revision: number;
   readonly resources: Iterable<Resource>;
-  /** Returns when the commit is durable; throws `unavailable` and keeps nothing of it if that fails. */
-  append(commit: Commit): void;
+  readonly notes: ReadonlyMap<string, string>;
+  /** Returns when the entry is durable; throws `unavailable` and keeps nothing of it if that fails. */
+  append(entry: Entry): void;
+  tombstones(kind: string, since: number): readonly Tombstone[];
   close(): void;
+}
+
+/** One of notes alone has the revision before. */
+export interface Entry extends Commit {
+  /** `undefined`: ended. */
+  readonly notes: ReadonlyMap<string, string | undefined>;
 }
 
 interface Waiting {
@@ -28,10 +36,15 @@ interface Waiting {
   readonly reject: (reason: unknown) => void;
 }
 /** State after the edits so far, where it differs from the index; `undefined` is deleted. */
-type Overlay = Map<string, { readonly id: ResourceId; readonly after: Resource | undefined }>;
+interface Overlay {
+  readonly resources: Map<string, { readonly id: ResourceId; readonly after: Resource | undefined }>;
+  readonly notes: Map<string, string | undefined>;
+}
+const emptyOverlay = (): Overlay => ({ resources: new Map(), notes: new Map() });
 
 export function groupedStore(journal: Journal, now: () => number): Store {
   const index = resourceIndex(journal.resources);
+  const notes = new Map(journal.notes);
   const watchers = new Set<(commit: Commit) => void>();
   const nextTime = risingTimes(now, index.all());
   let revision = journal.revision;
@@ -47,6 +60,8 @@ export function groupedStore(journal: Journal, now: () => number): Store {
     get: index.get,
     list: index.list,
     all: index.all,
+    tombstones: journal.tombstones,
+    note: (key) => notes.get(key),
     write: (edits) =>
       new Promise((resolve, reject) => {
         if (isClosed) throw new KodiakError({ kind: "unavailable", what: "the store is closed" });
@@ -73,50 +88,63 @@ export function groupedStore(journal: Journal, now: () => number): Store {
     const waiting = queue;
     queue = [];
     const time = nextTime();
-    const overlay: Overlay = new Map();
+    const overlay = emptyOverlay();
     const accepted: Waiting[] = [];
     for (const one of waiting) {
       try {
-        for (const [key, state] of edited(overlay, one.edits, time)) overlay.set(key, state);
+        const added = edited(overlay, one.edits, time);
+        for (const [key, state] of added.resources) overlay.resources.set(key, state);
+        for (const [key, text] of added.notes) overlay.notes.set(key, text);
         accepted.push(one);
       } catch (error) {
         one.reject(error);
       }
     }
     const changes = netChanges(overlay);
-    if (changes.length > 0) {
-      const commit: Commit = { revision: revision + 1, changes };
+    const changedNotes = new Map([...overlay.notes].filter(([key, text]) => notes.get(key) !== text));
+    if (changes.length > 0 || changedNotes.size > 0) {
+      const commit: Commit = { revision: changes.length > 0 ? revision + 1 : revision, changes };
       try {
-        journal.append(commit);
+        journal.append({ ...commit, notes: changedNotes });
       } catch (error) {
         for (const one of accepted) one.reject(error);
         return;
       }
+      for (const [key, text] of changedNotes) {
+        if (text === undefined) notes.delete(key);
+        else notes.set(key, text);
+      }
       revision = commit.revision;
       index.apply(changes);
-      for (const tell of [...watchers]) if (watchers.has(tell)) tell(commit);
+      if (changes.length > 0) for (const tell of [...watchers]) if (watchers.has(tell)) tell(commit);
     }
     for (const one of accepted) one.resolve(revision);
   }
 
   /** What one write adds to the overlay; throws `conflict` if an expectation is broken. */
   function edited(overlay: Overlay, edits: readonly Edit[], time: string): Overlay {
-    const added: Overlay = new Map();
+    const added = emptyOverlay();
     for (const edit of edits) {
+      if (edit.kind === "note") {
+        const [earlier] = [added.notes, overlay.notes].filter((known) => known.has(edit.key));
+        if ((earlier ?? notes).get(edit.key) !== edit.before) throw conflict(`${edit.key} has been changed meanwhile`);
+        added.notes.set(edit.key, edit.after);
+        continue;
+      }
       const { kind, mesh, name } = edit.kind === "put" ? edit.resource : edit.id;
       const id: ResourceId = { kind, mesh, name };
       const key = `${kind}/${keyOf(id)}`;
-      const earlier = added.get(key) ?? overlay.get(key);
+      const earlier = added.resources.get(key) ?? overlay.resources.get(key);
       const before = earlier ? earlier.after : index.get(id);
       if (edit.expected !== undefined) check(id, before, edit.expected);
-      added.set(key, { id, after: edit.kind === "put" ? written(edit.resource, before, time) : undefined });
+      added.resources.set(key, { id, after: edit.kind === "put" ? written(edit.resource, before, time) : undefined });
     }
     return added;
   }
 
   function netChanges(overlay: Overlay): Change[] {
     const changes: Change[] = [];
-    for (const { id, after } of overlay.values()) {
+    for (const { id, after } of overlay.resources.values()) {
       const before = index.get(id);
       if (before === after || (before && after && isSameContent(before, after))) continue;
       changes.push({ id, before, after });

@@ -1,8 +1,29 @@
 // A store that forgets everything when the process ends: for tests, and for trying things out.
 
 import type { Clock, Random } from "#host/world.ts";
-import type { Store } from "#resources/store.ts";
+import { type Store, type Tombstone, tombstonesLastMs } from "#resources/store.ts";
 import { groupedStore } from "#store/grouped.ts";
+import { tombstonesOf } from "#store/tombstone.ts";
 
-export const memoryStore = (clock: Pick<Clock, "now">, random: Pick<Random, "uuid">): Store =>
-  groupedStore({ id: random.uuid(), revision: 0, resources: [], append: () => {}, close: () => {} }, clock.now);
+export function memoryStore(clock: Pick<Clock, "now">, random: Pick<Random, "uuid">): Store {
+  let deleted: readonly { readonly tombstone: Tombstone; readonly at: number }[] = [];
+  const journal = {
+    id: random.uuid(),
+    revision: 0,
+    resources: [],
+    notes: new Map(),
+    append(commit: Parameters<typeof tombstonesOf>[0]) {
+      const added = tombstonesOf(commit);
+      if (added.length === 0) return;
+      const at = clock.now();
+      deleted = [
+        ...deleted.filter((one) => one.at > at - tombstonesLastMs),
+        ...added.map((tombstone) => ({ tombstone, at })),
+      ];
+    },
+    tombstones: (kind: string, since: number) =>
+      deleted.flatMap(({ tombstone }) => (tombstone.kind === kind && tombstone.revision > since ? tombstone : [])),
+    close: () => {},
+  };
+  return groupedStore(journal, clock.now);
+}

@@ -10,8 +10,16 @@ export const schemaSteps: readonly string[] = [
   `CREATE TABLE store (id TEXT NOT NULL, revision INTEGER NOT NULL) STRICT;
    CREATE TABLE resource (
      kind TEXT NOT NULL, mesh TEXT NOT NULL, name TEXT NOT NULL,
-     body TEXT NOT NULL, -- JSON: labels, spec, status, creationTime, modificationTime
+     body TEXT NOT NULL, -- JSON: all else but wire
      wire BLOB,
+     PRIMARY KEY (kind, mesh, name)
+   ) STRICT, WITHOUT ROWID;`,
+  `CREATE TABLE note (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+   CREATE TABLE tombstone (
+     kind TEXT NOT NULL, mesh TEXT NOT NULL, name TEXT NOT NULL,
+     labels TEXT NOT NULL, -- JSON
+     revision INTEGER NOT NULL, -- in which it was deleted
+     deleted INTEGER NOT NULL, -- when, in milliseconds
      PRIMARY KEY (kind, mesh, name)
    ) STRICT, WITHOUT ROWID;`,
 ];

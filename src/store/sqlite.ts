@@ -7,9 +7,10 @@ import { DatabaseSync } from "node:sqlite";
 import type { Clock, Random } from "#host/world.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { Resource } from "#resources/resource.ts";
-import type { Commit, Store } from "#resources/store.ts";
-import { groupedStore, type Journal } from "#store/grouped.ts";
+import { type Store, type Tombstone, tombstonesLastMs } from "#resources/store.ts";
+import { type Entry, groupedStore, type Journal } from "#store/grouped.ts";
 import { inTransaction, type Migrated, migrate } from "#store/schema.ts";
+import { tombstonesOf } from "#store/tombstone.ts";
 
 export const sqliteFileName = "kodiak.db";
 
@@ -26,13 +27,15 @@ export const sqliteStore = (
   clock: Pick<Clock, "now">,
   random: Pick<Random, "uuid">,
   observer: StoreObserver = {},
-): Store => groupedStore(openJournal(folder, random.uuid, observer), clock.now);
+): Store => groupedStore(openJournal(folder, clock, random.uuid, observer), clock.now);
 
-function openJournal(folder: string, newId: () => string, observer: StoreObserver): Journal {
+type Now = Pick<Clock, "now">;
+
+function openJournal(folder: string, clock: Now, newId: () => string, observer: StoreObserver): Journal {
   const file = join(folder, sqliteFileName);
   const database = openDatabase(folder);
   try {
-    return journalOf(database, file, newId, observer);
+    return journalOf(database, file, clock, newId, observer);
   } catch (error) {
     database.close();
     throw error;
@@ -62,7 +65,13 @@ export function openDatabase(folder: string): DatabaseSync {
   }
 }
 
-function journalOf(database: DatabaseSync, file: string, newId: () => string, observer: StoreObserver): Journal {
+function journalOf(
+  database: DatabaseSync,
+  file: string,
+  clock: Now,
+  newId: () => string,
+  observer: StoreObserver,
+): Journal {
   const migrated = migrate(database, file, () => {
     database.prepare("INSERT INTO store (id, revision) VALUES (?, 0)").run(newId());
   });
@@ -72,14 +81,26 @@ function journalOf(database: DatabaseSync, file: string, newId: () => string, ob
   const put = database.prepare("INSERT OR REPLACE INTO resource (kind, mesh, name, body, wire) VALUES (?, ?, ?, ?, ?)");
   const remove = database.prepare("DELETE FROM resource WHERE kind = ? AND mesh = ? AND name = ?");
   const setRevision = database.prepare("UPDATE store SET revision = ?");
+  const putNote = database.prepare("INSERT OR REPLACE INTO note (key, value) VALUES (?, ?)");
+  const endNote = database.prepare("DELETE FROM note WHERE key = ?");
+  const bury = database.prepare(
+    "INSERT OR REPLACE INTO tombstone (kind, mesh, name, labels, revision, deleted) VALUES (?, ?, ?, ?, ?, ?)",
+  );
+  const buried = database.prepare(
+    "SELECT kind, mesh, name, labels, revision FROM tombstone WHERE kind = ? AND revision > ?",
+  );
+  const forget = database.prepare("DELETE FROM tombstone WHERE deleted < ?");
+  let forgotAt = Number.NEGATIVE_INFINITY;
   return {
     id: String(id),
     revision: Number(revision),
     resources: database.prepare("SELECT kind, mesh, name, body, wire FROM resource").all().map(resourceOf),
-    append: (commit) => {
+    notes: new Map(database.prepare("SELECT key, value FROM note").all().map(noteOf)),
+    tombstones: (kind, since) => buried.all(kind, since).map(tombstoneOf),
+    append: (entry) => {
       const beganMs = performance.now();
       try {
-        inTransaction(database, () => write(commit));
+        inTransaction(database, () => write(entry));
       } catch (error) {
         throw new KodiakError(
           { kind: "unavailable", what: `cannot write to the store ${file}: ${reason(error)}` },
@@ -91,20 +112,49 @@ function journalOf(database: DatabaseSync, file: string, newId: () => string, ob
     close: () => database.close(),
   };
 
-  function write(commit: Commit): void {
-    for (const { id, after } of commit.changes) {
+  function write(entry: Entry): void {
+    for (const { id, after } of entry.changes) {
       if (!after) remove.run(id.kind, id.mesh, id.name);
       else put.run(id.kind, id.mesh, id.name, bodyOf(after), after.wire ?? null);
     }
-    setRevision.run(commit.revision);
+    for (const { kind, mesh, name, labels, revision } of tombstonesOf(entry))
+      bury.run(kind, mesh, name, JSON.stringify(labels), revision, clock.now());
+    for (const [key, value] of entry.notes) {
+      if (value === undefined) endNote.run(key);
+      else putNote.run(key, value);
+    }
+    setRevision.run(entry.revision);
+    forgetSometimes();
+  }
+
+  /** Once a day is enough for what lasts thirty. */
+  function forgetSometimes(): void {
+    const now = clock.now();
+    if (now < forgotAt + dayMs) return;
+    forget.run(now - tombstonesLastMs);
+    forgotAt = now;
   }
 }
+
+const dayMs = 86_400_000;
 
 type Row = Readonly<Record<string, unknown>>;
 type Body = Omit<Resource, "kind" | "mesh" | "name" | "wire">;
 
-const bodyOf = ({ labels, spec, status, creationTime, modificationTime }: Resource): string =>
-  JSON.stringify({ labels, spec, status, creationTime, modificationTime } satisfies { [M in keyof Body]-?: unknown });
+const bodyOf = ({ labels, spec, status, sentVersion, creationTime, modificationTime }: Resource): string =>
+  JSON.stringify({ labels, spec, status, sentVersion, creationTime, modificationTime } satisfies {
+    [M in keyof Body]-?: unknown;
+  });
+
+const noteOf = (row: Row): readonly [string, string] => [String(row.key), String(row.value)];
+
+const tombstoneOf = (row: Row): Tombstone => ({
+  kind: String(row.kind),
+  mesh: String(row.mesh),
+  name: String(row.name),
+  labels: JSON.parse(String(row.labels)),
+  revision: Number(row.revision),
+});
 
 function resourceOf(row: Row): Resource {
   const body: Body = JSON.parse(String(row.body));

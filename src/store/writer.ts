@@ -10,7 +10,7 @@ import type { Changes, Collection } from "#incremental/collection.ts";
 import { KodiakError } from "#lib/failure.ts";
 import { describeId, type Resource, type ResourceId } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
-import type { Edit, Store } from "#resources/store.ts";
+import type { ResourceEdit, Store } from "#resources/store.ts";
 
 /** Resources that should exist, by any key. */
 export interface Owned {
@@ -37,7 +37,7 @@ export function ownedWriter(store: Store, clock: Clock, log: Log, owned: readonl
   let lastRecordAt = 0;
   let cancelRecords: (() => void) | undefined;
 
-  function editFor({ wanted, deletes }: Owned, key: string): Edit | undefined {
+  function editFor({ wanted, deletes }: Owned, key: string): ResourceEdit | undefined {
     const mark = `${wanted.name} ${key}`;
     const resource = wanted.get(key);
     const last = lastIdOf.get(mark);
@@ -51,7 +51,7 @@ export function ownedWriter(store: Store, clock: Clock, log: Log, owned: readonl
     return { kind: "put", resource, ...(modificationTime !== zeroTime && { expected: { modificationTime } }) };
   }
 
-  function write(edit: Edit): void {
+  function write(edit: ResourceEdit): void {
     store.write([edit]).catch((error: unknown) => {
       // Whoever was faster made a commit, and that makes this wanted anew.
       if (error instanceof KodiakError && error.failure.kind === "conflict") return;
