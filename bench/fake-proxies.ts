@@ -1,18 +1,16 @@
-// Many proxies in one process, each with a connection of its own: delta ADS over TLS, asking and acknowledging as Envoy does.
-// They share the machine with what is measured, so they read only what names further resources, and that once.
-// Prints one line when all have their listeners, then stays until it is ended; a stream that ends ends all of it, so that no
-// number is taken with fewer proxies than it says.
+// Many fake proxies in one process, each with a connection of its own: delta ADS over TLS. They share the machine with what is
+// measured, so they look into what they get no more than they must.
+//
+// The bench tells the process over HTTP what to do, one order at a time.
 
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { type EnvoyType, envoyTypeOf, envoyTypeUrl } from "#discovery/order.ts";
-import { decode } from "#envoy/encode.ts";
-import {
-  DeltaDiscoveryRequestSchema,
-  DeltaDiscoveryResponseSchema,
-} from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
+import { createServer } from "node:http";
+import { text } from "node:stream/consumers";
+import { setTimeout as pause } from "node:timers/promises";
 import { openLog } from "#host/log.ts";
 import { realWorld } from "#host/real-world.ts";
 import { adsPath } from "#xds/server.ts";
+import { fakeEnvoy, requestBytes, responseOf } from "./fake-envoy.ts";
+import { type Tallied, tally, type Watched } from "./tally.ts";
 
 /** The one argument of this program, as JSON. */
 export interface FakeProxies {
@@ -21,86 +19,109 @@ export interface FakeProxies {
   readonly port: number;
   readonly fingerprint: string;
   readonly token: string;
+  /** Number of its first proxy. */
+  readonly first: number;
   readonly count: number;
-  /** How many services they offer, in turn. */
+  /** How many services all offer, in turn. */
   readonly services: number;
   /** Of each proxy. */
   readonly outbounds: number;
 }
 
+/** Each is answered with what came since the last `watch`. */
+export type Order =
+  /** All connect, at once. */
+  | { readonly kind: "connect" }
+  | { readonly kind: "watch"; readonly what: Watched }
+  /** Answered when all that wait have seen what is watched. */
+  | { readonly kind: "seen" }
+  | { readonly kind: "received" };
+
+interface FakeProxy extends Tallied {
+  readonly name: string;
+}
+
 const options: FakeProxies = JSON.parse(process.argv[2] ?? "");
 const { network } = realWorld({ log: openLog("warn") });
+const proxies = Array.from({ length: options.count }, (_, n) => fakeProxy(options.first + n));
+const counted = tally(proxies);
 
-const dataplaneOf = (i: number) => ({
-  type: "Dataplane",
-  mesh: "default",
-  name: `fake-${options.zone}-${i}`,
-  networking: {
-    address: `127.${options.zone === "zone-a" ? 1 : 2}.${i >> 8}.${i & 255}`,
-    inbound: [{ port: 8080, tags: { "kuma.io/service": `s-${i % options.services}`, "kuma.io/protocol": "http" } }],
-    outbound: Array.from({ length: options.outbounds }, (_, n) => ({
-      port: 9000 + n,
-      tags: { "kuma.io/service": `s-${(i + n) % options.services}` },
-    })),
-  },
-});
-
-/** What Envoy would ask for next, having got this. */
-function referredTo(type: EnvoyType, bytes: Uint8Array, name: string): readonly (readonly [EnvoyType, string])[] {
-  if (type !== "cluster" && type !== "listener") return [];
-  const text = JSON.stringify(decode(type, bytes));
-  const secrets = /"name":"((?:identity_cert|mesh_ca):[^"]+)"/g;
-  const routes = /"routeConfigName":"([^"]+)"/g;
-  const found = (pattern: RegExp, of: EnvoyType) =>
-    [...text.matchAll(pattern)].map((match) => [of, match[1] ?? ""] as const);
-  const endpoints = text.includes('"edsClusterConfig"') ? [["endpoint", name] as const] : [];
-  return [...endpoints, ...found(secrets, "secret"), ...found(routes, "route")];
+function fakeProxy(i: number): FakeProxy {
+  const { zone, services, outbounds } = options;
+  const name = `fake-${zone}-${i}`;
+  const called = Array.from({ length: outbounds }, (_, n) => `s-${(i + n) % services}`);
+  const dataplane = {
+    type: "Dataplane",
+    mesh: "default",
+    name,
+    networking: {
+      address: `127.${zone === "zone-a" ? 1 : 2}.${i >> 8}.${i & 255}`,
+      inbound: [{ port: 8080, tags: { "kuma.io/service": `s-${i % services}`, "kuma.io/protocol": "http" } }],
+      outbound: called.map((service, n) => ({ port: 9000 + n, tags: { "kuma.io/service": service } })),
+    },
+  };
+  const metadata = { "dataplane.resource": JSON.stringify(dataplane), "dataplane.proxyType": "dataplane" };
+  return { name, services: new Set(called), envoy: fakeEnvoy({ node: { id: `default.${name}`, metadata } }) };
 }
 
-/** Resolves when its listeners have come. */
-async function run(i: number): Promise<void> {
-  const { host, port, fingerprint, token, zone } = options;
+/** As Envoy does: the next try after up to 0.5 s, then up to 1 s, 2 s … */
+const backOffMs = (tries: number): number => Math.random() * Math.min(500 * 2 ** tries, 30_000);
+
+async function stayConnected(proxy: FakeProxy): Promise<never> {
+  for (let tries = 0; ; tries++) {
+    if (await connected(proxy)) tries = 0;
+    counted.lost();
+    await pause(backOffMs(tries));
+  }
+}
+
+/** Resolves when its stream has ended, with whether anything came. */
+async function connected(proxy: FakeProxy): Promise<boolean> {
+  const { host, port, fingerprint, token } = options;
+  const { envoy } = proxy;
   const connection = network.dial({ host, port, trust: { kind: "fingerprint", sha256: fingerprint } });
-  await connection.ready;
+  try {
+    await connection.ready;
+  } catch {
+    return false;
+  }
   const stream = connection.stream(adsPath, { headers: { authorization: token } });
-  const asked = new Set<string>();
-  const read = new Set<string>();
-  const ask = (type: EnvoyType, rest: MessageInitShape<typeof DeltaDiscoveryRequestSchema>): void => {
-    const request = create(DeltaDiscoveryRequestSchema, { ...rest, typeUrl: envoyTypeUrl[type] });
-    stream.send([toBinary(DeltaDiscoveryRequestSchema, request)]);
-  };
-  const subscribe = (refers: readonly (readonly [EnvoyType, string])[]): void => {
-    const fresh = new Map<EnvoyType, string[]>();
-    for (const [type, name] of refers) {
-      if (asked.has(`${type} ${name}`)) continue;
-      asked.add(`${type} ${name}`);
-      fresh.set(type, [...(fresh.get(type) ?? []), name]);
-    }
-    for (const [type, names] of fresh) ask(type, { resourceNamesSubscribe: names });
-  };
-  return new Promise((resolve) => {
-    stream.onEnd(({ code, message }) => {
-      process.stderr.write(`fake-${zone}-${i} lost its stream: ${code} ${message}\n`);
-      process.exit(1);
-    });
-    stream.onMessage((bytes) => {
-      const response = fromBinary(DeltaDiscoveryResponseSchema, bytes);
-      const type = envoyTypeOf(response.typeUrl);
-      if (!type) throw new Error(`a resource of type ${response.typeUrl}, for which nobody asked`);
-      ask(type, { responseNonce: response.nonce });
-      for (const { name, resource } of response.resources) {
-        if (!resource || read.has(`${type} ${name}`)) continue;
-        read.add(`${type} ${name}`);
-        subscribe(referredTo(type, resource.value, name));
-      }
-      if (type === "listener" && response.resources.length > 0) resolve();
-    });
-    const metadata = { "dataplane.resource": JSON.stringify(dataplaneOf(i)), "dataplane.proxyType": "dataplane" };
-    ask("cluster", { node: { id: `default.fake-${zone}-${i}`, metadata } });
-    ask("listener", {});
+  let hasReceived = false;
+  stream.onMessage((message) => {
+    hasReceived = true;
+    const response = responseOf(message);
+    envoy.receive(response);
+    counted.taken(proxy, response, message.length);
   });
+  envoy.open((type, request) => stream.send([requestBytes(type, request)]));
+  await new Promise<void>((resolve) => stream.onEnd(() => resolve()));
+  connection.close();
+  return hasReceived;
 }
 
+async function follow(order: Order): Promise<void> {
+  switch (order.kind) {
+    case "connect":
+      for (const proxy of proxies) void stayConnected(proxy);
+      return;
+    case "watch":
+      counted.watch(order.what);
+      return;
+    case "seen":
+      return counted.seen();
+    case "received":
+      return;
+  }
+}
+
+const server = createServer(async (request, response) => {
+  const order: Order = JSON.parse(await text(request));
+  await follow(order);
+  response.end(JSON.stringify(counted.received()));
+});
 process.on("SIGTERM", () => process.exit(0));
-await Promise.all(Array.from({ length: options.count }, (_, i) => run(i)));
-process.stdout.write(`${JSON.stringify({ msg: "fake proxies are ready", count: options.count })}\n`);
+server.listen(0, "127.0.0.1", () => {
+  const address = server.address();
+  const port = address !== null && typeof address === "object" ? address.port : 0;
+  process.stdout.write(`${JSON.stringify({ msg: "fake proxies are there", port })}\n`);
+});

@@ -1,5 +1,5 @@
 // `npm run bench [-- --only NAME] [-- --json FILE]`: how long a change takes from the API that takes it to the Envoy that
-// uses it, in another zone or in its own. docs/performance.md says what is measured and keeps the results.
+// uses it, and what a thousand proxies cost. docs/performance.md says what is measured and keeps the results.
 
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -8,35 +8,49 @@ import { parseArgs } from "node:util";
 import Table from "cli-table3";
 import { envoyVersion, findEnvoy } from "#agent/envoy-binary.ts";
 import { fetchEnvoy, progressLine } from "#agent/envoy-fetch.ts";
-import { type Bench, benches } from "./rows.ts";
-import { openStage, type Processes, processes } from "./stage.ts";
+import { zoneRows } from "./rows.ts";
+import { scaleRows } from "./scale.ts";
+import { processes } from "./stage.ts";
+import type { Measured } from "./suite.ts";
 
-interface Row {
-  readonly name: string;
-  readonly unit: "ms";
+const suites = [zoneRows, scaleRows] as const;
+
+interface Row extends Pick<Measured, "name" | "unit"> {
   readonly n: number;
   readonly p50: number;
   readonly p99: number;
   readonly max: number;
 }
 
-/** Percentiles by nearest rank: each is a time that was measured. */
-function rowOf(name: string, times: readonly number[]): Row {
-  const sorted = times.toSorted((a, b) => a - b);
-  const at = (share: number) => Number((sorted[Math.ceil(share * sorted.length) - 1] ?? Number.NaN).toFixed(1));
-  return { name, unit: "ms", n: sorted.length, p50: at(0.5), p99: at(0.99), max: at(1) };
+/** Percentiles by nearest rank: each is a value that was measured. */
+function rowOf({ name, unit, values }: Measured): Row {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (share: number) => Number((sorted[Math.ceil(share * sorted.length) - 1] ?? Number.NaN).toFixed(2));
+  return { name, unit, n: sorted.length, p50: at(0.5), p99: at(0.99), max: at(1) };
 }
 
 const progress = (what: string): boolean => process.stderr.write(`${what} …\n`);
 
-async function measured(wanted: readonly (readonly [string, Bench])[], started: Processes): Promise<readonly Row[]> {
-  const stage = await openStage(started, (what) => progress(`starting ${what}`));
+/** Each suite with processes of its own. */
+async function measured(isWanted: (name: string) => boolean, stopped: Promise<never>): Promise<readonly Row[]> {
   const rows: Row[] = [];
-  for (const [name, bench] of wanted) {
-    progress(name);
-    rows.push(rowOf(name, await bench(stage)));
-    const ended = started.ended();
-    if (ended.length > 0) throw new Error(`ended while ${name} was measured: ${ended.join(", ")}`);
+  for (const suite of suites) {
+    if (!suite.names.some(isWanted)) continue;
+    const started = await processes();
+    const measuring = (async () => {
+      for await (const one of suite.measure(started, isWanted, progress)) {
+        const row = rowOf(one);
+        process.stderr.write(`${tableOf([row])}\n`);
+        rows.push(row);
+        const ended = started.ended();
+        if (ended.length > 0) throw new Error(`ended while ${one.name} was measured: ${ended.join(", ")}`);
+      }
+    })();
+    try {
+      await Promise.race([measuring, stopped]);
+    } finally {
+      await started.close();
+    }
   }
   return rows;
 }
@@ -71,21 +85,16 @@ function tableOf(rows: readonly Row[]): string {
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { only: { type: "string" }, json: { type: "string" } } });
-  const wanted = Object.entries(benches).filter(([name]) => values.only === undefined || name === values.only);
-  if (wanted.length === 0) throw new Error(`--only ${values.only}: there are ${Object.keys(benches).join(", ")}`);
+  const names = suites.flatMap((suite) => suite.names);
+  const isWanted = (name: string): boolean => values.only === undefined || name === values.only;
+  if (!names.some(isWanted)) throw new Error(`--only ${values.only}: there are ${names.join(", ")}`);
   const where = await circumstances();
   const stopped = new Promise<never>((_, reject) => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
       process.on(signal, () => reject(new Error(`stopped by ${signal}`)));
     }
   });
-  const started = await processes();
-  let rows: readonly Row[];
-  try {
-    rows = await Promise.race([measured(wanted, started), stopped]);
-  } finally {
-    await started.close();
-  }
+  const rows = await measured(isWanted, stopped);
   const facts = Object.entries(where).map(([name, value]) => `${name} ${value}`);
   process.stdout.write(`${facts.join("\n")}\n${tableOf(rows)}\n`);
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ ...where, rows }, undefined, 2)}\n`);

@@ -6,10 +6,11 @@
 import { Agent, type RequestOptions, request } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import { urlToHttpOptions } from "node:url";
-import { type BenchStage, ingressAddress, newService, samples, send } from "./stage.ts";
+import { type BenchStage, ingressAddress, newService, openStage, samples, send } from "./stage.ts";
+import type { Suite } from "./suite.ts";
 
 /** Milliseconds, one for each change. */
-export type Bench = (stage: BenchStage) => Promise<readonly number[]>;
+type Bench = (stage: BenchStage) => Promise<readonly number[]>;
 
 const deadlineMs = 30_000;
 const askEveryMs = 1;
@@ -112,9 +113,21 @@ function get(to: RequestOptions | string): Promise<{ readonly status: number; re
   });
 }
 
-export const benches: Readonly<Record<string, Bench>> = {
+const benches: Readonly<Record<string, Bench>> = {
   "policy-to-other-zone": policy({ kind: "MeshService", name: "backend" }),
   "mesh-policy-to-other-zone": policy({ kind: "Mesh" }),
   "instance-to-own-ingress": instance,
   "service-to-other-zone": service,
+};
+
+export const zoneRows: Suite = {
+  names: Object.keys(benches),
+  async *measure(started, isWanted, progress) {
+    const stage = await openStage(started, (what) => progress(`starting ${what}`));
+    for (const [name, bench] of Object.entries(benches)) {
+      if (!isWanted(name)) continue;
+      progress(name);
+      yield { name, unit: "ms", values: await bench(stage) };
+    }
+  },
 };

@@ -13,10 +13,10 @@ import { type Child, startChild } from "#cli/demo/child.ts";
 import { freePort } from "#cli/demo/stage.ts";
 import { request } from "#host/https.ts";
 import type { JsonObject } from "#lib/json.ts";
-import type { FakeProxies } from "./fake-proxies.ts";
+import { openCrowd } from "./crowd.ts";
 
 const program = fileURLToPath(new URL("../dist/kodiak.js", import.meta.url));
-const fakeProgram = fileURLToPath(new URL("fake-proxies.ts", import.meta.url));
+export const fakeProgram = fileURLToPath(new URL("fake-proxies.ts", import.meta.url));
 
 export const samples = 50;
 const fakesInZone = 100;
@@ -41,6 +41,9 @@ export interface Processes {
   readonly folder: string;
   /** Resolves with the fields of the line that says it is ready. */
   run(name: string, args: readonly string[], isReady: RegExp, entry?: string): Promise<JsonObject>;
+  pidOf(name: string): number;
+  /** Ends one of them, which is then expected to be gone. */
+  end(name: string): Promise<void>;
   /** Names of those that are gone. */
   ended(): readonly string[];
   close(): Promise<void>;
@@ -50,8 +53,19 @@ export async function processes(): Promise<Processes> {
   const folder = await mkdtemp(join(tmpdir(), "kodiak-bench-"));
   const children: Child[] = [];
   let isClosed = false;
+  const named = (name: string): Child => {
+    const child = children.find((one) => one.name === name);
+    if (!child) throw new Error(`no process ${name}`);
+    return child;
+  };
   return {
     folder,
+    pidOf: (name) => named(name).pid,
+    async end(name) {
+      const child = named(name);
+      children.splice(children.indexOf(child), 1);
+      await child.end();
+    },
     async run(name, args, isReady, entry = program) {
       if (isClosed) throw new Error("the bench has ended");
       const child = await startChild({ folder, name, args, program: entry });
@@ -77,7 +91,8 @@ function isAlive(pid: number): boolean {
   }
 }
 
-export async function openStage({ run, folder }: Processes, progress: (what: string) => void): Promise<BenchStage> {
+export async function openStage(started: Processes, progress: (what: string) => void): Promise<BenchStage> {
+  const { run, folder } = started;
   const anyPort = ["--address", "127.0.0.1", "--dp-port", "0", "--api-port", "0", "--api-https-port", "0"];
   progress("control planes");
   const global = await run(
@@ -136,11 +151,9 @@ export async function openStage({ run, folder }: Processes, progress: (what: str
 
   progress(`${fakesInZone} fake proxies in each zone`);
   for (const [zone, at] of [["zone-a", zoneA] as const, ["zone-b", zoneB] as const]) {
-    const fakes: FakeProxies = {
-      ...{ zone, host: "127.0.0.1", port: Number(at.dpPort), fingerprint: String(at.fingerprint), token },
-      ...{ count: fakesInZone, services: fakeServices, outbounds: fakeOutbounds },
-    };
-    await run(`fake proxies of ${zone}`, [JSON.stringify(fakes)], /^fake proxies are ready/, fakeProgram);
+    const where = { zone, host: "127.0.0.1", port: Number(at.dpPort), fingerprint: String(at.fingerprint), token };
+    const fakes = { count: fakesInZone, services: fakeServices, outbounds: fakeOutbounds };
+    await (await openCrowd(started, { ...where, ...fakes }, 1)).connect();
   }
   const backendUrl = `http://127.0.0.1:${outbounds[0]?.[0]}/`;
   return { globalApi, zoneBApi: `http://127.0.0.1:${zoneB.apiPort}`, backendUrl, clientAdmin, ingressAdmin };

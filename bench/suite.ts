@@ -1,0 +1,19 @@
+// Rows that are measured on one stage, in their order.
+
+import type { Processes } from "./stage.ts";
+
+export interface Measured {
+  readonly name: string;
+  readonly unit: "ms" | "CPU ms" | "MiB" | "KiB" | "%" | "resources" | "connections";
+  readonly values: readonly number[];
+}
+
+export interface Suite {
+  readonly names: readonly string[];
+  /** Opens its stage, and yields what is wanted as soon as it is measured. */
+  measure(
+    started: Processes,
+    isWanted: (name: string) => boolean,
+    progress: (what: string) => void,
+  ): AsyncIterable<Measured>;
+}
