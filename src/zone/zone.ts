@@ -72,7 +72,8 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const pipeline = proxyPipeline(graph, { of: sources.of, certificates, marked }, settings.name);
   const owned = zoneOwned(graph, { zone: settings.name, of: sources.of, marked, statuses, certificates });
   const missing = missingKeys(graph, sources.of);
-  const outgoing = upwardResources(graph, sources.of, settings.name);
+  // A zone that stands alone encodes nothing for a global control plane.
+  const outgoing = settings.global && upwardResources(graph, sources.of, settings.name);
   const running = live(graph, store, sources);
 
   // Who acts on it.
@@ -108,6 +109,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const xds = xdsServer({ instanceId, log, bundles: pipeline.bundles, admit: known.admit });
   const link =
     settings.global &&
+    outgoing &&
     kdsClient({
       zone: settings.name,
       target: settings.global,
