@@ -39,10 +39,22 @@ export interface Tombstone extends ResourceId {
 }
 export const tombstonesLastMs = 30 * 86_400_000;
 
+/** A moment in the history of a store. */
+export interface Moment {
+  readonly store: string;
+  /** Of those times that the store was opened. */
+  readonly opening: string;
+  readonly revision: number;
+}
+
 export interface Store {
   /** Made with the store, never changes: tells one store from another that replaced it. */
   readonly id: string;
   readonly revision: number;
+  /** Made when it was opened: a copy that was put in its place has other openings from there on. */
+  readonly opening: string;
+  /** Whether the moment is in this store's past. One that was restored from an older copy does not know what came after that. */
+  includes(moment: Moment): boolean;
   get(id: ResourceId): Resource | undefined;
   /** Sorted by mesh, then name. */
   list(kind: string): readonly Resource[];

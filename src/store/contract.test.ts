@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -281,8 +281,8 @@ describe("group commit", () => {
     const append = () => {
       if (isFull) throw new KodiakError({ kind: "unavailable", what: "disk full" });
     };
-    const journal = { id: "x", revision: 7, resources: [], notes: new Map(), tombstones: () => [], append };
-    const store = groupedStore({ ...journal, close: () => {} }, clock.now);
+    const journal = { id: "x", revision: 7, resources: [], notes: new Map(), tombstones: () => [] };
+    const store = groupedStore({ ...journal, openings: [], append, close: () => {} }, clock.now);
     const commits = watched(store);
     await assert.rejects(store.write([put(timeout("a"))]), isUnavailable(/disk full/));
     assert.deepEqual([store.revision, [...store.all()], commits], [7, [], []]);
@@ -310,6 +310,28 @@ describe("sqlite store on disk", () => {
     assert.equal(await second.write([put(timeout("b", "3s"))]), 5);
     const times = [...held, second.get(timeout("b"))!].map((resource) => resource.modificationTime);
     assert.equal(new Set(times).size, times.length);
+  });
+
+  it("knows its past, and not that of a store that went on when a copy of it was made", async (t) => {
+    const [folder, copy] = [temporaryFolder(t), temporaryFolder(t)];
+    const momentOf = ({ id, opening, revision }: Store) => ({ store: id, opening, revision });
+    const first = openSqlite(t, folder);
+    await first.write([put(timeout("a"))]);
+    const shared = momentOf(first);
+    await first.close();
+    cpSync(folder, copy, { recursive: true });
+    const second = openSqlite(t, folder);
+    await second.write([put(timeout("b"))]);
+    const later = momentOf(second);
+    const restored = openSqlite(t, copy);
+    for (const name of ["c", "d", "e"]) await restored.write([put(timeout(name))]);
+    assert.ok(restored.revision > later.revision);
+    for (const store of [second, restored]) assert.ok(store.includes(shared) && store.includes(momentOf(store)));
+    assert.equal(second.includes(later), true);
+    assert.equal(second.includes({ ...later, revision: later.revision + 1 }), false);
+    assert.equal(restored.includes(later), false);
+    assert.equal(restored.includes({ ...shared, revision: later.revision }), false);
+    assert.equal(restored.includes({ ...shared, store: "another" }), false);
   });
 
   it("has tombstones and notes when it was opened again, tombstones for thirty days", async (t) => {

@@ -18,10 +18,17 @@ export interface Journal {
   readonly revision: number;
   readonly resources: Iterable<Resource>;
   readonly notes: ReadonlyMap<string, string>;
+  /** Oldest first; the last is this one. `revision`: what it began with. */
+  readonly openings: readonly Opening[];
   /** Returns when the entry is durable; throws `unavailable` and keeps nothing of it if that fails. */
   append(entry: Entry): void;
   tombstones(kind: string, since: number): readonly Tombstone[];
   close(): void;
+}
+
+export interface Opening {
+  readonly id: string;
+  readonly revision: number;
 }
 
 /** One of notes alone has the revision before. */
@@ -56,6 +63,12 @@ export function groupedStore(journal: Journal, now: () => number): Store {
     id: journal.id,
     get revision() {
       return revision;
+    },
+    opening: journal.openings.at(-1)?.id ?? "",
+    includes({ store, opening, revision: then }) {
+      const at = journal.openings.findIndex(({ id }) => id === opening);
+      if (store !== journal.id || at < 0) return false;
+      return then <= (journal.openings[at + 1]?.revision ?? revision);
     },
     get: index.get,
     list: index.list,

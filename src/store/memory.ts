@@ -12,6 +12,7 @@ export function memoryStore(clock: Pick<Clock, "now">, random: Pick<Random, "uui
     revision: 0,
     resources: [],
     notes: new Map(),
+    openings: [{ id: random.uuid(), revision: 0 }],
     append(commit: Parameters<typeof tombstonesOf>[0]) {
       const added = tombstonesOf(commit);
       if (added.length === 0) return;

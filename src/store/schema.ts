@@ -14,7 +14,8 @@ export const schemaSteps: readonly string[] = [
      wire BLOB,
      PRIMARY KEY (kind, mesh, name)
    ) STRICT, WITHOUT ROWID;`,
-  `CREATE TABLE note (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  `CREATE TABLE opening (number INTEGER PRIMARY KEY, id TEXT NOT NULL, revision INTEGER NOT NULL) STRICT;
+   CREATE TABLE note (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
    CREATE TABLE tombstone (
      kind TEXT NOT NULL, mesh TEXT NOT NULL, name TEXT NOT NULL,
      labels TEXT NOT NULL, -- JSON

@@ -8,7 +8,7 @@ import type { Clock, Random } from "#host/world.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { Resource } from "#resources/resource.ts";
 import { type Store, type Tombstone, tombstonesLastMs } from "#resources/store.ts";
-import { type Entry, groupedStore, type Journal } from "#store/grouped.ts";
+import { type Entry, groupedStore, type Journal, type Opening } from "#store/grouped.ts";
 import { inTransaction, type Migrated, migrate } from "#store/schema.ts";
 import { tombstonesOf } from "#store/tombstone.ts";
 
@@ -95,6 +95,7 @@ function journalOf(
     id: String(id),
     revision: Number(revision),
     resources: database.prepare("SELECT kind, mesh, name, body, wire FROM resource").all().map(resourceOf),
+    openings: opened(database, { id: newId(), revision: Number(revision) }),
     notes: new Map(database.prepare("SELECT key, value FROM note").all().map(noteOf)),
     tombstones: (kind, since) => buried.all(kind, since).map(tombstoneOf),
     append: (entry) => {
@@ -137,6 +138,15 @@ function journalOf(
 }
 
 const dayMs = 86_400_000;
+/** Peers that saw only earlier ones are treated as those of another store. */
+const openingsKept = 1_000;
+
+function opened(database: DatabaseSync, { id, revision }: Opening): readonly Opening[] {
+  database.prepare("INSERT INTO opening (id, revision) VALUES (?, ?)").run(id, revision);
+  database.exec(`DELETE FROM opening WHERE number <= (SELECT max(number) FROM opening) - ${openingsKept}`);
+  const rows: readonly Row[] = database.prepare("SELECT id, revision FROM opening ORDER BY number").all();
+  return rows.map((row) => ({ id: String(row.id), revision: Number(row.revision) }));
+}
 
 type Row = Readonly<Record<string, unknown>>;
 type Body = Omit<Resource, "kind" | "mesh" | "name" | "wire">;
