@@ -47,7 +47,8 @@ export function requireAdmin(user: User, what: string): void {
   throw new Problem(403, "Access Denied", `${who} cannot access ${what}${how}`);
 }
 
-function isLocalAdmin({ peer, headers }: Asking): boolean {
+/** A program or person on this machine, and not a page in their browser. */
+export function isLocalAdmin({ peer, headers }: Pick<Asking, "peer" | "headers">): boolean {
   if (!isLoopback(peer)) return false;
   if (headers.forwarded || headers["x-forwarded-for"] || headers["x-real-ip"]) return false;
   // Against DNS rebinding and pages of other sites: what a browser sends must have come from here.

@@ -19,6 +19,7 @@ import {
 } from "#host/world.ts";
 import type { Changes } from "#incremental/collection.ts";
 import { fromZone } from "#kds/accept.ts";
+import { type KdsCounts, kdsCounts } from "#kds/counts.ts";
 import { type OutgoingByKind, sharedSets } from "#kds/outgoing.ts";
 import { receiving } from "#kds/receiving.ts";
 import { type Sending, sending } from "#kds/sending.ts";
@@ -52,6 +53,8 @@ export interface KdsServer extends Required<Pick<ListenOptions, "streams" | "una
   publish(changes: Changes): void;
   /** Of every zone that is connected, was, or is known from before. */
   statuses(): readonly ZoneStatus[];
+  /** Of all zones together. */
+  readonly counts: KdsCounts;
   stop(): void;
 }
 
@@ -59,6 +62,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
   const { store, clock, random, log, self } = options;
   const sets = sharedSets(options.outgoing);
   const senders = new Set<Sending>();
+  const counts = kdsCounts();
   const statuses = zoneStatuses({
     global: { instanceId: self.instanceId, version: self.version, startedAt: clock.now() },
     known: store.list("ZoneInsight").map(({ name }) => name),
@@ -87,6 +91,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       for (const sender of senders) sender.settled(names);
     },
     statuses: statuses.all,
+    counts,
     stop: statuses.stop,
   };
 
@@ -119,8 +124,12 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
         connection = statuses.connected(zone, peer, headerValues(stream.headers, "authorization").length === 1);
         log.info({ zone, peer: stream.peer }, "zone connected");
       },
-      onSent: (kind) => connection?.sent(kind),
+      onSent: (kind) => {
+        counts.sent(kind);
+        connection?.sent(kind);
+      },
       onAnswer: (kind, refusal) => {
+        counts.answered(kind, refusal);
         connection?.answered(kind, refusal);
         if (refusal !== undefined) log.warn({ zone, kind, refusal }, "a zone refused a part of what it was sent");
       },
@@ -155,6 +164,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       store,
       validate: options.validate,
       log: log.child({ zone }),
+      onTaken: counts.received,
       onFailure: (error) => fail(stream, zone, error),
     });
     stream.onMessage(receiver.received);

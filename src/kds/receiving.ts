@@ -29,6 +29,10 @@ export interface ReceivingOptions {
   readonly store: Store;
   readonly validate: Validate;
   readonly log: Log;
+  /** A response was applied, or refused in part. */
+  readonly onTaken?: (kind: string, refusal: string | undefined) => void;
+  /** Each kind has come once: called when the last of them is in the store. */
+  readonly onComplete?: () => void;
   /** What was received up to this revision of the sender's store is in the store. */
   readonly onApplied?: (revision: string) => void;
   /** Nothing more is taken: what was sent is no response, or the store cannot keep it. */
@@ -61,6 +65,8 @@ export function receiving(options: ReceivingOptions): Receiving {
   const queue: DeltaDiscoveryResponse[][] = [];
   /** Of a revision of which more is to come. */
   let gathered: DeltaDiscoveryResponse[] = [];
+  /** Kinds of which nothing has come yet. */
+  const unheard = new Set(kinds.keys());
   let isOver = false;
   let isApplying = false;
 
@@ -116,10 +122,15 @@ export function receiving(options: ReceivingOptions): Receiving {
   async function apply(responses: readonly DeltaDiscoveryResponse[]): Promise<void> {
     const taken = responses.flatMap((response) => take(response) ?? []);
     const conflicts = await written(taken);
+    const isFirst = unheard.size > 0;
     for (const [i, one] of taken.entries()) {
       const reasons = [one.refusal, ...(conflicts[i] ?? [])].filter((reason) => reason !== undefined);
-      answer(one, reasons.length === 0 ? undefined : reasons.join("\n"));
+      const refusal = reasons.length === 0 ? undefined : reasons.join("\n");
+      answer(one, refusal);
+      options.onTaken?.(one.kind.name, refusal);
+      unheard.delete(one.kind.name);
     }
+    if (isFirst && unheard.size === 0) options.onComplete?.();
     const revision = revisionOf(responses.at(-1)?.systemVersionInfo ?? "");
     if (revision) options.onApplied?.(revision.revision);
   }

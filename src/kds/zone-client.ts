@@ -22,6 +22,7 @@ import type { Changes } from "#incremental/collection.ts";
 import { fromGlobal } from "#kds/accept.ts";
 import { adminAnswers } from "#kds/admin.ts";
 import { backOff } from "#kds/back-off.ts";
+import { type KdsCounts, kdsCounts } from "#kds/counts.ts";
 import { type OutgoingByKind, type SharedSets, sharedSets } from "#kds/outgoing.ts";
 import { type Receiving, receiving } from "#kds/receiving.ts";
 import { type Sending, sending } from "#kds/sending.ts";
@@ -43,6 +44,8 @@ export interface KdsClientOptions {
   readonly self: Self;
   readonly validate: Validate;
   readonly onLink: (link: Link) => void;
+  /** All that global has is here; once for each connection. */
+  readonly onComplete?: () => void;
 }
 
 /** The connection to global, as it stands. Times are milliseconds since the epoch. */
@@ -61,12 +64,14 @@ export interface KdsClient {
   /** To be told of each settle. Nothing is sent before the first one. */
   publish(changes: Changes): void;
   link(): Link;
+  readonly counts: KdsCounts;
   stop(): void;
 }
 
 export function kdsClient(options: KdsClientOptions): KdsClient {
   const { clock, log, network, target, onLink } = options;
   const sets = sharedSets(options.outgoing);
+  const counts = kdsCounts();
   const wait = backOff(options.random);
   const where = `${target.host}:${target.port}`;
   let link: Link = { kind: "away", since: clock.now(), why: "not connected yet" };
@@ -81,6 +86,7 @@ export function kdsClient(options: KdsClientOptions): KdsClient {
       attempt?.sender.settled(names);
     },
     link: () => link,
+    counts,
     stop() {
       isStopped = true;
       cancelNext?.();
@@ -95,7 +101,7 @@ export function kdsClient(options: KdsClientOptions): KdsClient {
 
   function connect(): void {
     cancelNext = undefined;
-    attempt = attemptOf(options, sets, network.dial(target), {
+    attempt = attemptOf(options, sets, counts, network.dial(target), {
       onGreeted: () => {
         setLink({ kind: "connected", since: clock.now(), applied: undefined });
         log.info({ global: where }, "connected to global");
@@ -141,6 +147,7 @@ const answerAgainEveryMs = 30_000;
 function attemptOf(
   options: KdsClientOptions,
   sets: SharedSets,
+  counts: KdsCounts,
   connection: Connection,
   events: AttemptEvents,
 ): Attempt {
@@ -162,6 +169,8 @@ function attemptOf(
     store,
     validate: options.validate,
     log: options.log,
+    onTaken: counts.received,
+    ...(options.onComplete && { onComplete: options.onComplete }),
     onApplied: events.onApplied,
     onFailure: (error) => lose(`cannot take what global sends: ${textOf(error)}`),
   });
@@ -174,7 +183,9 @@ function attemptOf(
     onPeer: ({ hasRevisions }) => {
       if (!hasRevisions) answerAgainLater();
     },
+    onSent: counts.sent,
     onAnswer: (kind, refusal) => {
+      counts.answered(kind, refusal);
       if (refusal !== undefined) options.log.warn({ kind, refusal }, "global refused a part of what it was sent");
     },
   });

@@ -2,6 +2,7 @@
 // of a change is one difference of a bundle and a small write for each Envoy that uses it.
 
 import { fromBinary } from "@bufbuild/protobuf";
+import type { EnvoyType } from "#discovery/order.ts";
 import {
   type DeltaDiscoveryRequest,
   DeltaDiscoveryRequestSchema,
@@ -11,7 +12,7 @@ import { grpcCode, type ServerStream, type Status } from "#host/world.ts";
 import type { Changes, Collection } from "#incremental/collection.ts";
 import { describeFailure, KodiakError } from "#lib/failure.ts";
 import type { Bundle, ProxyConfig } from "#proxy/bundle.ts";
-import { openSession, type Session } from "#xds/session.ts";
+import { type Counters, openSession, type Session } from "#xds/session.ts";
 import { type BundleChange, bundleChanges } from "#xds/wanted.ts";
 
 export const adsPath = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
@@ -42,6 +43,12 @@ export interface XdsServer {
   /** Resolves when every connected Envoy has acknowledged all that it should have. */
   settled(): Promise<void>;
   readonly connected: number;
+  /** Of all proxies since the start. */
+  readonly counts: XdsCounts;
+}
+export interface XdsCounts extends Readonly<Record<EnvoyType, Counters>> {
+  /** Of what changed and is used: once, however many proxies it was sent to. */
+  readonly encodedBytes: number;
 }
 
 interface Attached {
@@ -57,6 +64,11 @@ export function xdsServer({ instanceId, log, bundles, admit }: XdsOptions): XdsS
   const users = new Map<Collection<Bundle>, Map<string, Set<Attached>>>(bundles.map((from) => [from, new Map()]));
   /** What was last published of each bundle that is in use. */
   const published = new Map<Collection<Bundle>, Map<string, Bundle>>(bundles.map((from) => [from, new Map()]));
+  const none = () => ({ sent: 0, acknowledged: 0, rejected: 0 });
+  const counts = {
+    ...{ cluster: none(), secret: none(), endpoint: none(), listener: none(), route: none() },
+    encodedBytes: 0,
+  };
   let waiting: (() => void)[] = [];
 
   function serve(stream: ServerStream): void {
@@ -106,9 +118,12 @@ export function xdsServer({ instanceId, log, bundles, admit }: XdsOptions): XdsS
     byProxy.set(configs, proxies);
     // A proxy that comes again before its old connection was noticed to be dead is not kept waiting.
     proxies.get(key)?.stream.end({ code: grpcCode.unavailable, message: "the same proxy has opened a newer stream" });
-    const session = openSession(stream, instanceId, () => {
-      admitted.onProgress(session);
-      announceSettled();
+    const session = openSession(stream, instanceId, {
+      onProgress() {
+        admitted.onProgress(session);
+        announceSettled();
+      },
+      onCount: (type, what) => void counts[type][what]++,
     });
     const own: Attached = { stream, session, admitted, config: undefined };
     attached.add(own);
@@ -161,6 +176,7 @@ export function xdsServer({ instanceId, log, bundles, admit }: XdsOptions): XdsS
         const bundle = from.get(key) ?? [];
         const difference = bundleChanges(published.get(from)?.get(key) ?? [], bundle);
         published.get(from)?.set(key, bundle);
+        for (const { item } of difference) counts.encodedBytes += item?.bytes.length ?? 0;
         for (const own of using) news.set(own, [...(news.get(own) ?? []), ...difference]);
       }
     }
@@ -192,5 +208,6 @@ export function xdsServer({ instanceId, log, bundles, admit }: XdsOptions): XdsS
     get connected() {
       return attached.size;
     },
+    counts: counts satisfies XdsCounts,
   };
 }

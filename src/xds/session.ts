@@ -14,6 +14,7 @@ import {
   offerOrder,
   refusalsOfOrder,
 } from "#discovery/order.ts";
+import { hasAllWanted } from "#discovery/subscription.ts";
 import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import type { ServerStream } from "#host/world.ts";
 import type { ProxyConfig } from "#proxy/bundle.ts";
@@ -37,13 +38,22 @@ export interface Session {
   drained(): void;
   /** Nothing is in flight and nothing is due. */
   readonly isSettled: boolean;
+  /** Envoy has acknowledged what it should have of this type now. */
+  holdsAll(type: EnvoyType): boolean;
   /** Envoy has all that it needs to take requests: settled, it has asked for all that there is, and has not refused an inbound. */
   readonly isServing: boolean;
   readonly counters: Readonly<Partial<Record<EnvoyType, Counters>>>;
   readonly refusals: ReturnType<typeof refusalsOfOrder>;
 }
 
-export function openSession(stream: ServerStream, controlPlane: string, onProgress: () => void): Session {
+export interface SessionEvents {
+  /** After each message either way. */
+  readonly onProgress: () => void;
+  readonly onCount: (type: EnvoyType, what: keyof Counters) => void;
+}
+
+export function openSession(stream: ServerStream, controlPlane: string, events: SessionEvents): Session {
+  const { onProgress, onCount } = events;
   let order = newOrder();
   let snapshots: Snapshots | undefined;
   let isFull = false;
@@ -52,6 +62,7 @@ export function openSession(stream: ServerStream, controlPlane: string, onProgre
   const count = (type: EnvoyType, what: keyof Counters): void => {
     const now = counters[type] ?? { sent: 0, acknowledged: 0, rejected: 0 };
     counters[type] = { ...now, [what]: now[what] + 1 };
+    onCount(type, what);
   };
   const take = (event: OrderEvent): void => {
     order = absorbOrder(order, event);
@@ -93,6 +104,7 @@ export function openSession(stream: ServerStream, controlPlane: string, onProgre
     get isSettled() {
       return snapshots !== undefined && !isFull && isSettled(order);
     },
+    holdsAll: (type) => hasAllWanted(order.subscriptions[type]),
     get isServing() {
       const { subscriptions } = order;
       return (
