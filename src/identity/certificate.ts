@@ -51,6 +51,26 @@ export function authoritySigner(certificatePem: string, privateKeyPem: string): 
   };
 }
 
+/** DER of what leaves that `certificatePem` signs have in common: the name of their issuer, and their extensions but for the names. */
+export function leafFrame(certificatePem: string): {
+  readonly issuer: Uint8Array;
+  readonly extensions: readonly Uint8Array[];
+} {
+  const certificate = new X509Certificate(certificatePem);
+  const keyId = certificate.getExtension(SubjectKeyIdentifierExtension)?.keyId;
+  const usages = KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment | KeyUsageFlags.keyAgreement;
+  const extensions: readonly Extension[] = [
+    new KeyUsagesExtension(usages, true),
+    new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
+    new BasicConstraintsExtension(false, undefined, true),
+    ...(keyId !== undefined ? [new AuthorityKeyIdentifierExtension(keyId)] : []),
+  ];
+  return {
+    issuer: new Uint8Array(certificate.subjectName.toArrayBuffer()),
+    extensions: extensions.map(({ rawData }) => new Uint8Array(rawData)),
+  };
+}
+
 /** Signs the certificate of its own key. */
 export async function selfSigner(
   subject: DistinguishedName,

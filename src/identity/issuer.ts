@@ -5,7 +5,7 @@
 import { generateKeyPair, X509Certificate } from "node:crypto";
 import { promisify } from "node:util";
 import { type Authority, backdatedMs } from "#identity/authority.ts";
-import { authoritySigner, signedCertificate } from "#identity/certificate.ts";
+import { leafSigner } from "#identity/leaf.ts";
 import { certificatesIn } from "#identity/pem.ts";
 import { KodiakError } from "#lib/failure.ts";
 
@@ -40,7 +40,7 @@ export interface Issuer {
 const defaultValidityMs = 7 * 86_400_000;
 
 export function createIssuer(authority: Authority): Issuer {
-  const signer = authoritySigner(authority.certificate, authority.privateKey);
+  const sign = leafSigner(authority.certificate, authority.privateKey);
   const chain = certificatesIn(authority.certificate);
   const own = new X509Certificate(authority.certificate);
   const authorityEnds = own.validToDate.getTime();
@@ -51,35 +51,30 @@ export function createIssuer(authority: Authority): Issuer {
     async issue(identity, now, validityMs = defaultValidityMs) {
       if (authorityEnds <= now) throw expired(identity.mesh, own);
       // Kuma makes RSA keys. A peer checks only the chain, Envoy takes P-256 on either side, and it is made 1,000 times faster.
-      const { publicKey, privateKey } = await promisify(generateKeyPair)("ec", { namedCurve: "P-256" });
+      const { publicKey, privateKey } = await newKeyPair();
       const notBefore = now - backdatedMs;
       const notAfter = Math.min(now + validityMs, authorityEnds);
       const alternativeNames = alternativeNamesOf(identity);
-      const leaf = await signedCertificate(
-        {
-          subject: [],
-          alternativeNames: alternativeNames.map((value) => ({ type: "url", value })),
-          publicKey,
-          notBefore,
-          notAfter,
-          isAuthority: false,
-          keyUsages: ["digitalSignature", "keyEncipherment", "keyAgreement"],
-          extendedKeyUsages: ["serverAuth", "clientAuth"],
-        },
-        signer,
-      );
+      const leaf = await sign({ alternativeNames, publicKey, notBefore, notAfter });
       return {
-        chain: leaf + between,
-        privateKey: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
+        chain: leaf.certificate + between,
+        privateKey,
         notBefore,
         notAfter,
         renewAt: now + (notAfter - now) / 2,
-        serial: new X509Certificate(leaf).serialNumber,
+        serial: leaf.serial,
         alternativeNames,
       };
     },
   };
 }
+
+const newKeyPair = () =>
+  promisify(generateKeyPair)("ec", {
+    namedCurve: "P-256",
+    publicKeyEncoding: { type: "spki", format: "der" },
+    privateKeyEncoding: { type: "pkcs8", format: "pem" },
+  });
 
 /** Each name once, services first, both in order: equal identities have equal names. */
 export function alternativeNamesOf({ mesh, services, tags }: WorkloadIdentity): readonly string[] {
