@@ -10,7 +10,7 @@ import { KodiakError } from "#lib/failure.ts";
 async function served(t: TestContext, options: Partial<DiagnosticsOptions> = {}) {
   const { log, levels } = openLogs("silent");
   log.child({ component: "xds" });
-  const all = { host: "127.0.0.1", port: 0, notReady: () => undefined, metrics: openMetrics(), levels, log };
+  const all = { host: "127.0.0.1", port: 0, readiness: { notReady: undefined }, metrics: openMetrics(), levels, log };
   const diagnostics = await serveDiagnostics({ ...all, ...options });
   t.after(() => diagnostics.close());
   const ask = async (path: string, init: RequestInit = {}) => {
@@ -23,11 +23,11 @@ async function served(t: TestContext, options: Partial<DiagnosticsOptions> = {})
 const plain = "text/plain; charset=utf-8";
 
 test("it lives, and is ready when nothing is waited for", async (t) => {
-  let why: string | undefined = "it is starting";
-  const { ask } = await served(t, { notReady: () => why });
+  const readiness: { notReady: string | undefined } = { notReady: "it is starting" };
+  const { ask } = await served(t, { readiness });
   assert.deepEqual(await ask("/healthy"), [200, null, ""]);
   assert.deepEqual(await ask("/ready"), [503, plain, "not ready: it is starting\n"]);
-  why = undefined;
+  readiness.notReady = undefined;
   assert.deepEqual(await ask("/ready"), [200, null, ""]);
   assert.deepEqual(await ask("/nope"), [404, plain, "404 page not found\n"]);
 });

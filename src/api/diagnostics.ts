@@ -14,7 +14,7 @@ export interface DiagnosticsOptions {
   /** 0: a free one. */
   readonly port: number;
   /** Why it is not ready; `undefined`: it is. */
-  readonly notReady: () => string | undefined;
+  readonly readiness: { readonly notReady: string | undefined };
   readonly metrics: Pick<Metrics, "scrape">;
   readonly levels: LogLevels;
   readonly log: Log;
@@ -42,7 +42,7 @@ export async function serveDiagnostics(options: DiagnosticsOptions): Promise<Dia
   return { port: address.port, close: () => app.close() };
 }
 
-function routes({ notReady, metrics, levels, log }: DiagnosticsOptions): FastifyInstance {
+function routes({ readiness, metrics, levels, log }: DiagnosticsOptions): FastifyInstance {
   const app = fastify({ bodyLimit: maxBodyBytes, requestTimeout: 10_000, forceCloseConnections: true });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "string" }, (_request, body, done) => done(null, body));
@@ -50,7 +50,7 @@ function routes({ notReady, metrics, levels, log }: DiagnosticsOptions): Fastify
 
   app.get("/healthy", (_request, reply) => reply.send());
   app.get("/ready", (_request, reply) => {
-    const why = notReady();
+    const why = readiness.notReady;
     return why === undefined ? reply.send() : text(reply, 503, `not ready: ${why}`);
   });
   app.get("/metrics", async (_request, reply) => {

@@ -5,9 +5,12 @@ import { join } from "node:path";
 import { aborted, stopSignals } from "#agent/stop-signals.ts";
 import { textOf } from "#cli/trust.ts";
 import { Usage } from "#cli/verb.ts";
-import { type Log, openLog } from "#host/log.ts";
+import { isLogLevel, type Log, type LogLevels, logLevels, type OpenedLog, openLogs } from "#host/log.ts";
+import { type Metrics, openMetrics } from "#host/metrics.ts";
+import { processMetrics } from "#host/process-metrics.ts";
 import { realWorld } from "#host/real-world.ts";
 import { type Schema, type Settings, shownSettings } from "#host/settings.ts";
+import { countedNetwork, trafficMetrics } from "#host/traffic.ts";
 import type { World } from "#host/world.ts";
 import { fingerprintOf } from "#identity/pem.ts";
 import { loadOrCreateServerCertificate, serverNames } from "#identity/server-certificate.ts";
@@ -17,12 +20,21 @@ import { sqliteStore } from "#store/sqlite.ts";
 
 const port = { type: "integer", min: 0, max: 65535 } as const;
 
-export const logSetting = {
-  type: "string",
-  help: "least important messages that are logged",
-  choices: ["debug", "info", "warn", "error", "silent"],
-  default: "info",
-} as const;
+export const logSettings = {
+  logLevel: { type: "string", help: "least important messages that are logged", choices: logLevels, default: "info" },
+  logFormat: {
+    type: "string",
+    help: "form of the log: for programs or for people (default: text on a terminal, else json)",
+    choices: ["json", "text"],
+  },
+} as const satisfies Schema;
+
+/** The log of a component that stays. */
+export function openLogOf({ logLevel, logFormat }: Settings<typeof logSettings>): OpenedLog {
+  if (!isLogLevel(logLevel)) throw new Error(`settings let the level ${logLevel} pass`);
+  const isText = logFormat === undefined ? process.stdout.isTTY : logFormat === "text";
+  return openLogs(logLevel, isText ? "text" : "json");
+}
 
 export const controlPlaneSettings = {
   store: {
@@ -42,7 +54,12 @@ export const controlPlaneSettings = {
   apiHttpsPort: { ...port, help: "port of the HTTP API over TLS, for users with a token", default: 5682 },
   tlsCertFile: { type: "file", help: "PEM certificate for all TLS ports, instead of one made at the first start" },
   tlsKeyFile: { type: "file", help: "PEM private key of --tls-cert-file" },
-  logLevel: logSetting,
+  diagnosticsPort: {
+    ...port,
+    help: "port of /healthy, /ready, /metrics and /logging: plain HTTP on --address",
+    default: 5680,
+  },
+  ...logSettings,
 } as const satisfies Schema;
 
 type Values = Settings<typeof controlPlaneSettings>;
@@ -53,17 +70,30 @@ export interface Base {
   readonly store: Store;
   readonly certificate: { readonly certificate: string; readonly privateKey: string };
   readonly shown: Readonly<Record<string, unknown>>;
+  readonly diagnostics: { readonly port: number; readonly metrics: Metrics; readonly levels: LogLevels };
 }
 
 /** The world, the store and the certificate, as the settings say. */
 export async function openBase(name: string, schema: Schema, values: Values): Promise<Base> {
-  const log = openLog(values.logLevel);
-  const world = realWorld({ log });
+  const { log, levels } = openLogOf(values);
+  const machine = realWorld({ log: log.child({ component: "network" }) });
+  const network = countedNetwork(machine.network);
+  const world = { ...machine, network, log };
+  const metrics = openMetrics();
+  processMetrics(metrics);
+  trafficMetrics(metrics, network);
   const folder = values.data ?? join(homedir(), ".kodiak", name);
   const certificate = await certificateOf(values, folder, world, log);
   const store =
-    values.store === "memory" ? memoryStore(world.clock, world.random) : sqliteStore(folder, world.clock, world.random);
-  return { world, log, store, certificate, shown: shownSettings(schema, values) };
+    values.store === "memory"
+      ? memoryStore(world.clock, world.random)
+      : sqliteStore(folder, world.clock, world.random, {
+          onMigrated: ({ from, to, copy }) =>
+            log.info({ from, to, copy }, "the store was of an older version and is now of this one; copy is as it was"),
+          onCommit: metrics.durations("kodiak_store_commit_seconds", "Time until a commit was on the disk"),
+        });
+  const diagnostics = { port: values.diagnosticsPort, metrics, levels };
+  return { world, log, store, certificate, diagnostics, shown: shownSettings(schema, values) };
 }
 
 async function certificateOf(values: Values, folder: string, { clock }: World, log: Log) {

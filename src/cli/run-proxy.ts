@@ -3,14 +3,13 @@
 import { findEnvoy } from "#agent/envoy-binary.ts";
 import { runProxy } from "#agent/run-proxy.ts";
 import { stopSignals } from "#agent/stop-signals.ts";
-import { logSetting } from "#cli/control-plane.ts";
+import { logSettings, openLogOf } from "#cli/control-plane.ts";
 import { refuse } from "#cli/document-issues.ts";
 import { manifestIn, type ProxyKind } from "#cli/manifest.ts";
 import type { Terminal } from "#cli/terminal.ts";
 import { requiredTrust, textOf, trustSettings } from "#cli/trust.ts";
 import { defineVerb, Usage } from "#cli/verb.ts";
 import { version } from "#cli/version.ts";
-import { openLog } from "#host/log.ts";
 import type { Schema, Settings } from "#host/settings.ts";
 
 const settings = {
@@ -44,7 +43,7 @@ const settings = {
     value: "folder",
     help: "folder for Envoy's bootstrap and sockets (default: a temporary one)",
   },
-  logLevel: logSetting,
+  ...logSettings,
 } as const satisfies Schema;
 
 export const runProxyVerb = defineVerb({
@@ -88,7 +87,7 @@ async function run(kind: ProxyKind, values: Settings<typeof settings>, terminal:
       workDir,
       version,
     },
-    openLog(values.logLevel),
+    openLogOf(values).log,
     stopSignals(),
   );
 }

@@ -5,12 +5,16 @@
 //            └──────────── KDS ◄───────────┴────────────┘
 
 import { hostname } from "node:os";
+import { serveDiagnostics } from "#api/diagnostics.ts";
 import { serveApi } from "#api/serve.ts";
+import type { LogLevels } from "#host/log.ts";
+import type { Metrics } from "#host/metrics.ts";
 import { grpcCode, type ServerStream, type World } from "#host/world.ts";
 import { clusterIdOf, firstStart } from "#identity/first-start.ts";
 import { keyMaker } from "#identity/key-maker.ts";
 import { tokenIssuer } from "#identity/token-issuer.ts";
 import { incrementalGraph } from "#incremental/graph.ts";
+import { kdsMetrics } from "#kds/counts.ts";
 import { kdsServer } from "#kds/global-server.ts";
 import { downwardResources } from "#kds/outgoing.ts";
 import { missingKeys } from "#owned/defaults.ts";
@@ -22,6 +26,7 @@ import type { Resource } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
 import { live, resourceSources } from "#store/live.ts";
 import { ownedWriter } from "#store/writer.ts";
+import { storeMetrics } from "#store/metrics.ts";
 import { bootstrapOnGlobal } from "#xds/bootstrap-answer.ts";
 import { adsPath } from "#xds/server.ts";
 
@@ -35,6 +40,8 @@ export interface GlobalSettings {
   readonly apiPort: number;
   readonly apiHttpsPort: number;
   /** PEM, for all TLS ports. */
+  /** Absent: no port for probes, Prometheus and log levels. */
+  readonly diagnostics?: { readonly port: number; readonly metrics: Metrics; readonly levels: LogLevels };
   readonly certificate: { readonly certificate: string; readonly privateKey: string };
   /** Names of the zones that may join. */
   readonly zones: readonly string[];
@@ -51,12 +58,14 @@ export interface RunningGlobal {
   readonly apiPort: number;
   readonly apiHttpsPort: number | undefined;
   close(): Promise<void>;
+  readonly diagnosticsPort: number | undefined;
 }
 
 export async function global(settings: GlobalSettings, { clock, random, network, log }: World): Promise<RunningGlobal> {
   const { store, certificate, address, version } = settings;
   const instanceId = `${hostname()}-${random.uuid().slice(0, 4)}`;
 
+  const logOf = (component: string) => log.child({ component });
   // What is computed.
   const graph = incrementalGraph();
   const sources = resourceSources(graph, store);
@@ -77,7 +86,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
     store,
     clock,
     random,
-    log,
+    log: logOf("kds"),
     self: { instanceId, version },
     allowedZones: settings.zones,
     validate: (resource: Resource) => validateResource(kindNamed(resource.kind), resource),
@@ -114,19 +123,34 @@ export async function global(settings: GlobalSettings, { clock, random, network,
     config: settings.shown,
     http: { host: "127.0.0.1", port: settings.apiPort },
     https: { host: address, port: settings.apiHttpsPort, ...certificate },
-    log,
+    log: logOf("api"),
   });
 
   return {
     kdsPort: zones.port,
     dpPort: proxies.port,
     apiPort: api.httpPort,
+  const { diagnostics } = settings;
+  if (diagnostics) {
+    storeMetrics(diagnostics.metrics, store, graph);
+    kdsMetrics(diagnostics.metrics, kds.counts);
+  }
+  let notReady: string | undefined;
+  const readiness = {
+    get notReady() {
+      return notReady;
+    },
+  };
+  const probed = diagnostics && (await serveDiagnostics({ host: address, ...diagnostics, readiness, log }));
+
     apiHttpsPort: api.httpsPort,
     async close() {
       await api.close();
       await proxies.close("the control plane is shutting down");
       await zones.close("stream unavailable");
+    diagnosticsPort: probed?.port,
       kds.stop();
+      notReady = "shutting down";
       writer.stop();
       running.stop();
       await store.close();
@@ -134,5 +158,6 @@ export async function global(settings: GlobalSettings, { clock, random, network,
   };
 }
 
+      await probed?.close();
 const refuseProxy = (stream: ServerStream): void =>
   stream.end({ code: grpcCode.permissionDenied, message: String(bootstrapOnGlobal.body) });

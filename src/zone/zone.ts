@@ -5,13 +5,17 @@
 //     └──────── proxies, API, KDS ◄─┘
 
 import { hostname } from "node:os";
+import { serveDiagnostics } from "#api/diagnostics.ts";
 import { serveApi } from "#api/serve.ts";
+import type { LogLevels } from "#host/log.ts";
+import type { Metrics } from "#host/metrics.ts";
 import type { Target, World } from "#host/world.ts";
 import { type Credentials, realCredentials } from "#identity/credentials.ts";
 import { clusterIdOf, firstStart } from "#identity/first-start.ts";
 import { keyMaker } from "#identity/key-maker.ts";
 import { tokenIssuer } from "#identity/token-issuer.ts";
 import { incrementalGraph } from "#incremental/graph.ts";
+import { kdsMetrics } from "#kds/counts.ts";
 import { upwardResources } from "#kds/outgoing.ts";
 import { kdsClient } from "#kds/zone-client.ts";
 import { missingKeys } from "#owned/defaults.ts";
@@ -24,11 +28,14 @@ import type { Resource } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
 import { live, resourceSources } from "#store/live.ts";
 import { ownedWriter } from "#store/writer.ts";
+import { storeMetrics } from "#store/metrics.ts";
 import { xdsServer } from "#xds/server.ts";
+import { xdsMetrics } from "#xds/metrics.ts";
 import { certificateKeeper, type KeptCertificate } from "#zone/certificates.ts";
 import { proxies } from "#zone/proxies.ts";
 import { proxyPort } from "#zone/proxy-port.ts";
 
+import { readiness } from "#zone/readiness.ts";
 export interface ZoneSettings {
   readonly name: string;
   readonly store: Store;
@@ -38,6 +45,8 @@ export interface ZoneSettings {
   readonly apiPort: number;
   readonly apiHttpsPort: number;
   /** PEM, for all TLS ports. */
+  /** Absent: no port for probes, Prometheus and log levels. */
+  readonly diagnostics?: { readonly port: number; readonly metrics: Metrics; readonly levels: LogLevels };
   readonly certificate: { readonly certificate: string; readonly privateKey: string };
   /** Absent: this zone stands alone. */
   readonly global?: Target;
@@ -55,6 +64,7 @@ export interface RunningZone {
   readonly apiPort: number;
   readonly apiHttpsPort: number | undefined;
   close(): Promise<void>;
+  readonly diagnosticsPort: number | undefined;
 }
 
 export async function zone(settings: ZoneSettings, { clock, random, network, log }: World): Promise<RunningZone> {
@@ -62,6 +72,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const place = { kind: "zone", zone: settings.name, isFederated: settings.global !== undefined } as const;
   const instanceId = `${hostname()}-${random.uuid().slice(0, 4)}`;
   const validate = (resource: Resource) => validateResource(kindNamed(resource.kind), resource);
+  const logOf = (component: string) => log.child({ component });
 
   // What is computed.
   const graph = incrementalGraph();
@@ -81,11 +92,12 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     wanted: owned.wantedCertificates,
     secrets: sources.of("Secret"),
     certificates,
+  const ready = readiness(place.isFederated, clock, log);
     touch: running.touch,
     issuerOf: credentials.issuerOf,
     store,
     clock,
-    log,
+    log: logOf("certificates"),
   });
   const makeKeys = keyMaker(missing, store, clock, log);
   const writer = ownedWriter(store, clock, log, [
@@ -97,7 +109,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     store,
     clock,
     random,
-    log,
+    log: logOf("proxies"),
     instanceId,
     configs: pipeline,
     statuses,
@@ -106,7 +118,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     credentials,
     validate,
   });
-  const xds = xdsServer({ instanceId, log, bundles: pipeline.bundles, admit: known.admit });
+  const xds = xdsServer({ instanceId, log: logOf("xds"), bundles: pipeline.bundles, admit: known.admit });
   const link =
     settings.global &&
     outgoing &&
@@ -118,7 +130,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       store,
       clock,
       random,
-      log,
+      log: logOf("kds"),
       // Of a zone's configuration a stock global reads only this, to know how names are formed: as on Universal.
       self: { instanceId, version: settings.version, config: { store: { type: "memory" } } },
       validate,
@@ -136,6 +148,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     if (!place.isFederated) makeKeys(changes);
   });
 
+      onComplete: ready.synced,
   link?.start();
 
   // Who is served.
@@ -173,7 +186,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     config: settings.shown,
     http: { host: "127.0.0.1", port: settings.apiPort },
     https: { host: address, port: settings.apiHttpsPort, ...certificate },
-    log,
+    log: logOf("api"),
   });
 
   return {
@@ -187,8 +200,19 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       await api.close();
       await dp.close("the control plane is shutting down");
       writer.stop();
+  const { diagnostics } = settings;
+  if (diagnostics) {
+    storeMetrics(diagnostics.metrics, store, graph);
+    xdsMetrics(diagnostics.metrics, xds);
+    if (link) kdsMetrics(diagnostics.metrics, link.counts);
+  }
+  const probed = diagnostics && (await serveDiagnostics({ host: address, ...diagnostics, readiness: ready, log }));
+
       running.stop();
       await store.close();
     },
   };
+    diagnosticsPort: probed?.port,
 }
+      ready.stopping();
+      await probed?.close();

@@ -73,7 +73,7 @@ test("that may come right: waited for, and said once", { concurrency: availableP
 
 test("a second control plane on the same data", async (t) => {
   const stage = await openStage(t);
-  const args = `run zone --name z --address 127.0.0.1 --dp-port 0 --api-port 0 --api-https-port 0 --data ${stage.folder}`;
+  const args = `run zone --name z --address 127.0.0.1 --dp-port 0 --api-port 0 --api-https-port 0 --diagnostics-port 0 --data ${stage.folder}`;
   const given: Given = { args };
   const first = start(t, stage, given);
   for await (const { msg } of first.lines) {

@@ -38,7 +38,8 @@ export async function startChild({ folder, name, args, program }: ChildOptions):
   const entry = program ?? process.argv[1] ?? "";
   const running: Running = await startProcess(process.execPath, ["--enable-source-maps", entry, ...args], {
     // Everything that a process leaves in a temporary place lies in the demo's folder, and goes with it.
-    env: { ...process.env, TMPDIR: folder, KODIAK_LOG_FORMAT: "json" },
+    // Control planes side by side take any free port for diagnostics.
+    env: { ...process.env, TMPDIR: folder, KODIAK_LOG_FORMAT: "json", KODIAK_DIAGNOSTICS_PORT: "0" },
     onLine(line) {
       log.write(`${line}\n`);
       lines.push(line);

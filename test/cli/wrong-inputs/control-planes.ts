@@ -3,7 +3,7 @@
 import type { Row, Stage } from "./stage.ts";
 
 export function controlPlanes({ takenPort: port }: Stage): readonly Row[] {
-  const ports = "--address 127.0.0.1 --dp-port 0 --api-port 0 --api-https-port 0";
+  const ports = "--address 127.0.0.1 --dp-port 0 --api-port 0 --api-https-port 0 --diagnostics-port 0";
   const zone = `run zone --name z ${ports}`;
   const taken = `127.0.0.1:${port}`;
   const files = { "text.pem": "no certificate\n" };

@@ -24,7 +24,7 @@ export function waiting({ global, zone }: Stage): readonly WaitingRow[] {
     attempts: 1,
     msg: `waiting for a bootstrap from the control plane: ${why}`,
   });
-  const ports = "--address 127.0.0.1 --dp-port 0 --api-port 0 --api-https-port 0";
+  const ports = "--address 127.0.0.1 --dp-port 0 --api-port 0 --api-https-port 0 --diagnostics-port 0";
   const at = `127.0.0.1:${global.kdsPort}`;
   const joining = (what: string, name: string, trust: string, why: string): WaitingRow => ({
     what,
