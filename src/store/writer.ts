@@ -17,6 +17,8 @@ export interface Owned {
   readonly wanted: Collection<Resource>;
   /** Whether one that leaves the collection is deleted. */
   readonly deletes: boolean;
+  /** Whether one that somebody else writes meanwhile stays as they wrote it. */
+  readonly onlyNew?: boolean;
   /** Written in a batch with others, at most once a second; absent: at once. */
   readonly isRecord?: boolean;
 }
@@ -37,7 +39,7 @@ export function ownedWriter(store: Store, clock: Clock, log: Log, owned: readonl
   let lastRecordAt = 0;
   let cancelRecords: (() => void) | undefined;
 
-  function editFor({ wanted, deletes }: Owned, key: string): ResourceEdit | undefined {
+  function editFor({ wanted, deletes, onlyNew = false }: Owned, key: string): ResourceEdit | undefined {
     const mark = `${wanted.name} ${key}`;
     const resource = wanted.get(key);
     const last = lastIdOf.get(mark);
@@ -47,6 +49,7 @@ export function ownedWriter(store: Store, clock: Clock, log: Log, owned: readonl
     }
     const { kind, mesh, name, modificationTime } = resource;
     lastIdOf.set(mark, { kind, mesh, name });
+    if (onlyNew) return { kind: "put", resource, expected: "absent" };
     // One that was made from what the store holds must not undo what somebody else writes meanwhile.
     return { kind: "put", resource, ...(modificationTime !== zeroTime && { expected: { modificationTime } }) };
   }
