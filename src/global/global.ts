@@ -17,7 +17,6 @@ import { incrementalGraph } from "#incremental/graph.ts";
 import { kdsMetrics } from "#kds/counts.ts";
 import { kdsServer } from "#kds/global-server.ts";
 import { downwardResources } from "#kds/outgoing.ts";
-import { defaultPolicies } from "#owned/default-policies.ts";
 import { missingKeys } from "#owned/defaults.ts";
 import { globalOwned } from "#owned/global-owned.ts";
 import type { ZoneStatus } from "#owned/zone-insight.ts";
@@ -26,8 +25,8 @@ import { kindNamed } from "#resources/kinds.ts";
 import type { Resource } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
 import { live, resourceSources } from "#store/live.ts";
-import { ownedWriter } from "#store/writer.ts";
 import { storeMetrics } from "#store/metrics.ts";
+import { ownedWriter } from "#store/writer.ts";
 import { bootstrapOnGlobal } from "#xds/bootstrap-answer.ts";
 import { adsPath } from "#xds/server.ts";
 
@@ -40,9 +39,9 @@ export interface GlobalSettings {
   readonly dpPort: number;
   readonly apiPort: number;
   readonly apiHttpsPort: number;
-  /** PEM, for all TLS ports. */
   /** Absent: no port for probes, Prometheus and log levels. */
   readonly diagnostics?: { readonly port: number; readonly metrics: Metrics; readonly levels: LogLevels };
+  /** PEM, for all TLS ports. */
   readonly certificate: { readonly certificate: string; readonly privateKey: string };
   /** Names of the zones that may join. */
   readonly zones: readonly string[];
@@ -58,15 +57,15 @@ export interface RunningGlobal {
   readonly dpPort: number;
   readonly apiPort: number;
   readonly apiHttpsPort: number | undefined;
-  close(): Promise<void>;
   readonly diagnosticsPort: number | undefined;
+  close(): Promise<void>;
 }
 
 export async function global(settings: GlobalSettings, { clock, random, network, log }: World): Promise<RunningGlobal> {
   const { store, certificate, address, version } = settings;
   const instanceId = `${hostname()}-${random.uuid().slice(0, 4)}`;
-
   const logOf = (component: string) => log.child({ component });
+
   // What is computed.
   const graph = incrementalGraph();
   const sources = resourceSources(graph, store);
@@ -74,14 +73,11 @@ export async function global(settings: GlobalSettings, { clock, random, network,
   const outgoing = downwardResources(graph, sources.of);
   const owned = globalOwned(graph, { of: sources.of, statuses });
   const missing = missingKeys(graph, sources.of);
-  const defaults = defaultPolicies(graph, sources.of, { kind: "global" });
   const running = live(graph, store, sources);
 
   // Who acts on it.
   const makeKeys = keyMaker(missing, store, clock, log);
   const writer = ownedWriter(store, clock, log, [
-    { wanted: defaults.wanted, deletes: false, onlyNew: true },
-    { wanted: defaults.record, deletes: true },
     { wanted: owned.zoneInsights, deletes: true, isRecord: true },
     { wanted: owned.serviceInsights, deletes: true, isRecord: true },
   ]);
@@ -130,10 +126,6 @@ export async function global(settings: GlobalSettings, { clock, random, network,
     log: logOf("api"),
   });
 
-  return {
-    kdsPort: zones.port,
-    dpPort: proxies.port,
-    apiPort: api.httpPort,
   const { diagnostics } = settings;
   if (diagnostics) {
     storeMetrics(diagnostics.metrics, store, graph);
@@ -147,21 +139,25 @@ export async function global(settings: GlobalSettings, { clock, random, network,
   };
   const probed = diagnostics && (await serveDiagnostics({ host: address, ...diagnostics, readiness, log }));
 
+  return {
+    kdsPort: zones.port,
+    dpPort: proxies.port,
+    apiPort: api.httpPort,
     apiHttpsPort: api.httpsPort,
+    diagnosticsPort: probed?.port,
     async close() {
+      notReady = "shutting down";
       await api.close();
       await proxies.close("the control plane is shutting down");
       await zones.close("stream unavailable");
-    diagnosticsPort: probed?.port,
       kds.stop();
-      notReady = "shutting down";
       writer.stop();
       running.stop();
       await store.close();
+      await probed?.close();
     },
   };
 }
 
-      await probed?.close();
 const refuseProxy = (stream: ServerStream): void =>
   stream.end({ code: grpcCode.permissionDenied, message: String(bootstrapOnGlobal.body) });

@@ -18,7 +18,6 @@ import { incrementalGraph } from "#incremental/graph.ts";
 import { kdsMetrics } from "#kds/counts.ts";
 import { upwardResources } from "#kds/outgoing.ts";
 import { kdsClient } from "#kds/zone-client.ts";
-import { defaultPolicies } from "#owned/default-policies.ts";
 import { missingKeys } from "#owned/defaults.ts";
 import type { ProxyStatus } from "#owned/proxy-insight.ts";
 import { zoneOwned } from "#owned/zone-owned.ts";
@@ -28,15 +27,15 @@ import { kindNamed } from "#resources/kinds.ts";
 import type { Resource } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
 import { live, resourceSources } from "#store/live.ts";
-import { ownedWriter } from "#store/writer.ts";
 import { storeMetrics } from "#store/metrics.ts";
-import { xdsServer } from "#xds/server.ts";
+import { ownedWriter } from "#store/writer.ts";
 import { xdsMetrics } from "#xds/metrics.ts";
+import { xdsServer } from "#xds/server.ts";
 import { certificateKeeper, type KeptCertificate } from "#zone/certificates.ts";
 import { proxies } from "#zone/proxies.ts";
 import { proxyPort } from "#zone/proxy-port.ts";
-
 import { readiness } from "#zone/readiness.ts";
+
 export interface ZoneSettings {
   readonly name: string;
   readonly store: Store;
@@ -45,9 +44,9 @@ export interface ZoneSettings {
   readonly dpPort: number;
   readonly apiPort: number;
   readonly apiHttpsPort: number;
-  /** PEM, for all TLS ports. */
   /** Absent: no port for probes, Prometheus and log levels. */
   readonly diagnostics?: { readonly port: number; readonly metrics: Metrics; readonly levels: LogLevels };
+  /** PEM, for all TLS ports. */
   readonly certificate: { readonly certificate: string; readonly privateKey: string };
   /** Absent: this zone stands alone. */
   readonly global?: Target;
@@ -64,16 +63,16 @@ export interface RunningZone {
   readonly dpPort: number;
   readonly apiPort: number;
   readonly apiHttpsPort: number | undefined;
-  close(): Promise<void>;
   readonly diagnosticsPort: number | undefined;
+  close(): Promise<void>;
 }
 
 export async function zone(settings: ZoneSettings, { clock, random, network, log }: World): Promise<RunningZone> {
   const { store, certificate, address, credentials = realCredentials } = settings;
   const place = { kind: "zone", zone: settings.name, isFederated: settings.global !== undefined } as const;
   const instanceId = `${hostname()}-${random.uuid().slice(0, 4)}`;
-  const validate = (resource: Resource) => validateResource(kindNamed(resource.kind), resource);
   const logOf = (component: string) => log.child({ component });
+  const validate = (resource: Resource) => validateResource(kindNamed(resource.kind), resource);
 
   // What is computed.
   const graph = incrementalGraph();
@@ -83,19 +82,17 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const marked = graph.source<true>("marked");
   const pipeline = proxyPipeline(graph, { of: sources.of, certificates, marked }, settings.name);
   const owned = zoneOwned(graph, { zone: settings.name, of: sources.of, marked, statuses, certificates });
-  // A zone's meshes, their keys and policies are global's business, if there is one.
   const missing = missingKeys(graph, sources.of);
-  const defaults = defaultPolicies(graph, sources.of, place);
   // A zone that stands alone encodes nothing for a global control plane.
   const outgoing = settings.global && upwardResources(graph, sources.of, settings.name);
   const running = live(graph, store, sources);
 
   // Who acts on it.
+  const ready = readiness(place.isFederated, clock, log);
   const keeper = certificateKeeper({
     wanted: owned.wantedCertificates,
     secrets: sources.of("Secret"),
     certificates,
-  const ready = readiness(place.isFederated, clock, log);
     touch: running.touch,
     issuerOf: credentials.issuerOf,
     store,
@@ -104,12 +101,6 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   });
   const makeKeys = keyMaker(missing, store, clock, log);
   const writer = ownedWriter(store, clock, log, [
-    ...(place.isFederated
-      ? []
-      : [
-          { wanted: defaults.wanted, deletes: false, onlyNew: true },
-          { wanted: defaults.record, deletes: true },
-        ]),
     { wanted: owned.ingresses, deletes: false },
     { wanted: owned.insights, deletes: true, isRecord: true },
   ]);
@@ -145,6 +136,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       validate,
       // The link logs for itself; nothing else here depends on it yet.
       onLink: () => {},
+      onComplete: ready.synced,
     });
   await firstStart(store, clock, random, place.isFederated);
   running.start((changes) => {
@@ -153,10 +145,10 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     writer.publish(changes);
     link?.publish(changes);
     keeper.publish(changes);
+    // A zone's meshes and their keys are global's business, if there is one.
     if (!place.isFederated) makeKeys(changes);
   });
 
-      onComplete: ready.synced,
   link?.start();
 
   // Who is served.
@@ -197,17 +189,6 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     log: logOf("api"),
   });
 
-  return {
-    dpPort: dp.port,
-    apiPort: api.httpPort,
-    apiHttpsPort: api.httpsPort,
-    async close() {
-      link?.stop();
-      known.stop();
-      keeper.stop();
-      await api.close();
-      await dp.close("the control plane is shutting down");
-      writer.stop();
   const { diagnostics } = settings;
   if (diagnostics) {
     storeMetrics(diagnostics.metrics, store, graph);
@@ -216,11 +197,22 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   }
   const probed = diagnostics && (await serveDiagnostics({ host: address, ...diagnostics, readiness: ready, log }));
 
+  return {
+    dpPort: dp.port,
+    apiPort: api.httpPort,
+    apiHttpsPort: api.httpsPort,
+    diagnosticsPort: probed?.port,
+    async close() {
+      ready.stopping();
+      link?.stop();
+      known.stop();
+      keeper.stop();
+      await api.close();
+      await dp.close("the control plane is shutting down");
+      writer.stop();
       running.stop();
       await store.close();
+      await probed?.close();
     },
   };
-    diagnosticsPort: probed?.port,
 }
-      ready.stopping();
-      await probed?.close();
