@@ -4,6 +4,7 @@ import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { ZoneIngress_AvailableServiceJson, ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import { type Resource, tag } from "#resources/resource.ts";
 import { isHealthy } from "#topology/inbound.ts";
+import { serviceKey } from "#topology/provider.ts";
 
 /** One healthy inbound of this zone, as it counts: a mesh and the full set of tags, in a text that is equal for equal sets. */
 export function offeredBy(dataplane: Resource<DataplaneJson>): ReadonlyMap<string, number> {
@@ -25,6 +26,14 @@ export const availableServices = (counts: ReadonlyMap<string, number>): readonly
       const [mesh, tags] = JSON.parse(key) as [string, [string, string][]];
       return { tags: Object.fromEntries(tags), instances, mesh };
     });
+
+/** As `serviceKey`. */
+export const keyOfService = ({ mesh = "", tags = {} }: ZoneIngress_AvailableServiceJson): string =>
+  serviceKey(mesh, tags[tag.service] ?? "");
+
+/** What an ingress has offered before: nobody is told less because its Envoy has not been heard yet. */
+export const servicesOf = ({ availableServices = [] }: ZoneIngressJson): readonly string[] =>
+  availableServices.map(keyOfService);
 
 /** The ingress with the services that it should offer. */
 export const withAvailableServices = (

@@ -5,7 +5,13 @@ import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import type { Collection, Graph } from "#incremental/collection.ts";
-import { availableServices, offeredBy, withAvailableServices } from "#owned/available-services.ts";
+import {
+  availableServices,
+  keyOfService,
+  offeredBy,
+  servicesOf,
+  withAvailableServices,
+} from "#owned/available-services.ts";
 import { type CertificateStatus, type ProxyStatus, proxyInsight, statusKey } from "#owned/proxy-insight.ts";
 import { type WantedCertificate, wantedCertificate } from "#owned/wanted-certificate.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
@@ -16,6 +22,8 @@ export interface ZoneOwnedInput {
   of<Spec>(kind: string): Collection<Resource<Spec>>;
   /** Proxies that do not serve yet, by key of the Dataplane. */
   readonly marked: Collection<true>;
+  /** Services that an ingress's Envoy has said it leads to, by name of the ZoneIngress; absent: it has not said anything yet. */
+  readonly served: Collection<readonly string[]>;
   /** Of connected proxies and those that have just left, by `statusKey`. */
   readonly statuses: Collection<ProxyStatus>;
   /** Of issued certificates, by key of the Dataplane. */
@@ -31,7 +39,10 @@ export interface ZoneOwned {
   readonly insights: Collection<Resource>;
 }
 
-export function zoneOwned(graph: Graph, { zone, of, marked, statuses, certificates }: ZoneOwnedInput): ZoneOwned {
+export function zoneOwned(
+  graph: Graph,
+  { zone, of, marked, served, statuses, certificates }: ZoneOwnedInput,
+): ZoneOwned {
   const dataplanes = of<DataplaneJson>("Dataplane");
   const meshes = graph.derive("mtls of meshes", of<MeshJson>("Mesh"), (mesh) => meshFactsOf(mesh).mtls);
   const known = graph.derive("known proxies", statuses, (): true => true);
@@ -47,9 +58,12 @@ export function zoneOwned(graph: Graph, { zone, of, marked, statuses, certificat
   const ingresses = graph.derive(
     "ingresses with services",
     of<ZoneIngressJson>("ZoneIngress"),
-    (ingress, read): Resource<ZoneIngressJson> | undefined => {
+    (ingress, read, name): Resource<ZoneIngressJson> | undefined => {
       const isOwn = (ingress.spec.zone ?? "") === "" || ingress.spec.zone === zone;
-      return isOwn ? withAvailableServices(ingress, availableServices(read.all(counts))) : undefined;
+      if (!isOwn) return undefined;
+      const leadsTo = new Set(read.one(served, name) ?? servicesOf(ingress.spec));
+      const services = availableServices(read.all(counts)).filter((service) => leadsTo.has(keyOfService(service)));
+      return withAvailableServices(ingress, services);
     },
   );
 

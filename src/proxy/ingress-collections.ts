@@ -47,6 +47,8 @@ export function ingressCollections(graph: Graph, { zone, meshes, instances, ingr
     const all = [...read.all(targets)].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, own]) => own);
     return bundleOf([ingressListenerDraft(name, zone, place, all)]);
   });
+  /** What each ingress of this zone leads to, by name: service keys. */
+  const services = graph.derive("ingress services", places, (_, read) => [...read.all(targets).keys()].sort());
   const configs = graph.derive("ingress configs", listeners, (_, read, name): ProxyConfig => {
     const services = [...read.all(targets).keys()].sort();
     return {
@@ -59,12 +61,16 @@ export function ingressCollections(graph: Graph, { zone, meshes, instances, ingr
       ],
     };
   });
-  return { configs, bundles: [clusters, assignments, listeners] };
+  return { configs, services, bundles: [clusters, assignments, listeners] };
 }
 
 function assignmentDraft(target: IngressTarget, instances: readonly (readonly Instance[])[], zone: string): Draft {
   const name = ingressClusterName(target);
-  const endpoints = endpointsOf({ localZone: zone, subset: target.subset, instances, offers: [] });
+  // Those that leave are there as long as they are known: another zone may still send to one when nobody else is left.
+  const all = instances.map((own) =>
+    own.map((one) => (one.isHealthy ? one : { ...one, isHealthy: true, isMarked: true })),
+  );
+  const endpoints = endpointsOf({ localZone: zone, subset: target.subset, instances: all, offers: [] });
   return { type: "endpoint", name, json: assignment(name, endpoints) };
 }
 

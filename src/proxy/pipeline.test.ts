@@ -17,6 +17,7 @@ import type { IssuedCertificate } from "#proxy/secrets.ts";
 import { kinds } from "#resources/kinds.ts";
 import { keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
+import { serviceKey } from "#topology/provider.ts";
 
 const histories = process.env.SOAK_RECORD === undefined ? 1_000 : 10_000;
 const meshes = ["m1", "m2", "m3"] as const;
@@ -167,7 +168,10 @@ function built(graph: Graph) {
   const marked = graph.source<true>("marked");
   const pipeline = proxyPipeline(graph, { of, certificates, marked }, "zone-a");
   const statuses = graph.source<ProxyStatus>("statuses");
-  const owned = zoneOwned(graph, { zone: "zone-a", of, marked, statuses, certificates });
+  const served = graph.source<readonly string[]>("served");
+  const everything = meshes.flatMap((name) => ["s1", "s2", "s3"].map((one) => serviceKey(name, one)));
+  for (const n of [1, 2, 3]) served.set(`zi-${n}`, everything);
+  const owned = zoneOwned(graph, { zone: "zone-a", of, marked, served, statuses, certificates });
   return {
     apply({ kind, mesh: inMesh, name, spec }: Change): void {
       const key = keyOf({ mesh: inMesh, name });

@@ -53,6 +53,8 @@ export interface Pipeline {
   readonly dataplanes: Collection<ProxyConfig>;
   /** By name of the ZoneIngress. */
   readonly ingresses: Collection<ProxyConfig>;
+  /** What each ingress of this zone leads to: keys of services, by name of the ZoneIngress. */
+  readonly ingressServices: Collection<readonly string[]>;
   /** All that a `ProxyConfig` refers to. */
   readonly bundles: readonly Collection<Bundle>[];
 }
@@ -145,6 +147,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     meshes,
     dataplanes: configs,
     ingresses: ingress.configs,
+    ingressServices: ingress.services,
     bundles: [
       ...[own, ownRoutes, identities, trusts],
       ...[shared.listeners, shared.routes, shared.clusters, shared.assignments],

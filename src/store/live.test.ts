@@ -71,10 +71,13 @@ test("the store is quiet after at most two rounds of owned writing", async () =>
   const store = openStore();
   const graph = incrementalGraph();
   const sources = resourceSources(graph, store);
+  const served = graph.source<readonly string[]>("served");
+  served.set("i1", ["default/backend"]);
   const owned = zoneOwned(graph, {
     zone: "zone-a",
     of: sources.of,
     marked: graph.source("marked"),
+    served,
     statuses: graph.source<ProxyStatus>("statuses"),
     certificates: graph.source("certificates"),
   });

@@ -36,6 +36,9 @@ export interface ProxiesOptions {
   readonly configs: { readonly dataplanes: Collection<ProxyConfig>; readonly ingresses: Collection<ProxyConfig> };
   /** What is known of each proxy, by `statusKey`. */
   readonly statuses: Source<ProxyStatus>;
+  /** What ingresses lead to, as they should and as their Envoys have acknowledged, by name. */
+  readonly ingressServices: Collection<readonly string[]>;
+  readonly served: Source<readonly string[]>;
   /** Dataplanes whose Envoys do not serve yet. */
   readonly marked: Source<true>;
   /** Tells the graph that `statuses` or `marked` has changed. */
@@ -50,6 +53,7 @@ const recordEveryMs = 1_000;
 export function proxies(options: ProxiesOptions) {
   const { place, store, clock, random, log, instanceId, configs, statuses, marked, touch, credentials, validate } =
     options;
+  const { ingressServices, served } = options;
   const connected = new Map<string, symbol>();
   /** Proxies that were there at some time, and whether they brought what they are. */
   const known = new Map<string, { readonly id: ResourceId; readonly isOwn: boolean }>();
@@ -143,6 +147,11 @@ export function proxies(options: ProxiesOptions) {
       onProgress(session: Session) {
         if (session.refusals.length !== status.refusals.length) publish({ refusals: session.refusals });
         if (session.isServing) presences.serves(mark);
+        // Other zones are told of a service when the way to it is there.
+        if (id.kind === "ZoneIngress" && session.holdsAll("listener") && served.get(key) !== ingressServices.get(key)) {
+          served.set(key, ingressServices.get(key));
+          touch();
+        }
         recordSoon(mark, () => publish({ counters: { ...session.counters } }));
       },
       onGone() {

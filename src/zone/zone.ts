@@ -18,6 +18,7 @@ import { incrementalGraph } from "#incremental/graph.ts";
 import { kdsMetrics } from "#kds/counts.ts";
 import { upwardResources } from "#kds/outgoing.ts";
 import { kdsClient } from "#kds/zone-client.ts";
+import { defaultPolicies } from "#owned/default-policies.ts";
 import { missingKeys } from "#owned/defaults.ts";
 import type { ProxyStatus } from "#owned/proxy-insight.ts";
 import { zoneOwned } from "#owned/zone-owned.ts";
@@ -81,8 +82,11 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const statuses = graph.source<ProxyStatus>("proxy statuses");
   const marked = graph.source<true>("marked");
   const pipeline = proxyPipeline(graph, { of: sources.of, certificates, marked }, settings.name);
-  const owned = zoneOwned(graph, { zone: settings.name, of: sources.of, marked, statuses, certificates });
+  const served = graph.source<readonly string[]>("served by ingresses");
+  const owned = zoneOwned(graph, { zone: settings.name, of: sources.of, marked, served, statuses, certificates });
+  // A zone's meshes, their keys and policies are global's business, if there is one.
   const missing = missingKeys(graph, sources.of);
+  const defaults = defaultPolicies(graph, sources.of, place);
   // A zone that stands alone encodes nothing for a global control plane.
   const outgoing = settings.global && upwardResources(graph, sources.of, settings.name);
   const running = live(graph, store, sources);
@@ -100,7 +104,13 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     log: logOf("certificates"),
   });
   const makeKeys = keyMaker(missing, store, clock, log);
-  const writer = ownedWriter(store, clock, log, [
+  const writer = ownedWriter(store, clock, logOf("store"), [
+    ...(place.isFederated
+      ? []
+      : [
+          { wanted: defaults.wanted, deletes: false, onlyNew: true },
+          { wanted: defaults.record, deletes: true },
+        ]),
     { wanted: owned.ingresses, deletes: false },
     { wanted: owned.insights, deletes: true, isRecord: true },
   ]);
@@ -114,6 +124,8 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     configs: pipeline,
     statuses,
     marked,
+    served,
+    ingressServices: pipeline.ingressServices,
     touch: running.touch,
     credentials,
     validate,
@@ -145,7 +157,6 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     writer.publish(changes);
     link?.publish(changes);
     keeper.publish(changes);
-    // A zone's meshes and their keys are global's business, if there is one.
     if (!place.isFederated) makeKeys(changes);
   });
 

@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
+import { incrementalGraph } from "#incremental/graph.ts";
+import type { JsonObject } from "#lib/json.ts";
+import { zoneOwned } from "#owned/zone-owned.ts";
+import { kinds } from "#resources/kinds.ts";
+import { keyOf, type Resource } from "#resources/resource.ts";
+import { zeroTime } from "#resources/rest.ts";
+
+function stage(offered: readonly string[]) {
+  const graph = incrementalGraph();
+  const sources = new Map(kinds.map(({ name }) => [name, graph.source<Resource>(name)]));
+  const marked = graph.source<true>("marked");
+  const served = graph.source<readonly string[]>("served");
+  const of = (kind: string) => sources.get(kind) as never;
+  const statuses = graph.source<never>("statuses");
+  const certificates = graph.source<never>("certificates");
+  const owned = zoneOwned(graph, { zone: "zone-a", of, marked, served, statuses, certificates });
+  const put = (kind: string, mesh: string, name: string, spec: JsonObject): void => {
+    const one = { kind, mesh, name, labels: {}, spec, creationTime: zeroTime, modificationTime: zeroTime };
+    sources.get(kind)?.set(keyOf(one), one);
+  };
+  const entry = (name: string) => ({ mesh: "default", instances: 1, tags: { "kuma.io/service": name } });
+  put("ZoneIngress", "", "i1", { networking: { address: "10.0.0.1", port: 1 }, availableServices: offered.map(entry) });
+  return {
+    marked,
+    served,
+    instance: (name: string, service: string) =>
+      put("Dataplane", "default", name, {
+        networking: { address: "10.0.0.2", inbound: [{ port: 80, tags: { "kuma.io/service": service } }] },
+      }),
+    /** Services that the ingress should offer, with their instances. */
+    offers() {
+      graph.settle();
+      const spec = owned.ingresses.get("i1")?.spec as ZoneIngressJson | undefined;
+      return (spec?.availableServices ?? []).map(({ tags, instances }) => `${tags?.["kuma.io/service"]} ${instances}`);
+    },
+  };
+}
+
+test("a service is offered when the ingress's Envoy leads to it", () => {
+  const { served, instance, offers } = stage([]);
+  instance("a-1", "a");
+  instance("b-1", "b");
+  assert.deepEqual(offers(), []);
+  served.set("i1", ["default/a"]);
+  assert.deepEqual(offers(), ["a 1"]);
+  served.set("i1", ["default/a", "default/b"]);
+  assert.deepEqual(offers(), ["a 1", "b 1"]);
+});
+
+test("until its Envoy has been heard, an ingress offers what it offered before, and nothing more", () => {
+  const { instance, offers } = stage(["a", "gone"]);
+  instance("a-1", "a");
+  instance("a-2", "a");
+  instance("b-1", "b");
+  assert.deepEqual(offers(), ["a 2"]);
+});
+
+test("what is marked does not count", () => {
+  const { marked, served, instance, offers } = stage([]);
+  served.set("i1", ["default/a"]);
+  instance("a-1", "a");
+  instance("a-2", "a");
+  marked.set("default/a-2", true);
+  assert.deepEqual(offers(), ["a 1"]);
+  marked.set("default/a-1", true);
+  assert.deepEqual(offers(), []);
+});
