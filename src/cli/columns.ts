@@ -1,6 +1,6 @@
 // The columns of `kodiak get`, by kind.
 
-import { presenceIn } from "#api/online.ts";
+import { presenceIn } from "#owned/online.ts";
 import { ageOf } from "#cli/print.ts";
 import { coloured, type Terminal } from "#cli/terminal.ts";
 import { isObject, type JsonObject, type JsonValue } from "#lib/json.ts";

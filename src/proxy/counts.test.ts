@@ -124,7 +124,13 @@ test("a timeout for the mesh is encoded once for each service, and recomputes no
   graph.settle();
   const counts = since();
   assert.equal(counts["cluster bundles"], 50);
-  for (const name of ["outbound route bundles", "outbound listeners", "own routes", "own listeners", "dataplane configs"])
+  for (const name of [
+    "outbound route bundles",
+    "outbound listeners",
+    "own routes",
+    "own listeners",
+    "dataplane configs",
+  ])
     assert.equal(counts[name], undefined, name);
 });
 
