@@ -73,7 +73,7 @@ function routes({ readiness, metrics, levels, log }: DiagnosticsOptions): Fastif
         const wanted = changeIn(request.body, levels.components);
         if (typeof wanted === "string") return text(reply, 400, wanted);
         levels.change(wanted.component, wanted.level);
-        log.info({ ...wanted }, "changed a log level");
+        log.info({ changed: wanted }, "changed a log level");
         return reply.send();
       }
       case "DELETE":
