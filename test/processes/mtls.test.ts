@@ -57,7 +57,7 @@ test("mTLS", async (t) => {
       "plaintext",
     );
     const refused = {
-      "no certificate": [],
+      "no certificate": ["-alpn", "kuma"],
       "a certificate of mesh other": await clientCertificate(of, "other", await authorityOf("other")),
       "a name of this mesh, signed by mesh other": await clientCertificate(of, "default", await authorityOf("other")),
       "a name of this mesh, signed by a stranger": await clientCertificate(
