@@ -13,7 +13,8 @@ export interface Relay {
   close(): Promise<void>;
 }
 
-export async function relayTo(port: number): Promise<Relay> {
+/** `at`: its own port; 0: a free one. */
+export async function relayTo(port: number, at = 0): Promise<Relay> {
   const sockets = new Set<Socket>();
   const server = createServer((near) => {
     const far = connect(port, "127.0.0.1");
@@ -30,7 +31,7 @@ export async function relayTo(port: number): Promise<Relay> {
       socket.pipe(other);
     }
   });
-  server.listen(0, "127.0.0.1");
+  server.listen(at, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("a relay without a port");

@@ -143,7 +143,7 @@ export async function startProxy(of: Lab, at: LabZone, resource: object, token: 
 }
 
 /** Of the one process whose command line has these arguments, each ended by a zero byte. */
-async function pidOf(args: string): Promise<number> {
+export async function pidOf(args: string): Promise<number> {
   for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
     const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
     if (command.includes(args)) return Number(pid);

@@ -120,6 +120,18 @@ async function startControlPlane(of: Processes, name: string, args: readonly str
 export const startGlobal = (of: Processes, ...zones: readonly string[]): Promise<ControlPlane> =>
   startControlPlane(of, "global", ["global", "--zones", zones.join(), "--kds-port", "0", ...anyPorts]);
 
+/** Kills it as nothing can be killed more, and resolves with what starts it again: same data, same ports. */
+export async function killControlPlane(of: Processes, { child, ready }: ControlPlane, args: readonly string[]) {
+  child.kill("SIGKILL");
+  await child.end();
+  const ports = [
+    ...["--address", "127.0.0.1", "--dp-port", String(ready.dpPort), "--api-port", String(ready.apiPort)],
+    ...(ready.kdsPort === undefined ? [] : ["--kds-port", String(ready.kdsPort)]),
+    ...["--api-https-port", "0"],
+  ];
+  return () => startControlPlane(of, child.name, [...args, ...ports]);
+}
+
 /** `more`: flags that are added, or take the place of earlier ones. */
 export async function startZone(of: Processes, name: string, more: readonly string[] = []): Promise<Zone> {
   const zone = await startControlPlane(of, name, ["zone", "--name", name, ...anyPorts, ...more]);
