@@ -15,11 +15,16 @@ export function encodeItem(name: string, typeUrl: string, value: Uint8Array): It
   return { name, version, bytes: toBinary(ResourceSchema, resource) };
 }
 
+/** Of `google.rpc.Code`. */
+const notFound = 5;
+
 export interface ResponseFrame {
   readonly typeUrl: string;
   readonly nonce: string;
   readonly upsert: readonly Item[];
   readonly remove: readonly string[];
+  /** Not there, and perhaps never deleted: `resource_errors`, not found. Only between Kodiaks. */
+  readonly absent?: readonly string[];
   /** `system_version_info`. */
   readonly revision?: string;
   /** `control_plane.identifier`. */
@@ -28,13 +33,14 @@ export interface ResponseFrame {
 
 /** A `DeltaDiscoveryResponse`; the pieces are to be written one after the other. */
 export function framed(response: ResponseFrame): readonly Uint8Array[] {
-  const { typeUrl, nonce, upsert, remove, revision, controlPlane } = response;
+  const { typeUrl, nonce, upsert, remove, absent = [], revision, controlPlane } = response;
   const resourcesField = DeltaDiscoveryResponseSchema.field.resources.number;
   const before = create(DeltaDiscoveryResponseSchema, { systemVersionInfo: revision ?? "" });
   const after = create(DeltaDiscoveryResponseSchema, {
     typeUrl,
     nonce,
     removedResources: [...remove],
+    resourceErrors: absent.map((name) => ({ resourceName: { name }, errorDetail: { code: notFound } })),
     ...(controlPlane === undefined ? {} : { controlPlane: { identifier: controlPlane } }),
   });
   return [

@@ -21,10 +21,18 @@ test("everything is subscribed to, with the node", () => {
 
 test("the first response is everything there is, later ones are differences", () => {
   const first = receive(receiver, { nonce: "1", resources: [valid("a.m")], removed: [] });
-  assert.deepEqual(first.apply, { isInitial: true, upsert: [valid("a.m")], remove: [], skipped: [] });
+  assert.deepEqual(first.apply, { isInitial: true, upsert: [valid("a.m")], remove: [], absent: "rest", skipped: [] });
   assert.deepEqual(first.reply, { typeUrl: "MeshTimeout", responseNonce: "1", node: { id: "zone-1" } });
   const second = receive(first.next, { nonce: "2", resources: [], removed: ["a.m"] });
-  assert.deepEqual(second.apply, { isInitial: false, upsert: [], remove: ["a.m"], skipped: [] });
+  assert.deepEqual(second.apply, { isInitial: false, upsert: [], remove: ["a.m"], absent: [], skipped: [] });
+});
+
+test("a sender that tells what it lacks is taken at its word, with the first response as with later ones", () => {
+  const told = { nonce: "1", resources: [valid("a.m")], removed: ["b.m"], absent: ["a.m", "c.m"] };
+  const first = receive(receiver, told);
+  assert.deepEqual([first.apply.remove, first.apply.absent], [["b.m"], ["c.m"]]);
+  assert.deepEqual(receive(receiver, { ...told, absent: [] }).apply.absent, []);
+  assert.deepEqual(receive(first.next, { ...told, nonce: "2" }).apply.absent, ["c.m"]);
 });
 
 test("a refused first response was the first all the same", () => {
@@ -47,7 +55,13 @@ test("invalid resources are skipped, valid ones beside them applied, and the res
     resources: [invalid("a.m", "spec.to", "spec.from"), valid("b.m"), invalid("c.m", "spec.x")],
     removed: [],
   });
-  assert.deepEqual(apply, { isInitial: false, upsert: [valid("b.m")], remove: [], skipped: ["a.m", "c.m"] });
+  assert.deepEqual(apply, {
+    isInitial: false,
+    upsert: [valid("b.m")],
+    remove: [],
+    absent: [],
+    skipped: ["a.m", "c.m"],
+  });
   assert.deepEqual(reply, {
     typeUrl: "MeshTimeout",
     responseNonce: "7",

@@ -2,7 +2,9 @@
 //
 //   response ─► what to apply to the store, and the ACK or NACK that is due when that is done
 //
-// The first response of a type is everything the sender has; later ones are differences. Rules of interop 4.3.4.
+// From a stock peer the first response of a type is everything it has, later ones are differences (rules of interop 4.3.4). A
+// Kodiak always sends differences, and says itself what it lacks (decision 6). What is lacking is absent; nothing here says
+// that it is to be deleted.
 
 import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
 import type { DeltaDiscoveryRequestSchema } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
@@ -20,6 +22,8 @@ export interface Response<R> {
   readonly nonce: string;
   readonly resources: readonly Received<R>[];
   readonly removed: readonly string[];
+  /** What the receiver has and the sender has not, without a word that it was deleted. Left out: it does not tell. */
+  readonly absent?: readonly string[];
 }
 
 export interface Received<R> {
@@ -30,10 +34,11 @@ export interface Received<R> {
 }
 
 export interface Apply<R> {
-  /** Then what the store has of this sender and is neither in `upsert` nor in `skipped` is gone. Otherwise absence is not a delete. */
   readonly isInitial: boolean;
   readonly upsert: readonly Received<R>[];
   readonly remove: readonly string[];
+  /** `rest`: what the store has of this sender and is neither in `upsert` nor in `skipped`. */
+  readonly absent: readonly string[] | "rest";
   /** Invalid: to be left as they are in the store. */
   readonly skipped: readonly string[];
 }
@@ -67,6 +72,7 @@ export function receive<R>(now: Receiver, response: Response<R>): ReceiverStep<R
       upsert: valid,
       // Both removed and there is an update.
       remove: response.removed.filter((name) => !named.has(name)),
+      absent: response.absent?.filter((name) => !named.has(name)) ?? (now.isInitial ? "rest" : []),
       skipped: invalid.map(({ name }) => name),
     },
     reply: replyOf(now, response.nonce, refusalOf(invalid)),

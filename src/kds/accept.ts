@@ -1,7 +1,9 @@
 // What a receiver does with what arrives (interop 4.6.3, 4.6.4): whose the stored resources are, what is changed on arrival,
-// and the edits that make the store say what the sender says. An equal resource makes no edit, so a reconnect writes nothing.
+// the edits that make the store say what the sender says, and what waits instead (decision 6). An equal resource makes no edit,
+// so a reconnect writes nothing.
 
 import { isMessage, type Message } from "@bufbuild/protobuf";
+import type { Held, Standing, Why } from "#discovery/link.ts";
 import type { Apply } from "#discovery/receiver.ts";
 import { type Dataplane, DataplaneSchema } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import { ZoneIngressSchema } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
@@ -70,45 +72,97 @@ export interface Outcome {
   readonly edits: readonly ResourceEdit[];
   /** Why some of what arrived could not be stored: it is there already, and somebody else's. */
   readonly conflicts: readonly string[];
+  /** Names that are now as the sender has them. */
+  readonly settled: ReadonlySet<string>;
+  readonly held: readonly Held[];
 }
 
+type Read = Pick<Store, "get" | "list">;
+
 /** Each edit holds only as long as the store is as it was seen here. */
-export function outcomeOf(kind: Kind, apply: Apply<Resource>, side: Side, store: Pick<Store, "get" | "list">): Outcome {
+export function outcomeOf(
+  kind: Kind,
+  apply: Apply<Resource>,
+  side: Side,
+  store: Read,
+  standing: Standing = "known",
+): Outcome {
   const edits: ResourceEdit[] = [];
   const conflicts: string[] = [];
+  const settled = new Set<string>();
+  const held: Held[] = [];
   // A name that comes twice counts once, or the store would see two edits that exclude each other.
   const byName = new Map(apply.upsert.map(({ resource }) => [wireNameOf(resource), resource]));
-  for (const resource of byName.values()) {
+  for (const [name, resource] of byName) {
     const arrived = side.arrived(kind, resource);
     if (!arrived) continue;
     const stored = store.get(arrived);
+    if (stored && !side.owns(kind, stored)) {
+      conflicts.push(conflictText(arrived));
+      continue;
+    }
+    settled.add(name);
     if (!stored) edits.push({ kind: "put", resource: arrived, expected: "absent" });
-    else if (!side.owns(kind, stored)) conflicts.push(conflictText(arrived));
     else {
       const { status } = side.takesStatus ? arrived : stored;
       const { status: _, ...rest } = arrived;
       const after: Resource = { ...rest, ...(status && { status }) };
-      if (!isSameContent(stored, after)) edits.push({ kind: "put", resource: after, expected: unchanged(stored) });
+      if (isSameContent(stored, after)) continue;
+      // What this sender brought itself it may change.
+      const isForeign = stored.sent?.opening !== arrived.sent?.opening;
+      if (isForeign && replacesTrust(kind, standing))
+        held.push({ kind: kind.name, name, what: "change", why: standing });
+      else edits.push({ kind: "put", resource: after, expected: unchanged(stored) });
     }
   }
-  for (const stored of gone(kind, apply, side, store)) {
+  const remove = (stored: Resource): void => {
+    settled.add(wireNameOf(stored));
     const id = { kind: kind.name, mesh: stored.mesh, name: stored.name };
     edits.push({ kind: "delete", id, expected: unchanged(stored) });
+  };
+  const owned = (name: string): readonly Resource[] => {
+    const stored = store.get(idOfWireName(kind, name));
+    return stored && side.owns(kind, stored) ? [stored] : [];
+  };
+  for (const stored of apply.remove.flatMap(owned)) remove(stored);
+  const why = whyAbsent(kind, apply, standing);
+  const absent = apply.absent === "rest" ? rest(kind, apply, side, store) : apply.absent.flatMap(owned);
+  for (const stored of absent) {
+    if (why === "gone") remove(stored);
+    else held.push({ kind: kind.name, name: wireNameOf(stored), what: "removal", why });
   }
-  return { edits, conflicts };
+  return { edits, conflicts, settled, held };
 }
 
-function gone(kind: Kind, apply: Apply<Resource>, side: Side, store: Pick<Store, "get" | "list">): readonly Resource[] {
-  const candidates = apply.isInitial
-    ? store.list(kind.name).filter(isNotIn(apply))
-    : apply.remove.flatMap((name) => store.get(idOfWireName(kind, name)) ?? []);
-  return candidates.filter((stored) => side.owns(kind, stored));
-}
-
-function isNotIn({ upsert, skipped }: Apply<Resource>): (stored: Resource) => boolean {
+/** What a stock peer lacks: all that is its, and not in its list. */
+function rest(kind: Kind, { upsert, skipped }: Apply<Resource>, side: Side, store: Read): readonly Resource[] {
   const named = new Set([...upsert.map(({ resource }) => wireNameOf(resource)), ...skipped]);
-  return (stored) => !named.has(wireNameOf(stored));
+  return store.list(kind.name).filter((stored) => side.owns(kind, stored) && !named.has(wireNameOf(stored)));
 }
+
+/** A Kodiak would have said that it is gone; a stock peer can't. */
+function whyAbsent(kind: Kind, { absent }: Apply<Resource>, standing: Standing): Why | "gone" {
+  if (absent !== "rest") return standing === "known" ? "unremembered" : standing;
+  if (broughtByProxies.has(kind.name) && (standing === "known" || standing === "nameless")) return "returning";
+  return standing === "known" ? "gone" : standing;
+}
+
+const broughtByProxies: ReadonlySet<string> = new Set(
+  ["Dataplane", "ZoneIngress", "ZoneEgress"].flatMap((kind) => [kind, `${kind}Insight`]),
+);
+
+/** Keys, and who must show which: from a store that is not the known one they would lock everybody out, or end mTLS. */
+const carriesTrust: ReadonlySet<string> = new Set([
+  "Mesh",
+  "Secret",
+  "GlobalSecret",
+  "Config",
+  "MeshIdentity",
+  "MeshTrust",
+]);
+
+const replacesTrust = (kind: Kind, standing: Standing): standing is Exclude<Standing, "known" | "nameless"> =>
+  carriesTrust.has(kind.name) && standing !== "known" && standing !== "nameless";
 
 const unchanged = ({ modificationTime }: Resource): { readonly modificationTime: string } => ({ modificationTime });
 

@@ -3,7 +3,7 @@
 
 import { createPublicKey } from "node:crypto";
 import { itemOf } from "#kds/codec.ts";
-import { withHashedName } from "#kds/name.ts";
+import { wireNameOf, withHashedName } from "#kds/name.ts";
 import type { Outgoing } from "#kds/outgoing.ts";
 import { emptyStatusOf, isHeldBack } from "#kds/sharing.ts";
 import type { Feature } from "#kds/wire.ts";
@@ -85,6 +85,13 @@ function itemsIn(spec: JsonObject, member: "to" | "from"): readonly JsonValue[] 
   return Array.isArray(items) ? items : [];
 }
 
+/** As a zone knows it. */
+export function nameDown(kind: Kind, { name, mesh, labels }: Pick<Resource, "name" | "mesh" | "labels">): string {
+  const isSigningKey = kind.name === "GlobalSecret" && name.startsWith(signingKey);
+  const sent = isSigningKey ? name.replace(signingKey, publicSigningKey) : name;
+  return wireNameOf(kind.plainName ? { name: sent, mesh } : withHashedName({ name, mesh, labels }));
+}
+
 /** In a zone, everything that came from global has the origin `global`, also what another zone made. */
 function transformed(kind: Kind, resource: Resource): Resource | undefined {
   const sent = withoutPrivateKey({
@@ -96,6 +103,7 @@ function transformed(kind: Kind, resource: Resource): Resource | undefined {
 }
 
 const signingKey = "zone-token-signing-key";
+const publicSigningKey = "zone-token-signing-public-key";
 
 /** Zones check zone tokens, global signs them: they get the public half of the key. */
 function withoutPrivateKey(resource: Resource): Resource | undefined {
@@ -106,7 +114,7 @@ function withoutPrivateKey(resource: Resource): Resource | undefined {
   return {
     ...rest,
     kind,
-    name: name.replace(signingKey, "zone-token-signing-public-key"),
+    name: name.replace(signingKey, publicSigningKey),
     labels: { ...labels, [label.displayName]: name },
     spec: { data },
   };

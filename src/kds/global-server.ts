@@ -20,6 +20,7 @@ import {
 import type { Changes } from "#incremental/collection.ts";
 import { fromZone } from "#kds/accept.ts";
 import { type KdsCounts, kdsCounts } from "#kds/counts.ts";
+import { nameDown } from "#kds/down.ts";
 import { type OutgoingByKind, sharedSets } from "#kds/outgoing.ts";
 import { receiving } from "#kds/receiving.ts";
 import { type Sending, sending } from "#kds/sending.ts";
@@ -119,6 +120,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       zone,
       identifier: "global",
       store,
+      nameSent: nameDown,
       onPeer: (peer) => {
         demandHashes(peer);
         connection = statuses.connected(zone, peer, headerValues(stream.headers, "authorization").length === 1);
@@ -159,6 +161,8 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       stream,
       kinds: zoneToGlobalKinds,
       zone,
+      peer: zone,
+      clock,
       self,
       side: fromZone(zone),
       store,

@@ -16,7 +16,7 @@ export function hashedName(mesh: string, name: string, extra: readonly string[])
 }
 
 /** The resource under its hashed name; what it was called stays in the label `kuma.io/display-name`. */
-export function withHashedName(resource: Resource): Resource {
+export function withHashedName<R extends Pick<Resource, "name" | "mesh" | "labels">>(resource: R): R {
   const { mesh, labels } = resource;
   const displayName = displayNameOf(resource);
   const extra = [labels[label.zone], labels[label.namespace]].filter((value) => value !== undefined);

@@ -1,8 +1,9 @@
 // The receiving end of one stream: ZoneToGlobalSync at global, GlobalToZoneSync in a zone. Subscribes to each kind, writes what
 // arrives to the store, and answers when it is durable (interop 4.3.4). Responses are applied one after the other, each in one
-// transaction; from a Kodiak all of one revision in one.
+// transaction with where the link stands after it (decision 6); from a Kodiak all of one revision in one.
 
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { afterApplied, type LinkState, type Position, standingOf } from "#discovery/link.ts";
 import { type Apply, newReceiver, type Receiver, receive, replyOf, subscribeRequestOf } from "#discovery/receiver.ts";
 import {
   DeltaDiscoveryRequestSchema,
@@ -10,11 +11,15 @@ import {
   DeltaDiscoveryResponseSchema,
 } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import type { Log } from "#host/log.ts";
-import type { Stream } from "#host/world.ts";
-import { outcomeOf, type Side } from "#kds/accept.ts";
+import type { Clock, Stream } from "#host/world.ts";
+import { type Outcome, outcomeOf, type Side } from "#kds/accept.ts";
 import { decodeResource } from "#kds/codec.ts";
-import { metadataOf, revisionOf, type Self } from "#kds/wire.ts";
-import { KodiakError } from "#lib/failure.ts";
+import { linkEdit, linkTo, type Peer, release, retried } from "#kds/link.ts";
+import { wireNameOf } from "#kds/name.ts";
+import { resumeMetadata, saidIn, unknownVersion } from "#kds/resume.ts";
+import { stockStore } from "#kds/stock-store.ts";
+import { metadataOf, type Self } from "#kds/wire.ts";
+import { isEqual } from "#lib/json.ts";
 import type { Kind, Validate } from "#resources/kind.ts";
 import type { Resource } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
@@ -24,16 +29,19 @@ export interface ReceivingOptions {
   readonly kinds: readonly Kind[];
   /** The zone's name, on both sides: `node.id`. */
   readonly zone: string;
+  /** Whom it receives from. */
+  readonly peer: Peer;
   readonly self: Self;
   readonly side: Side;
   readonly store: Store;
   readonly validate: Validate;
+  readonly clock: Clock;
   readonly log: Log;
   /** A response was applied, or refused in part. */
   readonly onTaken?: (kind: string, refusal: string | undefined) => void;
   /** Each kind has come once: called when the last of them is in the store. */
   readonly onComplete?: () => void;
-  /** What was received up to this revision of the sender's store is in the store. */
+  /** What was received up to this revision of the sender's store, `<store>/<number>`, is in the store. */
   readonly onApplied?: (revision: string) => void;
   /** Nothing more is taken: what was sent is no response, or the store cannot keep it. */
   readonly onFailure: (error: unknown) => void;
@@ -58,17 +66,26 @@ interface Taken {
 }
 
 export function receiving(options: ReceivingOptions): Receiving {
-  const { zone, side, store } = options;
+  const { zone, side, store, clock, peer } = options;
   const kinds = new Map(options.kinds.map((kind) => [kind.name, kind]));
   const receivers = new Map(options.kinds.map(({ name }) => [name, newReceiver(name, zone)]));
   const lastNonce = new Map<string, string>();
-  const queue: DeltaDiscoveryResponse[][] = [];
+  const ownedOf = (kind: Kind): readonly Resource[] =>
+    store.list(kind.name).filter((stored) => side.owns(kind, stored));
+  const stock = stockStore({
+    config: kinds.get("Config"),
+    clock,
+    hasSomething: options.kinds.some((kind) => ownedOf(kind).length > 0),
+    onReady: () => void applyNext(),
+  });
+  const queue: (() => Promise<void>)[] = [];
   /** Of a revision of which more is to come. */
   let gathered: DeltaDiscoveryResponse[] = [];
   /** Kinds of which nothing has come yet. */
   const unheard = new Set(kinds.keys());
   let isOver = false;
   let isApplying = false;
+  let cancelReturning: (() => void) | undefined;
 
   function send(request: Reply): void {
     if (!isOver)
@@ -84,7 +101,7 @@ export function receiving(options: ReceivingOptions): Receiving {
   }
 
   /** `undefined`: refused as a whole, and answered. */
-  function take(response: DeltaDiscoveryResponse): Taken | undefined {
+  function take(response: DeltaDiscoveryResponse, sender: Position | undefined): Taken | undefined {
     const { typeUrl, nonce } = response;
     const kind = kinds.get(typeUrl);
     const receiver = receivers.get(typeUrl);
@@ -93,25 +110,33 @@ export function receiving(options: ReceivingOptions): Receiving {
       answer({ receiver: newReceiver(typeUrl, zone), nonce }, `${what} was not asked for`);
       return undefined;
     }
-    const resources = response.resources.map(({ name, resource }) => {
+    const resources = response.resources.map(({ name, version, resource }) => {
       const decoded = decodeResource(kind, resource?.value ?? new Uint8Array(), side.amend);
       const { issues } = decoded;
       return {
         name,
-        resource: decoded.resource,
+        resource: { ...decoded.resource, sent: { version, opening: sender?.opening ?? "" } },
         issues: issues.length > 0 ? issues : options.validate(decoded.resource),
       };
     });
-    const { next, apply, reply } = receive(receiver, { nonce, resources, removed: response.removedResources });
+    const absent = response.resourceErrors.flatMap(({ resourceName }) => resourceName?.name ?? []);
+    const isTold = saidIn(response.systemVersionInfo) !== undefined;
+    const { next, apply, reply } = receive(receiver, {
+      nonce,
+      resources,
+      removed: response.removedResources,
+      ...(isTold && { absent }),
+    });
     receivers.set(typeUrl, next);
+    unheard.delete(typeUrl);
     return { kind, apply, receiver: next, nonce, refusal: reply.errorDetail?.message };
   }
 
   async function applyNext(): Promise<void> {
-    if (isApplying) return;
+    if (isApplying || !stock.isReady()) return;
     isApplying = true;
     try {
-      for (let responses = queue.shift(); responses && !isOver; responses = queue.shift()) await apply(responses);
+      for (let work = queue.shift(); work && !isOver; work = queue.shift()) await work();
     } catch (error) {
       if (!isOver) options.onFailure(error);
     } finally {
@@ -120,50 +145,85 @@ export function receiving(options: ReceivingOptions): Receiving {
   }
 
   async function apply(responses: readonly DeltaDiscoveryResponse[]): Promise<void> {
-    const taken = responses.flatMap((response) => take(response) ?? []);
-    const conflicts = await written(taken);
     const isFirst = unheard.size > 0;
+    const said = saidIn(responses.at(-1)?.systemVersionInfo ?? "");
+    const sender = said ? said.position : stock.position();
+    const taken = responses.flatMap((response) => take(response, sender) ?? []);
+    const outcomes = await retried(() => written(taken, sender, said?.resumed ?? false));
     for (const [i, one] of taken.entries()) {
-      const reasons = [one.refusal, ...(conflicts[i] ?? [])].filter((reason) => reason !== undefined);
+      const reasons = [one.refusal, ...(outcomes[i]?.conflicts ?? [])].filter((reason) => reason !== undefined);
       const refusal = reasons.length === 0 ? undefined : reasons.join("\n");
       answer(one, refusal);
       options.onTaken?.(one.kind.name, refusal);
-      unheard.delete(one.kind.name);
     }
     if (isFirst && unheard.size === 0) options.onComplete?.();
-    const revision = revisionOf(responses.at(-1)?.systemVersionInfo ?? "");
-    if (revision) options.onApplied?.(revision.revision);
+    if (said) options.onApplied?.(`${said.position.store}/${said.position.revision}`);
   }
 
-  /** Writes all in one transaction; what it returns are the conflicts of each. Somebody else may write the same meanwhile. */
-  async function written(taken: readonly Taken[]): Promise<readonly (readonly string[])[]> {
-    for (let attempt = 1; ; attempt++) {
-      const outcomes = taken.map(({ kind, apply }) => outcomeOf(kind, apply, side, store));
-      const edits = outcomes.flatMap(({ edits }) => edits);
-      try {
-        if (edits.length > 0) await store.write(edits);
-        return outcomes.map(({ conflicts }) => conflicts);
-      } catch (error) {
-        const isConflict = error instanceof KodiakError && error.failure.kind === "conflict";
-        if (!isConflict || attempt === mostAttempts) throw error;
-      }
-    }
+  /** All in one transaction, with where the link stands then. */
+  async function written(
+    taken: readonly Taken[],
+    sender: Position | undefined,
+    resumed: boolean,
+  ): Promise<readonly Outcome[]> {
+    const link = linkTo(peer, store);
+    const standing = standingOf(link.cursor, sender, resumed);
+    const outcomes = taken.map(({ kind, apply }) => outcomeOf(kind, apply, side, store, standing));
+    const next = afterApplied(link, {
+      sender,
+      isWhole: unheard.size === 0,
+      kinds: taken.map(({ kind, apply }, i) => ({ kind: kind.name, ...outcomes[i]!, isInitial: apply.isInitial })),
+      nowMs: clock.now(),
+    });
+    const edits = outcomes.flatMap(({ edits }) => edits);
+    const isNews = edits.length > 0 || !isSameLink(link, next);
+    if (isNews) await store.write([...edits, linkEdit(peer, store, next)]);
+    tellHeld(link, next);
+    return outcomes;
+  }
+
+  function tellHeld(before: LinkState, after: LinkState): void {
+    if (after.held.length > 0 && before.held.length === 0)
+      options.log.warn(
+        { peer, held: after.held.length, why: after.held[0]?.why },
+        "the link is held: what would be removed for its absence waits; `kodiak get zones` shows what and why",
+      );
+    if (after.held.length === 0 && before.held.length > 0)
+      options.log.info({ peer }, "the link is no longer held: all that waited has come back");
+  }
+
+  /** Of a stock peer. What it has not answered yet may still be there. */
+  async function releaseReturning(): Promise<void> {
+    await release(peer, side, store, ({ kind, why }) => why === "returning" && !unheard.has(kind));
   }
 
   return {
     subscribe() {
-      const metadata = metadataOf(options.self);
-      for (const receiver of receivers.values()) send(subscribeRequestOf(receiver, metadata));
+      const { cursor } = linkTo(peer, store);
+      for (const kind of kinds.values()) {
+        const has = new Map(
+          ownedOf(kind).map((stored) => [wireNameOf(stored), stored.sent?.version ?? unknownVersion]),
+        );
+        const metadata = metadataOf(options.self, resumeMetadata({ cursor, has }));
+        send(subscribeRequestOf(receivers.get(kind.name)!, metadata));
+      }
+      cancelReturning = clock.alarm(clock.now() + returningMs, () => {
+        queue.push(releaseReturning);
+        void applyNext();
+      });
     },
     received(message) {
       if (isOver) return;
       try {
         const response = fromBinary(DeltaDiscoveryResponseSchema, message);
+        const said = saidIn(response.systemVersionInfo);
+        if (!said) stock.received(response);
         gathered.push(response);
-        if (revisionOf(response.systemVersionInfo)?.more && gathered.length < kinds.size) return;
+        if (said?.more && gathered.length < mostWaiting) return;
         if (queue.length === mostWaiting)
           throw new Error(`${mostWaiting} responses came without waiting for an answer`);
-        queue.push(gathered);
+        const together = gathered;
+        queue.push(() => apply(together));
         gathered = [];
         void applyNext();
       } catch (error) {
@@ -175,10 +235,19 @@ export function receiving(options: ReceivingOptions): Receiving {
     },
     ended() {
       isOver = true;
+      cancelReturning?.();
+      stock.ended();
     },
   };
 }
 
-const mostAttempts = 5;
+/** A later revision alone is no reason to write. */
+const isSameLink = (before: LinkState, after: LinkState): boolean =>
+  before.cursor?.store === after.cursor?.store &&
+  before.cursor?.opening === after.cursor?.opening &&
+  isEqual(before.held, after.held);
+
+/** The time of a reconnect. */
+const returningMs = 30_000;
 /** A sender waits for the answer of a kind before it sends more of it. */
 const mostWaiting = 1_000;

@@ -1,11 +1,13 @@
 // The sending end of one stream: GlobalToZoneSync at global, ZoneToGlobalSync in a zone. One subscription a kind, all on
 // shared sets; news leave at once, at most one response of a kind unanswered (interop 4.3.3).
 //
-// To a Kodiak, the responses of one revision go together and the next revision waits until they are all answered: it
-// applies them in one transaction. Kuma gets each kind for itself.
+// To a Kodiak, the responses of one revision go together, in parts of at most 1 MiB, and the next revision waits until they are
+// all answered: it applies them in one transaction. The first is the difference from what it says it has (decision 6). Kuma
+// gets each kind for itself, and all of it at first.
 
 import { fromBinary } from "@bufbuild/protobuf";
 import { framed } from "#discovery/frame.ts";
+import { type Part, partsOf } from "#discovery/parts.ts";
 import { eventsOf } from "#discovery/request.ts";
 import { absorb, newSubscription, offer, type Push, type Subscription } from "#discovery/subscription.ts";
 import {
@@ -14,7 +16,10 @@ import {
 } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import type { Stream } from "#host/world.ts";
 import type { Audience, SharedSets } from "#kds/outgoing.ts";
-import { type Peer, peerOf, revisionText } from "#kds/wire.ts";
+import { type Resume, resumeIn, saidText } from "#kds/resume.ts";
+import { type NameSent, type Past, vouched } from "#kds/vouch.ts";
+import { type Peer, peerOf } from "#kds/wire.ts";
+import { kindNamed } from "#resources/kinds.ts";
 
 export interface SendingOptions {
   readonly stream: Pick<Stream, "send">;
@@ -23,7 +28,8 @@ export interface SendingOptions {
   readonly zone: string;
   /** `control_plane.identifier`. */
   readonly identifier: string;
-  readonly store: { readonly id: string; readonly revision: number };
+  readonly store: Past;
+  readonly nameSent: NameSent;
   /** Called once, with the first request. Throws to refuse the peer. */
   readonly onPeer: (peer: Peer) => void;
   readonly onSent?: (kind: string) => void;
@@ -42,11 +48,17 @@ export interface Sending {
   ended(): void;
 }
 
+/** A tenth of what a receiver takes. */
+const partBytes = 1_048_576;
+
 export function sending(options: SendingOptions): Sending {
   const { stream, sets, store } = options;
   const subscriptions = new Map<string, Subscription>();
   /** Kinds that may have something to send. */
   const due = new Set<string>();
+  /** Of kinds whose first response is still to come. */
+  const resumes = new Map<string, Resume>();
+  let cursor: Resume["cursor"];
   let peer: Peer | undefined;
   let audience: Audience | undefined;
   let lastNonce = 0;
@@ -76,16 +88,36 @@ export function sending(options: SendingOptions): Sending {
   function flush(): void {
     clearImmediate(turnEnd);
     turnEnd = undefined;
-    if (isFull || (peer?.hasRevisions && isWaiting())) return;
-    const pushes = offers();
-    for (const [i, [kind, { nonce, upsert, remove }]] of pushes.entries()) {
-      const revision = peer?.hasRevisions ? revisionText(store, i < pushes.length - 1) : "";
-      const frame = { typeUrl: kind, nonce, upsert, remove, revision, controlPlane: options.identifier };
-      if (!stream.send(framed(frame))) isFull = true;
-      options.onSent?.(kind);
-    }
+    if (isFull || (peer?.resumes && isWaiting())) return;
+    if (peer?.resumes) sendTogether(offers());
+    else for (const [kind, push] of offers()) send(kind, push.nonce, { ...push, absent: [] }, "");
     reaches = store.revision;
     tellReached();
+  }
+
+  function send(kind: string, nonce: string, part: Part, revision: string): void {
+    const frame = { typeUrl: kind, nonce, ...part, revision, controlPlane: options.identifier };
+    if (!stream.send(framed(frame))) isFull = true;
+    options.onSent?.(kind);
+  }
+
+  /** The parts of one push share its nonce: they are answered at once, and the first answer counts. */
+  function sendTogether(pushes: readonly [string, Push][]): void {
+    const parts = pushes.flatMap(([kind, push]) =>
+      partsOf({ upsert: push.upsert, ...lacking(kind, push.remove) }, partBytes).map((part) => ({ kind, push, part })),
+    );
+    const position = { store: store.id, opening: store.opening, revision: store.revision };
+    const resumed = cursor !== undefined && store.includes(cursor);
+    for (const [i, { kind, push, part }] of parts.entries())
+      send(kind, push.nonce, part, saidText({ position, resumed, more: i < parts.length - 1 }));
+  }
+
+  function lacking(kind: string, names: readonly string[]): Pick<Part, "remove" | "absent"> {
+    const resume = resumes.get(kind);
+    // What has gone on this stream was here.
+    if (!resume) return { remove: names, absent: [] };
+    resumes.delete(kind);
+    return vouched(kindNamed(kind), names, resume, store, options.nameSent);
   }
 
   function tellReached(): void {
@@ -107,7 +139,13 @@ export function sending(options: SendingOptions): Sending {
     // A peer may ask for more kinds than are sent; it gets no answer for those.
     if (!sets.has(kind)) return;
     let subscription = subscriptionTo(kind, to);
-    for (const event of eventsOf(request)) {
+    const resume = peer?.resumes && !subscription.asked ? resumeIn(request) : undefined;
+    if (resume) {
+      resumes.set(kind, resume);
+      cursor ??= resume.cursor;
+    }
+    const initialResourceVersions = resume ? Object.fromEntries(resume.has) : {};
+    for (const event of eventsOf({ ...request, initialResourceVersions })) {
       if (event.kind === "nack" || event.kind === "ack") {
         options.onAnswer(kind, event.kind === "nack" ? event.reason : undefined);
         // A control plane takes what is valid of a response that it refuses, and a change sends the rest again.

@@ -313,7 +313,8 @@ interface Arrival {
 }
 function outcome(side: ReturnType<typeof fromZone>, arrival: Arrival) {
   const { kind, upsert = [], remove = [], isInitial = false, skipped = [], stored = [] } = arrival;
-  const apply = { isInitial, upsert: upsert.map((given) => received(given, side.amend)), remove, skipped };
+  const absent = isInitial ? ("rest" as const) : [];
+  const apply = { isInitial, upsert: upsert.map((given) => received(given, side.amend)), remove, absent, skipped };
   return outcomeOf(kindNamed(kind), apply, side, holding(stored.map(resource)));
 }
 const summary = ({ edits, conflicts }: ReturnType<typeof outcome>): readonly string[] => [

@@ -1,7 +1,7 @@
 // Zone → global: what a zone sends, and in which form (interop 4.6.1, 4.6.2).
 
 import { itemOf } from "#kds/codec.ts";
-import { withHashedName } from "#kds/name.ts";
+import { wireNameOf, withHashedName } from "#kds/name.ts";
 import type { Outgoing } from "#kds/outgoing.ts";
 import { emptyStatusOf, isHeldBack } from "#kds/sharing.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
@@ -20,6 +20,10 @@ export function upward(kind: Kind, resource: Resource, zone: string): Outgoing |
   });
   return { item: itemOf(kind, sent), needs: [] };
 }
+
+/** As global knows it. */
+export const nameUp = ({ name, mesh, labels }: Pick<Resource, "name" | "mesh" | "labels">, zone: string): string =>
+  wireNameOf(withHashedName({ name, mesh, labels: labelsOf(labels, zone) }));
 
 function labelsOf({ [deletionStarted]: _, ...labels }: Labels, zone: string): Labels {
   return { ...labels, [label.origin]: "zone", [label.zone]: zone };

@@ -1,4 +1,4 @@
-// Names of KDS on the wire: paths, headers, what a control plane says of itself, and the revision (interop 4.1, 4.3.1).
+// Names of KDS on the wire: paths, headers, and what a control plane says of itself (interop 4.1, 4.3.1).
 
 import type { JsonObject as Struct } from "@bufbuild/protobuf";
 import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
@@ -28,18 +28,16 @@ export const headersOf = (zone: string, version: string): Readonly<Record<string
 export const headerValues = (headers: Headers, name: string): readonly string[] =>
   (headers[name] ?? []).flatMap((value) => value.split(",")).map((value) => value.trim());
 
-/** What this program can, as far as its peer must know; Kuma 2.14 has the same five. */
+/** What this program can, as far as its peer must know; Kuma 2.14 has the same but the last. */
 export const features = [
   "zone-token",
   "hash-suffix",
   "hg-mz-selector",
   "producer-policy-flow",
   "optional-top-level-target-ref",
+  "kodiak-resume",
 ] as const;
 export type Feature = (typeof features)[number];
-
-/** Metadata that only Kodiak sends: it understands a revision in `system_version_info`. Others get an empty one. */
-const revisionsKey = "kodiak-revisions";
 
 /** Of the program that speaks: sent with subscriptions. */
 export interface Self {
@@ -50,19 +48,23 @@ export interface Self {
   readonly config?: JsonObject;
 }
 
-export const metadataOf = (self: Self): Struct => ({
+/** `resume`: sent with the subscription of a kind (`resume.ts`). */
+export const metadataOf = (self: Self, resume?: Struct): Struct => ({
   version: { kumaCp: { version: self.version } },
   config: self.config ? JSON.stringify(self.config) : "",
   "control-plane-id": self.instanceId,
   features: [...features],
-  [revisionsKey]: true,
+  ...(resume && { [resumeKey]: resume }),
 });
+/** Kuma reads by name what it knows, and leaves this alone. */
+export const resumeKey = "kodiak-resume";
 
 /** What a peer says of itself. */
 export interface Peer {
   readonly instanceId: string;
   readonly features: ReadonlySet<string>;
-  readonly hasRevisions: boolean;
+  /** Another Kodiak: decision 6 holds between us. */
+  readonly resumes: boolean;
   readonly config: string;
   readonly version: JsonObject;
 }
@@ -75,20 +77,8 @@ export function peerOf(request: Pick<DeltaDiscoveryRequest, "node">): Peer {
   return {
     instanceId: typeof instanceId === "string" ? instanceId : "",
     features: new Set(named.filter((feature) => typeof feature === "string")),
-    hasRevisions: metadata[revisionsKey] === true,
+    resumes: named.includes("kodiak-resume"),
     config: typeof config === "string" ? config : "",
     version: isObject(version) ? version : {},
   };
-}
-
-/**
- * A revision of a store, as it travels: `<store>/<number>`. A `+` behind it says that more of the same revision follows; what
- * receives it applies all of it in one transaction. Sent only to peers that say they understand it.
- */
-export const revisionText = (store: { readonly id: string; readonly revision: number }, more: boolean): string =>
-  `${store.id}/${store.revision}${more ? "+" : ""}`;
-
-export function revisionOf(text: string): { readonly revision: string; readonly more: boolean } | undefined {
-  const match = /^(.+\/\d+)(\+?)$/.exec(text);
-  return match ? { revision: match[1]!, more: match[2] === "+" } : undefined;
 }

@@ -26,6 +26,7 @@ import { type KdsCounts, kdsCounts } from "#kds/counts.ts";
 import { type OutgoingByKind, type SharedSets, sharedSets } from "#kds/outgoing.ts";
 import { type Receiving, receiving } from "#kds/receiving.ts";
 import { type Sending, sending } from "#kds/sending.ts";
+import { nameUp } from "#kds/up.ts";
 import { headersOf, path, type Self } from "#kds/wire.ts";
 import type { Validate } from "#resources/kind.ts";
 import { globalToZoneKinds } from "#resources/kinds.ts";
@@ -164,6 +165,8 @@ function attemptOf(
     stream: down,
     kinds: globalToZoneKinds,
     zone,
+    peer: "global",
+    clock,
     self,
     side: fromGlobal,
     store,
@@ -180,8 +183,9 @@ function attemptOf(
     zone,
     identifier: zone,
     store,
-    onPeer: ({ hasRevisions }) => {
-      if (!hasRevisions) answerAgainLater();
+    nameSent: (_, resource) => nameUp(resource, zone),
+    onPeer: ({ resumes }) => {
+      if (!resumes) answerAgainLater();
     },
     onSent: counts.sent,
     onAnswer: (kind, refusal) => {

@@ -24,6 +24,9 @@ export class KodiakError extends Error {
   }
 }
 
+export const isConflict = (error: unknown): boolean =>
+  error instanceof KodiakError && error.failure.kind === "conflict";
+
 export function describeFailure(failure: Failure): string {
   switch (failure.kind) {
     case "invalid":

@@ -20,8 +20,8 @@ export interface Resource<Spec = JsonObject> {
   readonly status?: JsonObject;
   /** Legacy kinds only: the spec's protobuf bytes as received, where they have fields that this version doesn't know. */
   readonly wire?: Uint8Array;
-  /** Of one that another control plane sent: its version there, opaque. Not content. */
-  readonly sentVersion?: string;
+  /** Of one that another control plane sent: its version there, and which opening of its store sent it. Opaque; not content. */
+  readonly sent?: { readonly version: string; readonly opening: string };
   /** RFC 3339, UTC; local to each store. */
   readonly creationTime: string;
   readonly modificationTime: string;

@@ -35,8 +35,8 @@ export interface Migrated {
 
 /**
  * Brings the file to the version of the last step; its version is kept in it as `user_version`. What a new one holds from the
- * start, `begin` writes in the same transaction. Throws `unavailable`: the file
- * is of a newer version, it could not be copied (then nothing was changed), or a step failed (the file is as it was).
+ * start, `begin` writes in the same transaction. Throws `unavailable`: the file is of a newer version, it could not be copied
+ * (then nothing was changed), or a step failed (the file is as it was).
  */
 export function migrate(
   database: DatabaseSync,

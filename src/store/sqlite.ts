@@ -151,8 +151,8 @@ function opened(database: DatabaseSync, { id, revision }: Opening): readonly Ope
 type Row = Readonly<Record<string, unknown>>;
 type Body = Omit<Resource, "kind" | "mesh" | "name" | "wire">;
 
-const bodyOf = ({ labels, spec, status, sentVersion, creationTime, modificationTime }: Resource): string =>
-  JSON.stringify({ labels, spec, status, sentVersion, creationTime, modificationTime } satisfies {
+const bodyOf = ({ labels, spec, status, sent, creationTime, modificationTime }: Resource): string =>
+  JSON.stringify({ labels, spec, status, sent, creationTime, modificationTime } satisfies {
     [M in keyof Body]-?: unknown;
   });
 

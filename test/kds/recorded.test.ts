@@ -372,7 +372,7 @@ function assertSubscription({
   assert.deepEqual(initialResourceVersions, {});
   assert.equal(node?.id, "zone-1");
   const { features, config, version, "control-plane-id": instance } = node?.metadata ?? {};
-  assert.deepEqual(features, stockFeatures);
+  assert.deepEqual(features, [...stockFeatures, "kodiak-resume"]);
   assert.deepEqual(JSON.parse(String(config)), { store: { type: "memory" } });
   assert.deepEqual(version, { kumaCp: { version: "test" } });
   assert.equal(instance, "zone-1-1");
