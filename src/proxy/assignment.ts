@@ -5,11 +5,15 @@ import type { LocalityLbEndpointsJson } from "#gen/envoy/config/endpoint/v3/endp
 import type { ClusterLoadAssignmentJson } from "#gen/envoy/config/endpoint/v3/endpoint_pb.ts";
 import type { Endpoint } from "#topology/service.ts";
 
-/** One locality a zone, in the order of the endpoints. */
+/** One locality a zone, in the order of the endpoints; all of a zone have one priority. */
 export function assignment(cluster: string, endpoints: readonly Endpoint[]): ClusterLoadAssignmentJson {
   const localities = new Map<string, LocalityLbEndpointsJson>();
-  for (const { address, port, zone, weight, tags, isMarked } of endpoints) {
-    const locality = localities.get(zone) ?? { locality: { zone }, lbEndpoints: [] };
+  for (const { address, port, zone, weight, tags, isMarked, priority } of endpoints) {
+    const locality = localities.get(zone) ?? {
+      locality: { zone },
+      ...(priority > 0 && { priority }),
+      lbEndpoints: [],
+    };
     localities.set(zone, locality);
     locality.lbEndpoints?.push({
       endpoint: { address: socketAddress({ address, port }) },

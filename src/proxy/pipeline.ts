@@ -249,12 +249,13 @@ function sharedCollections(
     if (!need) return undefined;
     const { mesh, target } = need;
     const service = serviceKey(mesh, target.service);
-    const mayLeave = read.one(meshes, mesh)?.mtls !== undefined;
+    const { mtls, isLocalFirst = false } = read.one(meshes, mesh) ?? {};
     const endpoints = endpointsOf({
       localZone: zone,
       subset: target.subset,
       instances: read.one(instances, service)?.values() ?? [],
-      offers: mayLeave ? (read.one(offers, service)?.values() ?? []) : [],
+      offers: mtls ? (read.one(offers, service)?.values() ?? []) : [],
+      isLocalFirst,
     });
     return bundleOf([{ type: "endpoint", name: target.name, json: assignment(target.name, endpoints) }]);
   });

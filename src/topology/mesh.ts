@@ -8,6 +8,8 @@ export interface MeshFacts {
   readonly name: string;
   /** Absent: plaintext, and no traffic between zones. */
   readonly mtls?: MtlsFacts;
+  /** Other zones only take what this one cannot. */
+  readonly isLocalFirst: boolean;
 }
 export interface MtlsFacts {
   readonly backend: string;
@@ -20,11 +22,12 @@ const defaultCertificateMs = 7 * 86_400_000;
 
 export function meshFactsOf(mesh: Resource<MeshJson>): MeshFacts {
   const { enabledBackend, backends = [] } = mesh.spec.mtls ?? {};
+  const facts = { name: mesh.name, isLocalFirst: mesh.spec.routing?.localityAwareLoadBalancing === true };
   const backend = backends.find(({ name }) => name === enabledBackend);
-  if (!enabledBackend || !backend) return { name: mesh.name };
+  if (!enabledBackend || !backend) return facts;
   const expiration = parseAge(backend.dpCert?.rotation?.expiration ?? "");
   return {
-    name: mesh.name,
+    ...facts,
     mtls: {
       backend: enabledBackend,
       mode: backend.mode === "PERMISSIVE" ? "PERMISSIVE" : "STRICT",

@@ -64,6 +64,8 @@ export interface Endpoint extends HostPort {
   readonly tags: Tags;
   /** Envoy chooses others as long as there are any. */
   readonly isMarked: boolean;
+  /** Envoy chooses a higher number as far as those with lower ones are not healthy. */
+  readonly priority: number;
 }
 
 export interface EndpointsInput {
@@ -72,10 +74,13 @@ export interface EndpointsInput {
   readonly instances: Instances;
   /** Empty where other zones may not be used: a mesh without mTLS, or at an ingress. */
   readonly offers: Offers;
+  /** Whether other zones only take what this one cannot. */
+  readonly isLocalFirst?: boolean;
 }
 
 /** Local instances and other zones' ingresses, weighted by instances: local ones first, then zones by name. */
-export function endpointsOf({ localZone, subset, instances, offers }: EndpointsInput): readonly Endpoint[] {
+export function endpointsOf(input: EndpointsInput): readonly Endpoint[] {
+  const { localZone, subset, instances, offers, isLocalFirst = false } = input;
   const local = [...instances].flat().filter((instance) => instance.isHealthy && isSubset(subset, instance.tags));
   const remote = remoteZonesOf(offers, subset);
   const weights = weightsOf(local.length, remote);
@@ -83,12 +88,12 @@ export function endpointsOf({ localZone, subset, instances, offers }: EndpointsI
     ...local
       .map(({ address, port, tags, isMarked }) => ({
         ...{ address, port, tags, isMarked },
-        ...{ zone: localZone, weight: weights.local },
+        ...{ zone: localZone, weight: weights.local, priority: 0 },
       }))
       .sort(byAddress),
     ...remote.flatMap(({ zone, addresses }) =>
       addresses.map((at) => ({
-        ...{ ...at, zone, isMarked: false },
+        ...{ ...at, zone, isMarked: false, priority: isLocalFirst ? 1 : 0 },
         ...{ weight: weights.remote.get(zone) ?? 1, tags: { [tag.zone]: zone } },
       })),
     ),

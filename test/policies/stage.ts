@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { createServer, type Server as HttpServer, type IncomingHttpHeaders } from "node:http";
 import { type AddressInfo, connect, createServer as createTcpServer, type Server as TcpServer } from "node:net";
 import type { TestContext } from "node:test";
+import { kindNamed } from "#resources/kinds.ts";
 import { type Answer, get } from "../lab/http.ts";
 import {
   eventually,
@@ -51,6 +52,10 @@ export interface Stage {
   readonly echoPort: number;
   readonly v1: Instance;
   readonly v2: Instance;
+  /** Another proxy of mesh `default`. */
+  start(options: Omit<DataplaneOptions, "mesh" | "port">): Promise<Omit<Instance, keyof RecordingApp>>;
+  /** Another instance of `backend`, in this version. */
+  addBackend(version: string, name: string, address: string): Promise<Instance>;
   /** The inbound of `echo`. */
   readonly echoAt: { readonly host: string; readonly port: number };
   /** A policy of this kind in mesh `default`. */
@@ -64,19 +69,20 @@ export async function policyStage(t: TestContext, meshSpec: object = mesh("defau
   const own = await lab(t);
   const zone = await startZone(own, "zone-a");
   await put(zone.api, "/meshes/default", meshSpec);
+  await withoutDefaults(zone);
   const token = await zone.tokenFor("default");
   const start = async (options: Omit<DataplaneOptions, "mesh" | "port">) => {
     const inboundPort = await freePort(options.address);
     const manifest = dataplane({ mesh: "default", port: inboundPort, ...options });
     return { proxy: await startProxy(own, zone, manifest, token), address: options.address, inboundPort };
   };
-  const backend = async (version: string, address: string) => {
+  const addBackend = async (version: string, name: string, address: string) => {
     const app = await recordingApp(own, version);
-    const service = { name: `backend-${version}`, service: "backend", tags: { version } };
+    const service = { name, service: "backend", tags: { version } };
     return { ...app, ...(await start({ ...service, address, appPort: app.port })) };
   };
-  const v1 = await backend("v1", "127.0.0.2");
-  const v2 = await backend("v2", "127.0.0.3");
+  const v1 = await addBackend("v1", "backend-v1", "127.0.0.2");
+  const v2 = await addBackend("v2", "backend-v2", "127.0.0.3");
   const echo = await listening(
     own,
     createTcpServer((socket) => socket.on("error", () => {}).pipe(socket)),
@@ -93,7 +99,7 @@ export async function policyStage(t: TestContext, meshSpec: object = mesh("defau
     tags: { team: "shop" },
     outbounds: { [out]: "backend", [echoPort]: "echo" },
   });
-  const pathOf = (kind: string, name: string): string => `/meshes/default/${kind.toLowerCase()}s/${name}`;
+  const pathOf = (kind: string, name: string): string => `/meshes/default/${kindNamed(kind).plural}/${name}`;
   return {
     own,
     zone,
@@ -102,6 +108,8 @@ export async function policyStage(t: TestContext, meshSpec: object = mesh("defau
     echoPort,
     v1,
     v2,
+    start,
+    addBackend,
     echoAt: { host, port: inboundPort },
     apply: (kind, name, spec) => put(zone.api, pathOf(kind, name), { type: kind, mesh: "default", name, spec }),
     async remove(kind, name) {
@@ -115,8 +123,23 @@ export async function policyStage(t: TestContext, meshSpec: object = mesh("defau
   };
 }
 
+/** A test says itself which policies are in force: those that come with the mesh, once they are there, go. */
+async function withoutDefaults({ api }: LabZone): Promise<void> {
+  for (const [kind, prefix] of [
+    ["meshtimeouts", "mesh-timeout-all"],
+    ["meshtimeouts", "mesh-gateways-timeout-all"],
+    ["meshretries", "mesh-retry-all"],
+    ["meshcircuitbreakers", "mesh-circuit-breaker-all"],
+  ])
+    await soon(`${prefix} goes`, async () => {
+      const response = await fetch(`${api}/meshes/default/${kind}/${prefix}-default`, { method: "DELETE" });
+      assert.ok(response.ok, `${response.status}`);
+    });
+}
+
 /**
- * Answers `{ "instance", "path", "headers" }` after `?ms=`; `/trickle?ms=100&times=10` sends that many bytes, one each
+ * Answers `{ "instance", "path", "headers" }` after `?ms=`, with the status of `?status=`, if its instance is the one of
+ * `?only=`, and the header of `?header=`, where a value follows a colon; `/trickle?ms=100&times=10` sends that many bytes, one each
  * 100 ms, the first at once.
  */
 async function recordingApp(own: Lab, instance: string): Promise<RecordingApp> {
@@ -142,6 +165,10 @@ async function recordingApp(own: Lab, instance: string): Promise<RecordingApp> {
       return send();
     }
     const answer = () => {
+      const only = searchParams.get("only") ?? instance;
+      if (only === instance) response.statusCode = Number(searchParams.get("status") ?? 200);
+      const [header = "", value = ""] = (searchParams.get("header") ?? "").split(":");
+      if (header) response.setHeader(header, value);
       response.setHeader("content-type", "application/json");
       response.setHeader("x-app", instance);
       response.end(JSON.stringify({ instance, path: request.url, headers: request.headers }));

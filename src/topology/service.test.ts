@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { meshFactsOf } from "#topology/mesh.ts";
+import type { Instance, RemoteOffer } from "#topology/provider.ts";
+import { endpointsOf } from "#topology/service.ts";
+
+const instance: Instance = { address: "10.0.0.1", port: 80, tags: {}, isHealthy: true, isMarked: false };
+const offer: RemoteOffer = {
+  ...{ zone: "zone-b", address: "10.1.0.1", port: 10001 },
+  entries: [{ tags: {}, instances: 3 }],
+};
+const placesWith = (routing: object): readonly (readonly [zone: string, priority: number])[] => {
+  const times = { creationTime: "", modificationTime: "" };
+  const mesh = { kind: "Mesh", mesh: "", name: "default", labels: {}, spec: { routing }, ...times };
+  const { isLocalFirst } = meshFactsOf(mesh);
+  const input = { localZone: "zone-a", subset: {}, instances: [[instance]], offers: [offer], isLocalFirst };
+  return endpointsOf(input).map(({ zone, priority }) => [zone, priority]);
+};
+
+test("other zones have their share; with routing.localityAwareLoadBalancing they are second", () => {
+  const shared = [
+    ["zone-a", 0],
+    ["zone-b", 0],
+  ];
+  assert.deepEqual(placesWith({}), shared);
+  assert.deepEqual(placesWith({ localityAwareLoadBalancing: false }), shared);
+  assert.deepEqual(placesWith({ localityAwareLoadBalancing: true }), [
+    ["zone-a", 0],
+    ["zone-b", 1],
+  ]);
+});
