@@ -41,7 +41,7 @@ export function apiClient(values: Settings<typeof apiSettings>): Api {
   const isTls = url.protocol === "https:";
   if (isTls && !trust)
     throw new Usage(`--api ${values.api}: https needs --ca-cert-file or --ca-fingerprint (or --tls-skip-verify)`);
-  const token = values.tokenFile === undefined ? values.token : textOf(values.tokenFile, "--token-file").trim();
+  const token = (values.tokenFile === undefined ? values.token : textOf(values.tokenFile, "--token-file"))?.trim();
   if (token !== undefined && !isTls && !isLoopback(url.hostname))
     throw new Usage(`--api ${values.api}: a token is not sent over plain http to another machine; use https`);
 

@@ -76,7 +76,7 @@ function meaningIssues(resource: Resource): readonly Issue[] {
 }
 
 /** A proxy belongs to the zone whose control plane it asks; what says otherwise is a mistake worth a name. */
-function foreignZone(resource: Resource, zone: string): readonly Issue[] {
+export function foreignZone(resource: Resource, zone: string): readonly Issue[] {
   return zoneClaims(resource)
     .filter(([, claimed]) => claimed && claimed !== zone)
     .map(([path, claimed]) => ({

@@ -22,6 +22,7 @@ import { completeLabels, type Place } from "#resources/labels.ts";
 import { describeId, keyOf, label, type Resource, type ResourceId, tag } from "#resources/resource.ts";
 import { fromRest } from "#resources/rest.ts";
 import type { Store } from "#resources/store.ts";
+import { foreignZone } from "#xds/bootstrap-refusal.ts";
 import type { Admitted } from "#xds/server.ts";
 import type { Session } from "#xds/session.ts";
 import { presence } from "#zone/presence.ts";
@@ -211,7 +212,7 @@ export function proxies(options: ProxiesOptions) {
     const { resource, issues } = fromRest(kindNamed(id.kind), parsed(text));
     if (keyOf(resource) !== keyOf(id))
       throw refused(`the node is ${keyOf(id)}, but the definition it brings is ${keyOf(resource)}`);
-    const all = [...issues, ...validate(resource)];
+    const all = [...issues, ...validate(resource), ...foreignZone(resource, place.zone)];
     if (all.length > 0) throw new KodiakError({ kind: "invalid", what: `${id.kind} "${id.name}"`, issues: all });
     return resource;
   }

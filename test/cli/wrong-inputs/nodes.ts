@@ -33,5 +33,10 @@ export function nodes(first: DeltaDiscoveryRequest): readonly NodeRow[] {
       brought({ ...dataplane, networking: {} }),
       'Dataplane "web": networking.address: is required; networking.inbound: must have an item: the port at which the application is reached',
     ],
+    [
+      "a definition of another zone's",
+      brought({ ...dataplane, labels: { "kuma.io/zone": "zone-b" } }),
+      'Dataplane "web": labels["kuma.io/zone"]: Dataplane "web" belongs to zone "zone-b", and this is the control plane of zone "zone-a": give the proxy the address of its own zone\'s control plane',
+    ],
   ];
 }
