@@ -7,6 +7,7 @@ import type { AddressInfo } from "node:net";
 import type { Rules } from "#api/admission.ts";
 import { applyRoute } from "#api/apply-route.ts";
 import { policyCatalog, resourceCatalog } from "#api/catalog.ts";
+import { linkRoutes, noLinks } from "#api/link-routes.ts";
 import { overviewRoutes } from "#api/overview-routes.ts";
 import { resourceRoutes } from "#api/resource-routes.ts";
 import { type Route, router } from "#api/router.ts";
@@ -14,6 +15,7 @@ import { type TokenIssuer, tokenRoutes } from "#api/token-routes.ts";
 import { type Authenticate, isLoopback } from "#api/user.ts";
 import type { Log } from "#host/log.ts";
 import { KodiakError } from "#lib/failure.ts";
+import type { Links } from "#resources/links.ts";
 import type { Store } from "#resources/store.ts";
 
 export interface ApiOptions {
@@ -21,6 +23,8 @@ export interface ApiOptions {
   readonly rules: Rules;
   readonly authenticate: Authenticate;
   readonly tokens: TokenIssuer;
+  /** Absent: this control plane is linked to no other. */
+  readonly links?: Links;
   readonly about: About;
   /** What `/config` answers: settings without secrets. */
   readonly config: Readonly<Record<string, unknown>>;
@@ -83,6 +87,7 @@ const routesOf = (options: ApiOptions): Route[] => [
   ...overviewRoutes(options.store),
   applyRoute(options.store, options.rules),
   ...tokenRoutes(options.tokens),
+  ...linkRoutes(options.links ?? noLinks),
   ...metaRoutes(options),
 ];
 

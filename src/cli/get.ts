@@ -2,6 +2,7 @@
 
 import { type Api, apiClient, apiSettings } from "#cli/client.ts";
 import { columnsOf, shownByOverview } from "#cli/columns.ts";
+import { heldColumns, heldText, linksAt, rowsBesides } from "#cli/held.ts";
 import { kindCalled, pathOf } from "#cli/kind-noun.ts";
 import { jsonOf, tableOf, yamlDocuments, yamlOf } from "#cli/print.ts";
 import { defineVerb } from "#cli/verb.ts";
@@ -36,11 +37,13 @@ export const getVerb = defineVerb({
     const mesh = values.allMeshes && name === undefined ? undefined : values.mesh;
     const isTable = values.output === "table";
     // Tables of proxies and zones say who is online, which the resource itself does not.
+    const links = isTable && kind.name === "Zone" ? await linksAt(api) : noLinks;
     const suffix = isTable && shownByOverview.has(kind.name) ? "/_overview" : "";
     if (name === undefined) {
-      const items = await listOf(api, kind, `${pathOf(kind, mesh)}${suffix}`);
+      const listed = await listOf(api, kind, `${pathOf(kind, mesh)}${suffix}`);
+      const items = [...listed, ...rowsBesides(links, listed)];
       if (isTable && items.length === 0) terminal.err(`there are no ${kind.plural}${where(kind, mesh)}\n`);
-      else terminal.out(shown(items));
+      else terminal.out(`${shown(items)}${heldText(links, terminal)}`);
       return 0;
     }
     const what = describeId({ kind: kind.name, mesh: kind.scope === "Mesh" ? values.mesh : "", name });
@@ -51,7 +54,7 @@ export const getVerb = defineVerb({
     function shown(items: readonly JsonObject[]): string {
       if (values.output === "yaml") return yamlDocuments(items);
       if (values.output === "json") return jsonOf(items);
-      const columns = columnsOf(kind, terminal);
+      const columns = [...columnsOf(kind, terminal), ...heldColumns(links)];
       const rows = items.map((item) => columns.map(({ show }) => show(item)));
       return tableOf(
         columns.map(({ head }) => head),
@@ -60,6 +63,8 @@ export const getVerb = defineVerb({
     }
   },
 });
+
+const noLinks: ReadonlyMap<string, JsonObject> = new Map();
 
 const where = (kind: Kind, mesh: string | undefined): string =>
   kind.scope === "Mesh" && mesh !== undefined ? ` in mesh "${mesh}"` : "";

@@ -13,6 +13,7 @@ const configSetting: Setting = { type: "file", help: "YAML file of these setting
 const groups: Readonly<Record<string, string>> = {
   run: "start a component and stay with it",
   token: "issue a token",
+  zone: "look after the link to a zone",
   install: "fetch what Kodiak works with",
 };
 

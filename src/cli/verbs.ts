@@ -10,6 +10,7 @@ import { runIngressVerb, runProxyVerb } from "#cli/run-proxy.ts";
 import { runZoneVerb } from "#cli/run-zone.ts";
 import { dataplaneTokenVerb, userTokenVerb, zoneTokenVerb } from "#cli/token.ts";
 import type { Verb } from "#cli/verb.ts";
+import { zoneAcceptVerb } from "#cli/zone-accept.ts";
 
 export const verbs: readonly Verb[] = [
   demoVerb,
@@ -20,6 +21,7 @@ export const verbs: readonly Verb[] = [
   applyVerb,
   getVerb,
   deleteVerb,
+  zoneAcceptVerb,
   dataplaneTokenVerb,
   zoneTokenVerb,
   userTokenVerb,

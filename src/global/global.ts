@@ -17,6 +17,7 @@ import { incrementalGraph } from "#incremental/graph.ts";
 import { kdsMetrics } from "#kds/counts.ts";
 import { kdsServer } from "#kds/global-server.ts";
 import { downwardResources } from "#kds/outgoing.ts";
+import { defaultPolicies } from "#owned/default-policies.ts";
 import { missingKeys } from "#owned/defaults.ts";
 import { globalOwned } from "#owned/global-owned.ts";
 import type { ZoneStatus } from "#owned/zone-insight.ts";
@@ -73,11 +74,14 @@ export async function global(settings: GlobalSettings, { clock, random, network,
   const outgoing = downwardResources(graph, sources.of);
   const owned = globalOwned(graph, { of: sources.of, statuses });
   const missing = missingKeys(graph, sources.of);
+  const defaults = defaultPolicies(graph, sources.of, { kind: "global" });
   const running = live(graph, store, sources);
 
   // Who acts on it.
   const makeKeys = keyMaker(missing, store, clock, log);
-  const writer = ownedWriter(store, clock, log, [
+  const writer = ownedWriter(store, clock, logOf("store"), [
+    { wanted: defaults.wanted, deletes: false, onlyNew: true },
+    { wanted: defaults.record, deletes: true },
     { wanted: owned.zoneInsights, deletes: true, isRecord: true },
     { wanted: owned.serviceInsights, deletes: true, isRecord: true },
   ]);
@@ -119,6 +123,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
     rules: { place: { kind: "global" }, validate: validateResource, unknownMembers, isActedOn },
     authenticate: tokens.authenticate,
     tokens: tokens.issue,
+    links: kds.links,
     about: { clusterId: clusterIdOf(store), instanceId, hostname: hostname(), version },
     config: settings.shown,
     http: { host: "127.0.0.1", port: settings.apiPort },

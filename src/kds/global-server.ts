@@ -21,6 +21,7 @@ import type { Changes } from "#incremental/collection.ts";
 import { fromZone } from "#kds/accept.ts";
 import { type KdsCounts, kdsCounts } from "#kds/counts.ts";
 import { nameDown } from "#kds/down.ts";
+import { links } from "#kds/links.ts";
 import { type OutgoingByKind, sharedSets } from "#kds/outgoing.ts";
 import { receiving } from "#kds/receiving.ts";
 import { type Sending, sending } from "#kds/sending.ts";
@@ -30,6 +31,7 @@ import { KodiakError } from "#lib/failure.ts";
 import type { ZoneStatus, ZoneStream } from "#owned/zone-insight.ts";
 import type { Validate } from "#resources/kind.ts";
 import { zoneToGlobalKinds } from "#resources/kinds.ts";
+import type { Links } from "#resources/links.ts";
 import { isDnsName } from "#resources/meta.ts";
 import { zeroTime } from "#resources/rest.ts";
 import type { Store } from "#resources/store.ts";
@@ -54,6 +56,8 @@ export interface KdsServer extends Required<Pick<ListenOptions, "streams" | "una
   publish(changes: Changes): void;
   /** Of every zone that is connected, was, or is known from before. */
   statuses(): readonly ZoneStatus[];
+  /** To each zone. */
+  readonly links: Links;
   /** Of all zones together. */
   readonly counts: KdsCounts;
   stop(): void;
@@ -63,6 +67,8 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
   const { store, clock, random, log, self } = options;
   const sets = sharedSets(options.outgoing);
   const senders = new Set<Sending>();
+  /** ZoneToGlobalSync, with the zone at its other end. */
+  const uploads = new Map<ServerStream, string>();
   const counts = kdsCounts();
   const statuses = zoneStatuses({
     global: { instanceId: self.instanceId, version: self.version, startedAt: clock.now() },
@@ -92,6 +98,15 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       for (const sender of senders) sender.settled(names);
     },
     statuses: statuses.all,
+    links: links({
+      store,
+      peers: () => store.list("Zone").map(({ name }) => name),
+      sideOf: fromZone,
+      renew(zone) {
+        const status = { code: grpcCode.unavailable, message: "what was held is asked for anew" };
+        for (const [stream, sender] of uploads) if (sender === zone) stream.end(status);
+      },
+    }),
     counts,
     stop: statuses.stop,
   };
@@ -173,7 +188,11 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
     });
     stream.onMessage(receiver.received);
     stream.onDrained(() => {});
-    stream.onEnd(receiver.ended);
+    uploads.set(stream, zone);
+    stream.onEnd(() => {
+      uploads.delete(stream);
+      receiver.ended();
+    });
     // The zone waits for them before it sends anything.
     stream.sendHeaders();
     receiver.subscribe();

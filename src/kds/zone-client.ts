@@ -23,6 +23,7 @@ import { fromGlobal } from "#kds/accept.ts";
 import { adminAnswers } from "#kds/admin.ts";
 import { backOff } from "#kds/back-off.ts";
 import { type KdsCounts, kdsCounts } from "#kds/counts.ts";
+import { links } from "#kds/links.ts";
 import { type OutgoingByKind, type SharedSets, sharedSets } from "#kds/outgoing.ts";
 import { type Receiving, receiving } from "#kds/receiving.ts";
 import { type Sending, sending } from "#kds/sending.ts";
@@ -30,6 +31,7 @@ import { nameUp } from "#kds/up.ts";
 import { headersOf, path, type Self } from "#kds/wire.ts";
 import type { Validate } from "#resources/kind.ts";
 import { globalToZoneKinds } from "#resources/kinds.ts";
+import type { Links } from "#resources/links.ts";
 import type { Store } from "#resources/store.ts";
 
 export interface KdsClientOptions {
@@ -65,6 +67,8 @@ export interface KdsClient {
   /** To be told of each settle. Nothing is sent before the first one. */
   publish(changes: Changes): void;
   link(): Link;
+  /** The one link, to global. */
+  readonly links: Links;
   readonly counts: KdsCounts;
   stop(): void;
 }
@@ -87,6 +91,21 @@ export function kdsClient(options: KdsClientOptions): KdsClient {
       attempt?.sender.settled(names);
     },
     link: () => link,
+    links: links({
+      store: options.store,
+      peers: () => ["global"],
+      sideOf: () => fromGlobal,
+      connection: () => ({
+        isConnected: link.kind === "connected",
+        since: link.since,
+        ...(link.kind === "away" && { why: link.why }),
+      }),
+      renew() {
+        if (!attempt) return;
+        attempt.end();
+        connect();
+      },
+    }),
     counts,
     stop() {
       isStopped = true;

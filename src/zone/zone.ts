@@ -193,6 +193,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     },
     authenticate: tokens.authenticate,
     tokens: tokens.issue,
+    ...(link && { links: link.links }),
     about: { clusterId: clusterIdOf(store), instanceId, hostname: hostname(), version: settings.version },
     config: settings.shown,
     http: { host: "127.0.0.1", port: settings.apiPort },

@@ -1,0 +1,46 @@
+// `GET /_links`: the links of this control plane to others, with what they hold back and why. `POST /_links/<peer>/accept` ends
+// that: the other side is right.
+
+import type { Route } from "#api/router.ts";
+import { KodiakError } from "#lib/failure.ts";
+import type { JsonObject } from "#lib/json.ts";
+import type { Links, LinkView } from "#resources/links.ts";
+
+export const linkRoutes = (links: Links): Route[] => [
+  {
+    path: "/_links",
+    access: { admin: "links to other control planes" },
+    methods: { GET: () => ({ json: { items: links.list().map(viewOf) } }) },
+  },
+  {
+    path: "/_links/:peer/accept",
+    access: { admin: "links to other control planes" },
+    methods: { POST: async ({ params }) => ({ json: await links.accept(params.peer ?? "") }) },
+  },
+];
+
+export const noLinks: Links = {
+  list: () => [],
+  accept: () => Promise.reject(new KodiakError({ kind: "not-found", what: "a link to another control plane" })),
+};
+
+function viewOf({ peer, connection, held, heldSince }: LinkView): JsonObject {
+  return {
+    peer,
+    ...(connection && {
+      connected: connection.isConnected,
+      since: time(connection.since),
+      ...(connection.why !== undefined && { why: connection.why }),
+    }),
+    ...(heldSince !== undefined && { heldSince: time(heldSince) }),
+    held: held.map(({ kind, mesh, name, what, why }) => ({
+      type: kind,
+      ...(mesh !== "" && { mesh }),
+      name,
+      what,
+      why,
+    })),
+  };
+}
+
+const time = (ms: number): string => new Date(ms).toISOString();

@@ -1,0 +1,30 @@
+// What is shown of a control plane's links to others, and what a user can do about one that is held (decision 6).
+
+import type { ResourceId } from "#resources/resource.ts";
+
+export interface Links {
+  list(): readonly LinkView[];
+  /** Removes what is held and has changes sent anew. Rejects with `not-found` where there is no such link. */
+  accept(peer: string): Promise<Accepted>;
+}
+
+/** Times are milliseconds since the epoch. */
+export interface LinkView {
+  /** A zone, or `global`. */
+  readonly peer: string;
+  /** Of a zone's link to global; global keeps a ZoneInsight of each zone. */
+  readonly connection?: { readonly isConnected: boolean; readonly since: number; readonly why?: string };
+  readonly held: readonly HeldView[];
+  readonly heldSince: number | undefined;
+}
+
+export interface HeldView extends ResourceId {
+  readonly what: "removal" | "change";
+  /** Why it waits, as a clause: `its store is …`. */
+  readonly why: string;
+}
+
+export interface Accepted {
+  readonly removals: number;
+  readonly changes: number;
+}
