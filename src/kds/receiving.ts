@@ -243,9 +243,11 @@ export function receiving(options: ReceivingOptions): Receiving {
 
 /** A later revision alone is no reason to write. */
 const isSameLink = (before: LinkState, after: LinkState): boolean =>
-  before.cursor?.store === after.cursor?.store &&
-  before.cursor?.opening === after.cursor?.opening &&
+  isSameOpening(before.cursor, after.cursor) &&
+  isSameOpening(before.against?.sender, after.against?.sender) &&
   isEqual(before.held, after.held);
+const isSameOpening = (a: Position | undefined, b: Position | undefined): boolean =>
+  a?.store === b?.store && a?.opening === b?.opening;
 
 /** The time of a reconnect. */
 const returningMs = 30_000;
