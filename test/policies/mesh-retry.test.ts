@@ -179,7 +179,7 @@ test("MeshRetry", async (t) => {
   });
 
   await t.test("http: hostSelection OmitPreviousHosts goes to each instance before it comes back to one", async () => {
-    // Three at a time: Envoy allows no more retries of a service at once.
+    // Three at a time: Envoy by itself allows no more retries of a service at once.
     const many = async (): Promise<readonly Tried[]> => {
       const found: Tried[] = [];
       for (let i = 0; i < 10; i++) found.push(...(await Promise.all([1, 2, 3].map(() => ask("status=503")))));
@@ -192,7 +192,7 @@ test("MeshRetry", async (t) => {
       assert.ok(found.every(({ at }) => at.length === 3));
       assert.ok(!found.some(isRepeated));
     });
-    await inForce(twice);
+    await inForce({ ...twice, hostSelection: [] });
     await soon("one instance twice", async () => assert.ok((await many()).some(isRepeated)));
   });
 
@@ -216,6 +216,24 @@ test("MeshRetry", async (t) => {
     },
   );
   await remove(kind, "retry");
+
+  await t.test("a policy for a MeshHTTPRoute holds for its requests only", async () => {
+    const again = { matches: [{ path: { type: "PathPrefix", value: "/again" } }], default: {} };
+    await apply("MeshHTTPRoute", "again", { to: [{ targetRef: of("backend"), rules: [again] }] });
+    const route = { kind: "MeshHTTPRoute", name: "again" };
+    for (const [i, spec] of [
+      { targetRef: route, to: [{ targetRef: { kind: "Mesh" }, default: { http: twice } }] },
+      { to: [{ targetRef: route, default: { http: { ...twice, numRetries: 3 } } }] },
+    ].entries()) {
+      await apply(kind, "retry", spec);
+      await soon("more attempts", async () =>
+        assert.equal((await tried(`${url}/again`, all, "status=503")).at.length, 3 + i),
+      );
+      assert.equal((await ask("status=503")).at.length, 1);
+    }
+    await remove("MeshHTTPRoute", "again");
+    await remove(kind, "retry");
+  });
 
   await t.test("http and tcp: connections and requests that end without an answer", (inner) =>
     strangePeers(inner, stage),
