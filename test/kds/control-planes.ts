@@ -119,14 +119,15 @@ export interface TestGlobal extends Place {
 export interface GlobalOptions {
   readonly allowedZones?: readonly string[];
   readonly validate?: Validate;
-  /** To come back where it was. */
+  /** To come back where it was, with the store that it had if no other is given. */
   readonly as?: TestGlobal;
+  readonly store?: Store;
 }
 
 const certificate = await certificateFor(["127.0.0.1"]);
 
 export async function startGlobal(t: TestContext, options: GlobalOptions = {}): Promise<TestGlobal> {
-  const store = options.as?.store ?? memoryStore(world.clock, world.random);
+  const store = options.store ?? options.as?.store ?? memoryStore(world.clock, world.random);
   const place = placeOf(t, store);
   const graph = incrementalGraph();
   const sources = resourceSources(graph, store);
@@ -181,6 +182,8 @@ export interface TestZone extends Place {
 }
 
 export interface ZoneOptions {
+  /** To come back with what it had. */
+  readonly store?: Store;
   readonly validate?: Validate;
   readonly clock?: Clock;
 }
@@ -206,7 +209,7 @@ export function ringingClock(): Clock & { ring(withinMs: number): void } {
 }
 
 export function startZone(t: TestContext, zone: string, target: Target, options: ZoneOptions = {}): TestZone {
-  const store = memoryStore(world.clock, world.random);
+  const store = options.store ?? memoryStore(world.clock, world.random);
   const place = placeOf(t, store);
   const graph = incrementalGraph();
   const sources = resourceSources(graph, store);
