@@ -87,7 +87,8 @@ function clusterJson(mesh: MeshFacts, target: ClusterTarget, isRemote: boolean, 
   const { name, service, subset } = target;
   return serviceCluster(name, {
     lbPolicy: "ROUND_ROBIN",
-    circuitBreakers: { thresholds: [{ trackRemaining: true }] },
+    // Envoy's own limit of three retries at a time would fail what a lost connection carried.
+    circuitBreakers: { thresholds: [{ trackRemaining: true, maxRetries: 1024 }] },
     ...piece,
     http: { ...piece.http, ...(isRemote && { maxRequestsPerConnection: maxRequestsAcrossZones }) },
     ...(mesh.mtls && { transportSocket: upstreamTls(mesh.name, service, serviceSni(mesh.name, service, subset)) }),

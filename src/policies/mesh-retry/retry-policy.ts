@@ -15,7 +15,7 @@ import type { GrpcRetry, HostPredicate, HttpRetry, RateLimitedBackOff } from "#p
 /** `undefined`: nothing is tried again. */
 export function httpRetryPolicy(conf: HttpRetry): RetryPolicyJson | undefined {
   if (conf.numRetries === 0) return undefined;
-  const { retriableRequestHeaders = [], retriableResponseHeaders = [], hostSelectionMaxAttempts } = conf;
+  const { retriableRequestHeaders = [], retriableResponseHeaders = [] } = conf;
   const { retryOn, statuses, methods } = httpConditionsOf(conf.retryOn ?? []);
   const conditions = [
     ...(retryOn.length > 0 ? retryOn : defaultConditions.http),
@@ -33,8 +33,7 @@ export function httpRetryPolicy(conf: HttpRetry): RetryPolicyJson | undefined {
     ...(statuses.length > 0 && { retriableStatusCodes: [...statuses] }),
     ...(requests.length > 0 && { retriableRequestHeaders: requests }),
     ...(retriableResponseHeaders.length > 0 && { retriableHeaders: retriableResponseHeaders.map(headerMatcher) }),
-    ...hostSelection(conf.hostSelection ?? []),
-    ...(hostSelectionMaxAttempts !== undefined && { hostSelectionRetryMaxAttempts: String(hostSelectionMaxAttempts) }),
+    ...hostSelection(conf.hostSelection, conf.hostSelectionMaxAttempts),
   };
 }
 
@@ -42,7 +41,11 @@ export function httpRetryPolicy(conf: HttpRetry): RetryPolicyJson | undefined {
 export function grpcRetryPolicy(conf: GrpcRetry): RetryPolicyJson | undefined {
   if (conf.numRetries === 0) return undefined;
   const retryOn = grpcConditionsOf(conf.retryOn ?? []);
-  return { retryOn: (retryOn.length > 0 ? retryOn : defaultConditions.grpc).join(","), ...attempts(conf) };
+  return {
+    retryOn: (retryOn.length > 0 ? retryOn : defaultConditions.grpc).join(","),
+    ...attempts(conf),
+    ...hostSelection(),
+  };
 }
 
 const attempts = ({ numRetries, perTryTimeout, backOff, rateLimitedBackOff }: HttpRetry | GrpcRetry) => ({
@@ -75,7 +78,12 @@ const rateLimited = ({
   ...(maxInterval !== undefined && { maxInterval: proto(maxInterval) }),
 });
 
-function hostSelection(predicates: readonly HostPredicate[]): RetryPolicyJson {
+/** An instance that has just failed is no good second choice; so often another is looked for. */
+const elsewhere: readonly HostPredicate[] = [{ predicate: "OmitPreviousHosts" }];
+const lookElsewhere = 5;
+
+function hostSelection(predicates = elsewhere, maxAttempts?: number): RetryPolicyJson {
+  const attempts = maxAttempts ?? (predicates === elsewhere ? lookElsewhere : undefined);
   const hosts: NonNullable<RetryPolicyJson["retryHostPredicate"]> = [];
   let priority: RetryPolicyJson["retryPriority"];
   for (const { predicate, tags = {}, updateFrequency = 2 } of predicates)
@@ -103,7 +111,11 @@ function hostSelection(predicates: readonly HostPredicate[]): RetryPolicyJson {
         };
         break;
     }
-  return { ...(hosts.length > 0 && { retryHostPredicate: hosts }), ...(priority && { retryPriority: priority }) };
+  return {
+    ...(hosts.length > 0 && { retryHostPredicate: hosts }),
+    ...(priority && { retryPriority: priority }),
+    ...(attempts !== undefined && { hostSelectionRetryMaxAttempts: String(attempts) }),
+  };
 }
 
 /** The text is a duration: the schema saw to it. */
