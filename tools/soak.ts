@@ -12,6 +12,7 @@ const repeated = [
   "test/envoy/make-before-break",
   "test/envoy/two-zones",
   "test/envoy/renewal",
+  "test/promises",
   "test/demo",
   "src/proxy/pipeline",
 ];

@@ -1,6 +1,10 @@
 // Manifests that many tests need.
 
-export const mesh = (name: string) => ({
+/** Without the policies that come with a mesh: a request that fails must not be tried again behind a test's back. */
+export const mesh = (name: string) => ({ ...usualMesh(name), skipCreatingInitialPolicies: ["*"] });
+
+/** As users make it. */
+export const usualMesh = (name: string) => ({
   type: "Mesh",
   name,
   mtls: { enabledBackend: "ca-1", backends: [{ name: "ca-1", type: "builtin" }] },

@@ -21,6 +21,8 @@ export interface TwoZones {
   readonly zoneA: LabZone;
   readonly zoneB: LabZone;
   readonly token: string;
+  /** For ingresses. */
+  readonly zoneToken: string;
   /** Where `frontend` calls `backend`. */
   readonly url: string;
   readonly frontend: LabProxy;
@@ -71,6 +73,7 @@ export async function twoZones(lab: Lab, meshSpec: object = mesh("default")): Pr
     zoneA,
     zoneB,
     token,
+    zoneToken,
     url: `http://127.0.0.1:${out}`,
     frontend,
     ingress,

@@ -1,0 +1,60 @@
+// P3: every push is make-before-break, in an Envoy and between zones: no request fails because of an update. Within one Envoy:
+// test/envoy/make-before-break.test.ts.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { get } from "../lab/http.ts";
+import { eventually, freePort, lab, startProxy } from "../lab/lab.ts";
+import { load } from "../lab/load.ts";
+import { zoneIngress } from "../lab/manifests.ts";
+import { noneFailed, times } from "../lab/soak.ts";
+import { twoZones } from "../lab/two-zones.ts";
+
+const often = times(3, 50);
+
+test(`another zone's instance of a service comes and goes ${often} times: no request of this zone fails`, async (t) => {
+  const own = await lab(t);
+  const stage = await twoZones(own);
+  await stage.addBackend(stage.zoneA, "backend-1", "127.0.1.2");
+  const answeredBy = (instance: string) =>
+    eventually(`an answer of ${instance}`, 30_000, async () => {
+      const { status, text } = await get(stage.url);
+      assert.equal(status, 200, text);
+      assert.equal(JSON.parse(text).instance, instance);
+    });
+  await answeredBy("backend-1");
+  const calling = load(stage.url);
+  own.atEnd(calling.stop);
+  for (let i = 0; i < often; i++) {
+    const other = await stage.addBackend(stage.zoneB, "backend-2", "127.0.2.2");
+    await answeredBy("backend-2");
+    assert.equal(await other.leave(), 0);
+  }
+  noneFailed(t, `another zone's only instance of a service comes and goes, ${often} times`, await calling.stop());
+});
+
+test(`the two ingresses of a zone are rolled ${often} times: no request of the other zone fails`, async (t) => {
+  const own = await lab(t);
+  const stage = await twoZones(own);
+  await stage.addBackend(stage.zoneB, "backend-2", "127.0.2.2");
+  const ingresses = [stage.ingress];
+  const add = async (host: string): Promise<void> => {
+    const port = await freePort(host);
+    ingresses.push(await startProxy(own, stage.zoneB, zoneIngress(`ingress-${host}`, host, port), stage.zoneToken));
+    // Its address is in use when the client's Envoy has sent something there.
+    await eventually(`requests through ${host}`, 30_000, async () => {
+      assert.equal((await get(stage.url)).status, 200);
+      const clusters = await stage.frontend.admin("/clusters?filter=^backend$");
+      const [, requests = "0"] = new RegExp(`::${host}:${port}::rq_total::(\\d+)`).exec(clusters) ?? [];
+      assert.ok(Number(requests) > 0, clusters);
+    });
+  };
+  await eventually("an answer", 20_000, async () => assert.equal((await get(stage.url)).status, 200));
+  const calling = load(stage.url);
+  own.atEnd(calling.stop);
+  for (let i = 0; i < often; i++) {
+    await add(`127.0.2.${20 + i}`);
+    assert.equal(await ingresses.shift()?.leave(), 0);
+  }
+  noneFailed(t, `a zone's ingresses are replaced one by one, ${often} times`, await calling.stop());
+});

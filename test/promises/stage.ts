@@ -1,0 +1,161 @@
+// Two zones under a global control plane, each component a process that can be killed, and links that can be cut:
+//
+//   global ──┬── link ── zone-a: frontend, backend-1
+//            └── link ── zone-b: ingress-b, backend-2, backend-3
+
+import assert from "node:assert/strict";
+import type { TestContext } from "node:test";
+import { relayTo } from "#host/relay-for-test.ts";
+import type { JsonObject } from "#lib/json.ts";
+import { get } from "../lab/http.ts";
+import { eventually, freePort } from "../lab/lab.ts";
+import { allowAll, mesh } from "../lab/manifests.ts";
+import {
+  apply,
+  type ControlPlane,
+  dataplaneToken,
+  type Instance,
+  ingressToken,
+  joining,
+  killControlPlane,
+  type Processes,
+  processes,
+  type RunningProxy,
+  startGlobal,
+  startIngress,
+  startInstance,
+  startZone,
+  type Zone,
+} from "../processes/processes.ts";
+
+export type Part = "global" | "zone-a" | "zone-b";
+
+export interface Stage {
+  readonly of: Processes;
+  readonly global: ControlPlane;
+  readonly zones: Readonly<Record<"zone-a" | "zone-b", Zone>>;
+  /** Where `frontend` calls `backend`. */
+  readonly url: string;
+  /** By name. */
+  readonly proxies: ReadonlyMap<string, RunningProxy>;
+  readonly instances: ReadonlyMap<string, Instance>;
+  startBackend(zone: "zone-a" | "zone-b", name: string, address: string): Promise<Instance>;
+  /** With SIGKILL; resolves with what starts it again and resolves when it is ready. */
+  kill(part: Part): Promise<() => Promise<void>>;
+  /** Between a zone and global; resolves with what mends it. */
+  cut(zone: "zone-a" | "zone-b"): Promise<() => Promise<void>>;
+  /** What each proxy that was there first holds, without times: from Envoy's config dump. */
+  held(): Promise<ReadonlyMap<string, unknown>>;
+  /** Resolves when global says that all proxies that were started first, and all zones, are online. */
+  online(): Promise<void>;
+}
+
+export async function openStage(t: TestContext, itsMesh: object = mesh("default")): Promise<Stage> {
+  const of = await processes(t);
+  const global = await startGlobal(of, "zone-a", "zone-b");
+  await apply(global, itsMesh, allowAll("default"));
+  const links = new Map<string, { port: number; cut: () => Promise<() => Promise<void>> }>();
+  const argsOf = new Map<Part, readonly string[]>([["global", ["global", "--zones", "zone-a,zone-b"]]]);
+  const startLinked = async (name: "zone-a" | "zone-b") => {
+    const kdsPort = Number(global.ready.kdsPort);
+    let relay = await relayTo(kdsPort);
+    of.atEnd(() => relay.close());
+    const { port } = relay;
+    links.set(name, {
+      port,
+      async cut() {
+        await relay.close();
+        return async () => {
+          relay = await relayTo(kdsPort, port);
+        };
+      },
+    });
+    const link = [...joining({ ...global, ready: { ...global.ready, kdsPort: port } })];
+    argsOf.set(name, ["zone", "--name", name, ...link]);
+    return startZone(of, name, link);
+  };
+  const [zoneA, zoneB] = await Promise.all([startLinked("zone-a"), startLinked("zone-b")]);
+  const zones = { "zone-a": zoneA, "zone-b": zoneB };
+  const token = await dataplaneToken(global);
+  const out = await freePort();
+  const proxies = new Map<string, RunningProxy>();
+  const startBackend = async (zone: "zone-a" | "zone-b", name: string, address: string) => {
+    const started = await startInstance(of, zones[zone], { name, service: "backend", address }, token);
+    proxies.set(name, started);
+    return started;
+  };
+  const [frontend, ingress, ...backends] = await Promise.all([
+    startInstance(
+      of,
+      zoneA,
+      { name: "frontend", service: "frontend", address: "127.0.1.1", outbounds: { [out]: "backend" } },
+      token,
+    ),
+    startIngress(of, zoneB, "ingress-b", "127.0.2.1", await ingressToken(global)),
+    startBackend("zone-a", "backend-1", "127.0.1.2"),
+    startBackend("zone-b", "backend-2", "127.0.2.2"),
+    startBackend("zone-b", "backend-3", "127.0.2.3"),
+  ]);
+  const url = `http://127.0.0.1:${out}`;
+  const instances = new Map(
+    [frontend, ...backends].map((one, i) => [["frontend", "backend-1", "backend-2", "backend-3"][i] ?? "", one]),
+  );
+  proxies.set("frontend", frontend).set("ingress-b", ingress);
+  const running = new Map<Part, ControlPlane>([
+    ["global", global],
+    ["zone-a", zoneA],
+    ["zone-b", zoneB],
+  ]);
+  await answeredBy(url, ["backend-1", "backend-2", "backend-3"]);
+  return {
+    ...{ of, global, zones, url, proxies, instances, startBackend },
+    async kill(part) {
+      const again = await killControlPlane(of, running.get(part) ?? assert.fail(part), argsOf.get(part) ?? []);
+      return async () => {
+        running.set(part, await again());
+      };
+    },
+    cut: (zone) => links.get(zone)?.cut() ?? assert.fail(zone),
+    async held() {
+      const dumps = [...instances, ["ingress-b", ingress] as const].map(async ([name, { admin }]) => {
+        const { configs } = JSON.parse(await admin("/config_dump?include_eds"), (key, value) =>
+          key === "last_updated" ? undefined : value,
+        );
+        return [
+          name,
+          configs.filter((part: JsonObject) => !String(part["@type"]).endsWith("BootstrapConfigDump")),
+        ] as const;
+      });
+      return new Map(await Promise.all(dumps));
+    },
+    online: () =>
+      eventually("all online at global", 30_000, async () => {
+        const rows = [
+          ...(await of.table("zones", "--api", global.api)),
+          ...(await of.table("dataplanes", "--api", global.api)),
+        ];
+        for (const name of ["zone-a", "zone-b", ...instances.keys()])
+          assert.ok(
+            rows.some(
+              (row) =>
+                row.some((cell) => cell === name || cell.startsWith(`${name}-`)) &&
+                row.some((cell) => /^online/.test(cell)),
+            ),
+            `${name}: ${JSON.stringify(rows)}`,
+          );
+      }),
+  };
+}
+
+/** Resolves when each of these instances, and nobody else, has answered 20 of the last requests between them. */
+export async function answeredBy(url: string, names: readonly string[]): Promise<void> {
+  await eventually(`answers of ${names.join(", ")} and of nobody else`, 30_000, async () => {
+    const seen = new Set<string>();
+    for (let i = 0; i < 150; i++) {
+      const { status, text } = await get(url);
+      assert.equal(status, 200, text);
+      seen.add(JSON.parse(text).instance);
+    }
+    assert.deepEqual([...seen].sort(), [...names].sort());
+  });
+}
