@@ -17,6 +17,12 @@ import { KodiakError } from "#lib/failure.ts";
 /** What a peer has to read its last status, before its connection is cut. */
 const closeWithinMs = 2_000;
 
+/**
+ * All proxies of a zone may come at once. What the kernel can't keep until it is accepted it drops, and the peer tries again
+ * after 1, 3, 7 … seconds. The kernel takes the lower of this and `net.core.somaxconn`.
+ */
+const backlog = 4_096;
+
 export async function listen(options: ListenOptions, clock: Clock, log: Log): Promise<Listening> {
   const server = openServer(options);
   const sockets = new Set<Socket>();
@@ -89,7 +95,7 @@ function openServer(options: ListenOptions): Http2SecureServer {
 async function bind(server: Http2SecureServer, options: ListenOptions): Promise<void> {
   try {
     const listening = once(server, "listening");
-    server.listen(options.port, options.host);
+    server.listen({ port: options.port, host: options.host, backlog });
     await listening;
   } catch (error) {
     throw cannotListen(options, whyNotListening(error), error);
