@@ -1,4 +1,4 @@
-// `npm run bench [-- --only NAME] [-- --json FILE]`: how long a change takes from the API that takes it to the Envoy that
+// `npm run bench [-- --only NAME,NAME] [-- --json FILE]`: how long a change takes from the API that takes it to the Envoy that
 // uses it, and what a thousand proxies cost. docs/performance.md says what is measured and keeps the results.
 
 import { execFileSync } from "node:child_process";
@@ -86,7 +86,8 @@ function tableOf(rows: readonly Row[]): string {
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { only: { type: "string" }, json: { type: "string" } } });
   const names = suites.flatMap((suite) => suite.names);
-  const isWanted = (name: string): boolean => values.only === undefined || name === values.only;
+  const only = values.only?.split(",");
+  const isWanted = (name: string): boolean => only?.includes(name) ?? true;
   if (!names.some(isWanted)) throw new Error(`--only ${values.only}: there are ${names.join(", ")}`);
   const where = await circumstances();
   const stopped = new Promise<never>((_, reject) => {

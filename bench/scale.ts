@@ -51,7 +51,7 @@ async function openScaleStage(started: Processes, progress: (what: string) => vo
   const api = `http://127.0.0.1:${apiPort}`;
   const mtls = { enabledBackend: "ca-1", backends: [{ name: "ca-1", type: "builtin" }] };
   await send("PUT", `${api}/meshes/default`, { type: "Mesh", name: "default", mtls });
-  const token = await send("POST", `${api}/tokens/dataplane`, { mesh: "default", validFor: "24h" });
+  const token = await firstToken(api);
   const where = { zone, host: "127.0.0.1", port: Number(dpPort), fingerprint: String(fingerprint), token };
   const crowd = await openCrowd(started, { ...where, count: proxies, services, outbounds }, 2);
   progress(`${proxies} proxies connect at once`);
@@ -67,6 +67,18 @@ async function openScaleStage(started: Processes, progress: (what: string) => vo
       return start;
     },
   };
+}
+
+/** The key that signs it is made when its mesh is new, which takes a moment. */
+async function firstToken(api: string): Promise<string> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await send("POST", `${api}/tokens/dataplane`, { mesh: "default", validFor: "24h" });
+    } catch (error) {
+      if (tries === 100) throw error;
+      await pause(50);
+    }
+  }
 }
 
 type Measure = (stage: ScaleStage) => Promise<readonly Measured[]>;
