@@ -1,0 +1,108 @@
+// Where nothing happens, nothing is sent: three control planes and a hundred proxies, every byte counted on its way. What passes
+// is the PINGs that find out whether the other end is still there, and their answers.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
+import { test } from "node:test";
+import {
+  eventually,
+  type Lab,
+  type LabGlobal,
+  type LabZone,
+  lab,
+  post,
+  put,
+  startGlobal,
+  startZone,
+} from "../lab/lab.ts";
+import { dataplane } from "../lab/manifests.ts";
+import { times } from "../lab/soak.ts";
+import { startFakeProxy } from "./fake-proxy.ts";
+
+const proxiesPerZone = 50;
+const windowMs = times(16_000, 60_000);
+/** Both ends of a control planes' link ask, of a proxy's only the control plane: at most so often in the window. */
+const pings = Math.ceil(windowMs / 15_000);
+/** A PING of 17 bytes in a TLS 1.3 record, or its answer. */
+const pingBytes = 17 + 22;
+
+/** Leads to a port, and counts what passes. */
+async function countingRelay(of: Lab, port: number) {
+  const passed: number[] = [];
+  const sockets = new Set<Socket>();
+  const server = createServer((near) => {
+    const far = connect(port, "127.0.0.1");
+    for (const [socket, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(socket);
+      socket.on("data", (chunk) => passed.push(chunk.length));
+      socket.on("error", () => other.destroy());
+      socket.once("close", () => other.destroy());
+      socket.pipe(other);
+    }
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  of.atEnd(async () => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("a relay without a port");
+  return { port: address.port, passed };
+}
+
+/** Resolves when nothing has passed for three seconds: records of what happened are written, and sent, once a second. */
+async function quiet(passed: readonly number[]): Promise<void> {
+  await eventually("quiet", 60_000, async () => {
+    const before = passed.length;
+    await elapsed(3_000);
+    assert.equal(passed.length, before);
+  });
+}
+const elapsed = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+const proxyOf = (zone: number, i: number) =>
+  dataplane({
+    ...{ mesh: "default", name: `p-${zone}-${i}`, service: `s-${i % 10}`, address: `127.9.${zone}.${i + 1}` },
+    ...{ port: 80, appPort: 81, outbounds: { 9001: `s-${(i + 1) % 10}`, 9002: `s-${(i + 2) % 10}` } },
+  });
+
+test("three control planes and a hundred proxies at rest send nothing but keepalives", async (t) => {
+  const of = await lab(t);
+  const global: LabGlobal = await startGlobal(of, ["zone-1", "zone-2"]);
+  await put(global.api, "/meshes/default", { type: "Mesh", name: "default" });
+  const toGlobal = await countingRelay(of, global.kdsPort);
+  const token = await eventually("a token", 5_000, () =>
+    post(global.api, "/tokens/dataplane", { mesh: "default", validFor: "1h" }),
+  );
+  const relays = [toGlobal];
+  for (const zone of [1, 2]) {
+    const running: LabZone = await startZone(of, `zone-${zone}`, { ...global, kdsPort: toGlobal.port });
+    await eventually("the mesh", 5_000, async () => {
+      assert.equal((await fetch(`${running.api}/meshes/default`)).status, 200);
+    });
+    const toZone = await countingRelay(of, running.dpPort);
+    relays.push(toZone);
+    for (let i = 0; i < proxiesPerZone; i++) await startFakeProxy(of, running, proxyOf(zone, i), token, toZone.port);
+  }
+  for (const { passed } of relays) await quiet(passed);
+
+  for (const { passed } of relays) passed.length = 0;
+  await elapsed(windowMs);
+  const most = [2 * 2 * 2 * pings, 2 * proxiesPerZone * pings, 2 * proxiesPerZone * pings];
+  const bytes = relays.map(({ passed }) => passed.reduce((sum, one) => sum + one, 0));
+  t.diagnostic(`in ${windowMs / 1000} s: ${bytes.join(", ")} bytes between control planes and in two zones`);
+  for (const [i, passed] of bytes.entries())
+    assert.ok(
+      passed <= (most[i] ?? 0) * pingBytes,
+      `${passed} bytes, of keepalives at most ${(most[i] ?? 0) * pingBytes}`,
+    );
+  assert.ok(
+    bytes.every((sum) => sum > 0),
+    "keepalives do pass",
+  );
+});
