@@ -12,6 +12,7 @@ import {
   KeyUsageFlags,
   KeyUsagesExtension,
   Name,
+  PemConverter,
   PublicKey,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
@@ -70,6 +71,8 @@ export function leafFrame(certificatePem: string): {
     extensions: extensions.map(({ rawData }) => new Uint8Array(rawData)),
   };
 }
+
+export const pemOf = (certificate: ArrayBuffer): string => `${PemConverter.encode(certificate, "CERTIFICATE")}\n`;
 
 /** Signs the certificate of its own key. */
 export async function selfSigner(

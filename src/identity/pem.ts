@@ -1,4 +1,4 @@
-// What is read back out of PEM texts: certificates one by one, the key that belongs to one, a fingerprint; and how DER becomes one.
+// What is read back out of PEM texts: certificates one by one, the key that belongs to one, a fingerprint.
 
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import type { Issue } from "#lib/issue.ts";
@@ -36,9 +36,3 @@ export function readKeyPair(certificatePem: string, privateKeyPem: string): KeyP
     issues.push({ path: "key", message: "must be the key of the certificate; it belongs to another one" });
   return { certificate, privateKey, issues };
 }
-
-/** Lines of 64 characters (RFC 7468). */
-export const derPem = (what: string, der: Uint8Array): string =>
-  `-----BEGIN ${what}-----\n${Buffer.from(der)
-    .toString("base64")
-    .replace(/.{1,64}/g, "$&\n")}-----END ${what}-----\n`;
