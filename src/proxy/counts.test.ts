@@ -32,7 +32,7 @@ const dataplane = (i: number, address = `10.0.${i >> 8}.${i & 255}`): Resource =
     },
   });
 
-function meshOf200() {
+function meshOf(proxies: number, more: readonly Resource[] = []) {
   const graph = incrementalGraph();
   const sources = new Map<string, Source<Resource>>(kinds.map(({ name }) => [name, graph.source<Resource>(name)]));
   const certificates = graph.source<IssuedCertificate>("certificates");
@@ -48,10 +48,11 @@ function meshOf200() {
       to: [{ targetRef: { kind: "Mesh" }, default: { connectionTimeout: "3s" } }],
     }),
   );
-  for (let i = 0; i < 200; i++) {
+  for (let i = 0; i < proxies; i++) {
     set(dataplane(i));
     certificates.set(`default/dp-${i}`, { mesh: "default", chain: "Yw==", privateKey: "aw==" });
   }
+  for (const one of more) set(one);
   graph.settle();
   const start = new Map(graph.counts.recomputed);
   const since = () =>
@@ -64,8 +65,31 @@ function meshOf200() {
   return { graph, pipeline, marked, set, since };
 }
 
+/** At which other zones arrive. */
+const ingress = resource("ZoneIngress", "", "ingress", { networking: { address: "10.1.0.1", port: 10001 } });
+
+test("one endpoint among 1,000 proxies and 50 services: one assignment is encoded, and little is looked at", () => {
+  const { graph, pipeline, set, since } = meshOf(1_000);
+  const tags = { "kuma.io/service": "s-7", "kuma.io/protocol": "http" };
+  const inbound = [{ port: 8080, tags }];
+  // Not one of the proxies: what is measured is what it costs the others.
+  set(resource("Dataplane", "default", "new", { networking: { address: "10.9.9.9", inbound } }));
+  const changes = graph.settle();
+  const total = Object.values(since()).reduce((sum, n) => sum + n, 0);
+  assert.ok(total <= 60, `${total} keys: ${JSON.stringify(since())}`);
+  assert.equal(since().assignments, 1);
+  const ofOthers = pipeline.bundles.flatMap((from) =>
+    [...(changes.get(from) ?? [])].filter((key) => key !== "default/new").map((key) => `${from.name} ${key}`),
+  );
+  assert.deepEqual(ofOthers, ["assignments default/s-7"]);
+  assert.deepEqual(
+    [...(changes.get(pipeline.dataplanes) ?? [])].filter((key) => key !== "default/new"),
+    [],
+  );
+});
+
 test("one endpoint among 200 proxies and 50 services: its own proxy, one assignment for clients, one for ingresses", () => {
-  const { graph, pipeline, set, since } = meshOf200();
+  const { graph, pipeline, set, since } = meshOf(200, [ingress]);
   assert.equal(pipeline.dataplanes.size, 200);
   set(dataplane(7, "10.9.9.9"));
   const changes = graph.settle();
@@ -101,7 +125,7 @@ test("one endpoint among 200 proxies and 50 services: its own proxy, one assignm
 });
 
 test("one proxy that begins to serve: one assignment for clients, one for ingresses, and nothing of any proxy's own", () => {
-  const { graph, marked, since } = meshOf200();
+  const { graph, marked, since } = meshOf(200, [ingress]);
   marked.set("default/dp-7", true);
   graph.settle();
   assert.deepEqual(since(), {
@@ -115,7 +139,7 @@ test("one proxy that begins to serve: one assignment for clients, one for ingres
 });
 
 test("a timeout for the mesh is encoded once for each service, and recomputes nothing of a proxy but which policies it has", () => {
-  const { graph, set, since } = meshOf200();
+  const { graph, set, since } = meshOf(200);
   set(
     resource("MeshTimeout", "default", "t", {
       to: [{ targetRef: { kind: "Mesh" }, default: { connectionTimeout: "4s" } }],
@@ -135,14 +159,14 @@ test("a timeout for the mesh is encoded once for each service, and recomputes no
 });
 
 test("listeners of clients that call the same services at the same addresses are encoded once", () => {
-  const { pipeline } = meshOf200();
+  const { pipeline } = meshOf(200);
   const listeners = pipeline.bundles.find(({ name }) => name === "outbound listeners");
   // 200 proxies of 50 kinds with five outbounds each.
   assert.equal(listeners?.size, 250);
 });
 
 test("a permission for the mesh encodes a route for each proxy, and no listener", () => {
-  const { graph, set, since } = meshOf200();
+  const { graph, set, since } = meshOf(200);
   const spec = { from: [{ targetRef: { kind: "Mesh" }, default: { action: "Allow" } }] };
   set(resource("MeshTrafficPermission", "default", "allow", spec));
   graph.settle();
@@ -152,7 +176,7 @@ test("a permission for the mesh encodes a route for each proxy, and no listener"
 });
 
 test("a route that no longer leads to another service takes nothing from the proxies that call it themselves", () => {
-  const { graph, pipeline, set } = meshOf200();
+  const { graph, pipeline, set } = meshOf(200);
   const routeTo = (name: string) =>
     resource("MeshHTTPRoute", "default", "route", {
       to: [

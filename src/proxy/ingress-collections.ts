@@ -28,21 +28,27 @@ export interface IngressInput {
 }
 
 export function ingressCollections(graph: Graph, { zone, meshes, instances, ingresses, routes }: IngressInput) {
+  // What it offers is no part of what it listens with.
+  const places = graph.derive("ingress places", ingresses, ({ spec }) =>
+    isOfOtherZone(spec, zone) ? undefined : (spec.networking ?? {}),
+  );
+  // A zone without an ingress encodes nothing for one.
+  const own = graph.group("ingresses here", places, () => [[here, true as const]]);
+  const isThere = graph.derive("ingress is here", own, (): true => true);
   const subsets = graph.group("route subsets", routes, routeSubsetsOf);
   const targets = graph.derive("ingress targets", instances, (_, read, key): readonly IngressTarget[] | undefined => {
     const { mesh, service } = splitServiceKey(key);
     if (!read.one(meshes, mesh)?.mtls) return undefined;
     return ingressTargetsOf(mesh, service, [...(read.one(subsets, key)?.values() ?? [])].flat());
   });
-  const clusters = graph.derive("ingress clusters", targets, (own) => bundleOf(own.map(ingressClusterDraft)));
-  const assignments = graph.derive("ingress assignments", targets, (own, read, key) => {
+  const clusters = graph.derive("ingress clusters", targets, (own, read) =>
+    read.one(isThere, here) ? bundleOf(own.map(ingressClusterDraft)) : undefined,
+  );
+  const assignments = graph.derive("ingress assignments", targets, (own, read, key): Bundle | undefined => {
+    if (!read.one(isThere, here)) return undefined;
     const providers = [...(read.one(instances, key)?.values() ?? [])];
     return bundleOf(own.map((target) => assignmentDraft(target, providers, zone)));
   });
-  // What it offers is no part of what it listens with.
-  const places = graph.derive("ingress places", ingresses, ({ spec }) =>
-    isOfOtherZone(spec, zone) ? undefined : (spec.networking ?? {}),
-  );
   const listeners = graph.derive("ingress listeners", places, (place, read, name): Bundle => {
     const all = [...read.all(targets)].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, own]) => own);
     return bundleOf([ingressListenerDraft(name, zone, place, all)]);
@@ -63,6 +69,8 @@ export function ingressCollections(graph: Graph, { zone, meshes, instances, ingr
   });
   return { configs, services, bundles: [clusters, assignments, listeners] };
 }
+
+const here = "here";
 
 function assignmentDraft(target: IngressTarget, instances: readonly (readonly Instance[])[], zone: string): Draft {
   const name = ingressClusterName(target);
