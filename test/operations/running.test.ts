@@ -41,10 +41,12 @@ test("control planes, as whoever runs them meets them", async (t) => {
   await apply(global, { type: "Mesh", name: "default" });
   const nowhere = `grpcs://127.0.0.1:${await freePort()}`;
   const begun = Date.now();
-  const [zone, lonely] = await Promise.all([
+  const [first, lonely] = await Promise.all([
     startZone(of, "zone-a", joining(global)),
     startZone(of, "zone-b", ["--global", nowhere, "--tls-skip-verify"]),
   ]);
+
+  let zone = first;
 
   await t.test("one whose global is away waits for it, and says so", async () => {
     const { status, text } = await get(at(lonely, "/ready"));
@@ -56,6 +58,12 @@ test("control planes, as whoever runs them meets them", async (t) => {
     await eventually("ready", 9_000, () => isReady(zone));
     assert.match((await get(`${zone.api}/meshes`)).text, /"default"/);
     await isReady(global);
+  });
+
+  await t.test("so is one that is back, and hears only what is new", async () => {
+    assert.equal((await zone.child.end()).code, 0);
+    zone = await startZone(of, "zone-a", joining(global));
+    await eventually("ready", 9_000, () => isReady(zone));
   });
 
   await t.test("metrics tell what it does", async () => {
