@@ -1,5 +1,6 @@
 // Issues the certificates that this zone's proxies want, and renews each when half of its life has passed. A renewed
-// certificate is one changed secret: Envoy takes it for new connections and drops none.
+// certificate is one changed secret: Envoy takes it for new connections and drops none. A restart of the control plane renews
+// nothing: what was issued is noted.
 
 import type { Log } from "#host/log.ts";
 import type { Clock } from "#host/world.ts";
@@ -13,6 +14,7 @@ import type { WantedCertificate } from "#owned/wanted-certificate.ts";
 import type { IssuedCertificate } from "#proxy/secrets.ts";
 import type { Resource } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
+import { certificateNotes, type NotedCertificate } from "#zone/certificate-notes.ts";
 
 export interface KeptCertificate extends IssuedCertificate {
   readonly status: CertificateStatus;
@@ -20,6 +22,8 @@ export interface KeptCertificate extends IssuedCertificate {
 
 export interface CertificateOptions {
   readonly wanted: Collection<WantedCertificate>;
+  /** Whose certificates go with them. */
+  readonly dataplanes: Collection<Resource>;
   /** Where authorities come from; a change of it is looked at. */
   readonly secrets: Collection<Resource>;
   readonly certificates: Source<KeptCertificate>;
@@ -41,8 +45,9 @@ interface Issued {
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
 export function certificateKeeper(options: CertificateOptions) {
-  const { wanted, secrets, certificates, touch, issuerOf, store, clock, log } = options;
+  const { wanted, dataplanes, secrets, certificates, touch, issuerOf, store, clock, log } = options;
   const issued = new Map<string, Issued>();
+  const notes = certificateNotes(store, clock, log);
   const issuers = new Map<string, { readonly certificate: string; readonly issuer: Issuer }>();
 
   /** `undefined` until the authority's secrets are there: they may come from global later than the mesh. */
@@ -72,15 +77,25 @@ export function certificateKeeper(options: CertificateOptions) {
     const regenerations = (before?.regenerations ?? 0) + 1;
     const mark: Issued = { wanted: now, authority: authority.certificate, regenerations, cancelRenewal: () => {} };
     issued.set(key, mark);
+    const kept = before ? undefined : notes.read(key, now, authority.certificate);
+    if (kept) return use(key, mark, kept);
     const leaf = await authority.issuer.issue(now, clock.now(), now.validityMs);
     // Something newer has been wanted meanwhile.
     if (issued.get(key) !== mark) return;
-    issued.set(key, { ...mark, cancelRenewal: clock.alarm(leaf.renewAt, () => void tryIssue(key, true)) });
+    const made = { wanted: now, leaf, issuedAt: clock.now(), regenerations };
+    notes.write(key, made, authority.certificate);
+    use(key, mark, made);
+  }
+
+  function use(key: string, mark: Issued, certificate: Omit<NotedCertificate, "authority">): void {
+    const { wanted, leaf, issuedAt, regenerations } = certificate;
+    const cancelRenewal = clock.alarm(leaf.renewAt, () => void tryIssue(key, true));
+    issued.set(key, { ...mark, regenerations, cancelRenewal });
     certificates.set(key, {
-      mesh: now.mesh,
+      mesh: wanted.mesh,
       chain: base64(leaf.chain),
       privateKey: base64(leaf.privateKey),
-      status: { backend: now.backend, expiresAt: leaf.notAfter, issuedAt: clock.now(), regenerations },
+      status: { backend: wanted.backend, expiresAt: leaf.notAfter, issuedAt, regenerations },
     });
     touch();
   }
@@ -105,8 +120,10 @@ export function certificateKeeper(options: CertificateOptions) {
     publish(changes: Changes): void {
       const keys = changes.has(secrets) ? wanted.keys() : (changes.get(wanted) ?? []);
       for (const key of [...keys]) void tryIssue(key, false);
+      for (const key of changes.get(dataplanes) ?? []) if (!dataplanes.get(key)) notes.end(key);
     },
     stop(): void {
+      notes.stop();
       for (const { cancelRenewal } of issued.values()) cancelRenewal();
     },
   };

@@ -95,6 +95,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const ready = readiness(place.isFederated, clock, log);
   const keeper = certificateKeeper({
     wanted: owned.wantedCertificates,
+    dataplanes: sources.of("Dataplane"),
     secrets: sources.of("Secret"),
     certificates,
     touch: running.touch,

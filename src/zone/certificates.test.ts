@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { openLog } from "#host/log.ts";
+import { createBuiltinAuthority, readAuthority } from "#identity/authority.ts";
+import { createIssuer } from "#identity/issuer.ts";
+import { builtinCertificateId, builtinKeyId, secretResource } from "#identity/secret.ts";
+import { incrementalGraph } from "#incremental/graph.ts";
+import type { WantedCertificate } from "#owned/wanted-certificate.ts";
+import type { Resource } from "#resources/resource.ts";
+import { memoryStore } from "#store/memory.ts";
+import { certificateKeeper, type KeptCertificate } from "#zone/certificates.ts";
+
+const day = 86_400_000;
+const key = "default/backend-1";
+const wantedOf = (version: string): WantedCertificate => ({
+  mesh: "default",
+  backend: "ca-1",
+  services: ["backend"],
+  tags: { "kuma.io/service": ["backend"], version: [version] },
+  validityMs: 7 * day,
+});
+
+/** A store with an authority; each `start` is a control plane that begins anew on it. */
+async function stage() {
+  const time = { ms: Date.UTC(2026, 10, 24) };
+  const store = memoryStore({ now: () => time.ms }, { uuid: () => crypto.randomUUID() });
+  async function newAuthority(): Promise<void> {
+    const { certificate, privateKey } = await createBuiltinAuthority("default", time.ms);
+    const secrets = [
+      secretResource(builtinCertificateId("default", "ca-1"), certificate),
+      secretResource(builtinKeyId("default", "ca-1"), privateKey),
+    ];
+    await store.write(secrets.map((resource) => ({ kind: "put", resource })));
+  }
+  await newAuthority();
+
+  function start() {
+    const graph = incrementalGraph();
+    const wanted = graph.source<WantedCertificate>("wanted");
+    const dataplanes = graph.source<Resource>("Dataplane");
+    const certificates = graph.source<KeptCertificate>("certificates");
+    let issued = Promise.withResolvers<void>();
+    const keeper = certificateKeeper({
+      ...{ wanted, dataplanes, certificates, store, secrets: graph.source<Resource>("Secret") },
+      touch: () => issued.resolve(),
+      issuerOf: (kept) => createIssuer(readAuthority(kept)),
+      clock: { now: () => time.ms, alarm: () => () => {} },
+      log: openLog("silent"),
+    });
+    return {
+      async chainFor(want: WantedCertificate): Promise<string | undefined> {
+        issued = Promise.withResolvers();
+        wanted.set(key, want);
+        keeper.publish(graph.settle());
+        await issued.promise;
+        return certificates.get(key)?.chain;
+      },
+      dataplane(is: Resource | undefined): void {
+        dataplanes.set(key, is);
+        keeper.publish(graph.settle());
+      },
+      async stop(): Promise<void> {
+        keeper.stop();
+        // Behind what the keeper wrote.
+        await store.write([]);
+      },
+    };
+  }
+  return { time, store, newAuthority, start };
+}
+
+test("a restart issues nothing again that holds and is still wanted", async () => {
+  const { time, start } = await stage();
+  const first = start();
+  const chain = await first.chainFor(wantedOf("v1"));
+  assert.ok(chain);
+  await first.stop();
+  time.ms += 3 * day;
+  const second = start();
+  assert.equal(await second.chainFor(wantedOf("v1")), chain);
+  assert.notEqual(await second.chainFor(wantedOf("v2")), chain);
+});
+
+test("what is due, or was signed by another authority, is issued anew after a restart", async () => {
+  const { time, newAuthority, start } = await stage();
+  const first = start();
+  const chain = await first.chainFor(wantedOf("v1"));
+  await first.stop();
+  time.ms += 4 * day;
+  const second = start();
+  const later = await second.chainFor(wantedOf("v1"));
+  assert.notEqual(later, chain);
+  await second.stop();
+  await newAuthority();
+  assert.notEqual(await start().chainFor(wantedOf("v1")), later);
+});
+
+test("a certificate goes with its Dataplane", async () => {
+  const { store, start } = await stage();
+  const first = start();
+  const id = { kind: "Dataplane", mesh: "default", name: "backend-1" };
+  first.dataplane({ ...secretResource(id, ""), spec: {} });
+  await first.chainFor(wantedOf("v1"));
+  await first.stop();
+  assert.match(store.note(`certificate ${key}`) ?? "", /BEGIN PRIVATE KEY/);
+  first.dataplane(undefined);
+  await first.stop();
+  assert.equal(store.note(`certificate ${key}`), undefined);
+});
