@@ -1,9 +1,9 @@
 // The columns of `kodiak get`, by kind.
 
-import { presenceIn } from "#owned/online.ts";
 import { ageOf } from "#cli/print.ts";
 import { coloured, type Terminal } from "#cli/terminal.ts";
 import { isObject, type JsonObject, type JsonValue } from "#lib/json.ts";
+import { presenceIn } from "#owned/online.ts";
 import type { Kind } from "#resources/kind.ts";
 import { label, tag } from "#resources/resource.ts";
 
