@@ -3,8 +3,9 @@
 // encoded apart and joined, and fields 1 and 4 to 7 lie around the resources, which are field 2.
 
 import { create, toBinary } from "@bufbuild/protobuf";
-import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { WireType } from "@bufbuild/protobuf/wire";
 import type { Item } from "#discovery/item.ts";
+import { ControlPlaneSchema } from "#gen/envoy/config/core/v3/base_pb.ts";
 import { DeltaDiscoveryResponseSchema, ResourceSchema } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { sha256Hex } from "#lib/hash.ts";
 
@@ -33,22 +34,59 @@ export interface ResponseFrame {
 
 /** A `DeltaDiscoveryResponse`; the pieces are to be written one after the other. */
 export function framed(response: ResponseFrame): readonly Uint8Array[] {
-  const { typeUrl, nonce, upsert, remove, absent = [], revision, controlPlane } = response;
-  const resourcesField = DeltaDiscoveryResponseSchema.field.resources.number;
-  const before = create(DeltaDiscoveryResponseSchema, { systemVersionInfo: revision ?? "" });
-  const after = create(DeltaDiscoveryResponseSchema, {
-    typeUrl,
-    nonce,
-    removedResources: [...remove],
-    resourceErrors: absent.map((name) => ({ resourceName: { name }, errorDetail: { code: notFound } })),
-    ...(controlPlane === undefined ? {} : { controlPlane: { identifier: controlPlane } }),
-  });
+  const { typeUrl, nonce, upsert, remove, absent = [], revision = "", controlPlane } = response;
   return [
-    toBinary(DeltaDiscoveryResponseSchema, before),
-    ...upsert.flatMap(({ bytes }) => [
-      new BinaryWriter().tag(resourcesField, WireType.LengthDelimited).uint32(bytes.length).finish(),
-      bytes,
+    ...(revision === "" ? [] : [textField(fields.systemVersionInfo.number, revision)]),
+    ...upsert.flatMap(({ bytes }) => [fieldHead(fields.resources.number, bytes.length), bytes]),
+    joined([
+      ...(typeUrl === "" ? [] : [textField(fields.typeUrl.number, typeUrl)]),
+      ...(nonce === "" ? [] : [textField(fields.nonce.number, nonce)]),
+      ...remove.map((name) => textField(fields.removedResources.number, name)),
+      ...(controlPlane === undefined ? [] : [controlPlaneField(controlPlane)]),
     ]),
-    toBinary(DeltaDiscoveryResponseSchema, after),
+    ...(absent.length === 0 ? [] : [errorsOf(absent)]),
   ].filter((piece) => piece.length > 0);
+}
+
+const errorsOf = (absent: readonly string[]): Uint8Array =>
+  toBinary(
+    DeltaDiscoveryResponseSchema,
+    create(DeltaDiscoveryResponseSchema, {
+      resourceErrors: absent.map((name) => ({ resourceName: { name }, errorDetail: { code: notFound } })),
+    }),
+  );
+
+// What every response has is written by hand, as that is done for each stream: with the library it took as long as all else.
+
+const fields = DeltaDiscoveryResponseSchema.field;
+const identifierField = ControlPlaneSchema.field.identifier.number;
+const encoder = new TextEncoder();
+
+function controlPlaneField(identifier: string): Uint8Array {
+  const content = identifier === "" ? new Uint8Array() : textField(identifierField, identifier);
+  return joined([fieldHead(fields.controlPlane.number, content.length), content]);
+}
+
+function textField(field: number, text: string): Uint8Array {
+  const content = encoder.encode(text);
+  return joined([fieldHead(field, content.length), content]);
+}
+
+/** Tag and length. */
+function fieldHead(field: number, length: number): Uint8Array {
+  const octets = [(field << 3) | WireType.LengthDelimited];
+  let rest = length;
+  for (; rest > 0x7f; rest >>>= 7) octets.push((rest & 0x7f) | 0x80);
+  octets.push(rest);
+  return Uint8Array.from(octets);
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.length;
+  }
+  return all;
 }

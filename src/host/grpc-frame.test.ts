@@ -54,11 +54,13 @@ test("a large message that arrives byte by byte is whole", () => {
   assert.deepEqual(frame?.bytes, sent);
 });
 
-test("pieces are written as they are, not copied", () => {
-  const pieces = [Buffer.from("one"), Buffer.from("two")];
+test("pieces of a large message are written as they are, not copied; a small one is written at once", () => {
+  const pieces = [Buffer.alloc(40_000), Buffer.from("two")];
   const [header, ...rest] = framed(pieces, false);
-  assert.deepEqual(header, Buffer.from([0, 0, 0, 0, 6]));
+  assert.deepEqual(header, Buffer.from([0, 0, 0, 0x9c, 0x43]));
+  assert.equal(rest.length, 2);
   assert.ok(rest.every((piece, index) => piece === pieces[index]));
+  assert.deepEqual(framed([Buffer.from("one"), Buffer.from("two")], false), [Buffer.from("\0\0\0\0\x06onetwo")]);
 });
 
 test("an empty message is not compressed", () => {
