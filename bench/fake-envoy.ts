@@ -36,6 +36,8 @@ export interface FakeEnvoy {
 export function fakeEnvoy({ node, refuses = () => undefined }: FakeEnvoyOptions): FakeEnvoy {
   const held = byType(() => new Map<string, string>());
   const asked = byType(() => new Set<string>());
+  /** What it was told does not exist. */
+  const missing = byType(() => new Set<string>());
   const refers = new Map<string, References>();
   /** Types in the order in which it came to ask for them. */
   const subscribed = new Set<EnvoyType>();
@@ -57,9 +59,22 @@ export function fakeEnvoy({ node, refuses = () => undefined }: FakeEnvoyOptions)
     send(type, request);
   }
 
-  const hasAll = (type: EnvoyType): boolean => [...asked[type]].every((name) => held[type].has(name));
+  const hasAll = (type: EnvoyType): boolean =>
+    [...asked[type]].every((name) => held[type].has(name) || missing[type].has(name));
   const wanted = (of: "cluster" | "listener", type: "secrets" | "routes"): readonly string[] =>
     [...held[of].keys()].flatMap((name) => refers.get(`${of} ${name}`)?.[type] ?? []);
+
+  /** What nothing refers to any more is asked for no longer. */
+  function leave(type: "secret" | "route", referred: readonly string[]): void {
+    const left = [...asked[type]].filter((name) => !referred.includes(name));
+    if (left.length === 0) return;
+    for (const name of left) {
+      asked[type].delete(name);
+      held[type].delete(name);
+    }
+    send(type, { resourceNamesUnsubscribe: left });
+  }
+  const leaveSecrets = (): void => leave("secret", [...wanted("cluster", "secrets"), ...wanted("listener", "secrets")]);
 
   /** The next step of its start, if what that needs is there. */
   function goOn(): void {
@@ -72,10 +87,14 @@ export function fakeEnvoy({ node, refuses = () => undefined }: FakeEnvoyOptions)
   function take(type: EnvoyType, { nonce, resources, removedResources }: DeltaDiscoveryResponse): void {
     for (const { name, version, resource } of resources) {
       held[type].set(name, version);
+      missing[type].delete(name);
       if (resource && (type === "cluster" || type === "listener"))
         refers.set(`${type} ${name}`, referencesOf(type, version, resource.value));
     }
-    for (const name of removedResources) held[type].delete(name);
+    for (const name of removedResources) {
+      held[type].delete(name);
+      missing[type].add(name);
+    }
     greeted.add(type);
     switch (type) {
       case "cluster":
@@ -86,13 +105,16 @@ export function fakeEnvoy({ node, refuses = () => undefined }: FakeEnvoyOptions)
         );
         return;
       case "endpoint":
-        for (const { name } of resources) unwarmed?.waitsFor.delete(name);
+        // That there are none is an answer, too: the cluster goes on without.
+        for (const name of [...resources.map((one) => one.name), ...removedResources]) unwarmed?.waitsFor.delete(name);
         if (unwarmed?.waitsFor.size === 0) {
           send("cluster", { responseNonce: unwarmed.nonce });
           unwarmed = undefined;
         }
         break;
       case "listener":
+        leave("route", wanted("listener", "routes"));
+        leaveSecrets();
         ask("route", wanted("listener", "routes"));
         for (const name of wanted("listener", "secrets")) ask("secret", [name]);
         break;
@@ -118,6 +140,7 @@ export function fakeEnvoy({ node, refuses = () => undefined }: FakeEnvoyOptions)
     }
     if (left.length > 0) send("endpoint", { resourceNamesUnsubscribe: left });
     ask("endpoint", warming);
+    leaveSecrets();
     // While it starts it acknowledges at once.
     if (warming.length > 0 && subscribed.has("listener")) unwarmed = { nonce, waitsFor: new Set(warming) };
     else send("cluster", { responseNonce: nonce });
@@ -129,6 +152,7 @@ export function fakeEnvoy({ node, refuses = () => undefined }: FakeEnvoyOptions)
       send = sendOn;
       unwarmed = undefined;
       greeted.clear();
+      for (const type of envoyTypes) missing[type].clear();
       if (subscribed.size === 0) return askAll("cluster", { node });
       let isFirst = true;
       for (const type of subscribed) {

@@ -56,9 +56,9 @@ export function proxies(options: ProxiesOptions) {
     options;
   const { ingressServices, served } = options;
   const connected = new Map<string, symbol>();
-  /** Proxies that were there at some time, and whether they brought what they are. */
+  /** Proxies that were there at some time, or may have been, and whether they brought what they are. */
   const known = new Map<string, { readonly id: ResourceId; readonly isOwn: boolean }>();
-  for (const id of online(store)) known.set(statusKey(id), { id, isOwn: false });
+  for (const id of earlierProxies(store)) known.set(statusKey(id), { id, isOwn: false });
   const presences = presence({
     clock,
     expected: [...known.keys()],
@@ -273,14 +273,13 @@ function notReady(dataplane: Resource): Resource {
   return { ...dataplane, spec: { ...dataplane.spec, networking: { ...networking, inbound } } as JsonObject };
 }
 
-/** Proxies that were online when this control plane was there last. */
-const online = (store: Store): readonly ResourceId[] =>
-  ["Dataplane", "ZoneIngress"].flatMap((kind) =>
-    store
-      .list(`${kind}Insight`)
-      .filter(isOnline)
-      .map(({ mesh, name }) => ({ kind, mesh, name })),
-  );
+/** Of this zone: what is stored, as proxies may have come and gone in the last second of an earlier control plane, and what was online. */
+const earlierProxies = (store: Store): readonly ResourceId[] =>
+  ["Dataplane", "ZoneIngress"].flatMap((kind) => {
+    const stored = store.list(kind).filter(({ labels }) => labels[label.origin] !== "global");
+    const online = store.list(`${kind}Insight`).filter(isOnline);
+    return [...stored, ...online].map(({ mesh, name }) => ({ kind, mesh, name }));
+  });
 
 const refused = (why: string): KodiakError => new KodiakError({ kind: "forbidden", why });
 
