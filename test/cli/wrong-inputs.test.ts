@@ -41,14 +41,19 @@ test("given to the program", { concurrency: availableParallelism() + 1 }, async 
     ),
   );
   await t.test("nothing of all that was applied", async (t) => {
-    for (const { api } of [stage.global, stage.zone])
-      for (const list of ["meshtimeouts", "meshtrafficpermissions", "dataplanes", "zoneingresses"])
+    for (const { api } of [stage.global, stage.zone]) {
+      for (const list of ["meshtrafficpermissions", "dataplanes", "zoneingresses"])
         assert.equal(await totalOf(api, list), 0, list);
+      assert.equal(await totalOf(api, "meshtimeouts"), 4, "those that come with the meshes");
+    }
     assert.equal(await totalOf(stage.global.api, "meshes"), 2);
-    assert.deepEqual(await kodiak(t, stage, { args: "get meshtimeouts", env: { KODIAK_API: stage.global.api } }), {
-      code: 0,
-      err: 'there are no meshtimeouts in mesh "default"\n',
-    });
+    assert.deepEqual(
+      await kodiak(t, stage, { args: "get meshtrafficpermissions", env: { KODIAK_API: stage.global.api } }),
+      {
+        code: 0,
+        err: 'there are no meshtrafficpermissions in mesh "default"\n',
+      },
+    );
   });
 });
 
