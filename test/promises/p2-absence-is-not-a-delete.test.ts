@@ -1,0 +1,212 @@
+// P2: absence is not a delete. Stores are lost, restored from an older copy, and robbed of rows while proxies serve: no byte of a
+// running proxy's configuration changes for that, no request fails, and what waits is shown until it ends. P5: it does end, and
+// what was deleted while a link was cut is gone when it is back.
+
+import assert from "node:assert/strict";
+import { cp, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { test } from "node:test";
+import { isObject, type JsonObject } from "#lib/json.ts";
+import { eventually } from "../lab/lab.ts";
+import { load } from "../lab/load.ts";
+import { noneFailed } from "../lab/soak.ts";
+import { apply, type ControlPlane } from "../processes/processes.ts";
+import { answeredBy, openStage, type Part } from "./stage.ts";
+
+const timeout = (name: string, connectionTimeout: string) => ({
+  type: "MeshTimeout",
+  mesh: "default",
+  name,
+  spec: { to: [{ targetRef: { kind: "MeshService", name: "backend" }, default: { connectionTimeout } }] },
+});
+
+const storeFiles = async (data: string): Promise<readonly string[]> =>
+  (await readdir(data)).filter((name) => name.startsWith("kodiak.db")).map((name) => join(data, name));
+
+async function removeStore({ data }: ControlPlane): Promise<void> {
+  for (const file of await storeFiles(data)) await rm(file);
+}
+
+async function itemsAt({ api }: ControlPlane, list: string): Promise<readonly JsonObject[]> {
+  const { items }: JsonObject = JSON.parse(await (await fetch(`${api}/${list}`)).text());
+  return Array.isArray(items) ? items.filter(isObject) : [];
+}
+
+/** As they are called where they were made. */
+async function namesAt(at: ControlPlane, plural: string): Promise<readonly string[]> {
+  const items = await itemsAt(at, `meshes/default/${plural}`);
+  return items
+    .map(({ labels, name }) => String((isObject(labels) ? labels["kuma.io/display-name"] : undefined) ?? name))
+    .sort();
+}
+
+/** Besides those that come with a mesh. */
+const hasTimeouts = (at: ControlPlane, ...names: readonly string[]): Promise<void> =>
+  eventually(`the timeouts ${names}`, 20_000, async () => {
+    const found = await namesAt(at, "meshtimeouts");
+    assert.deepEqual(
+      found.filter((name) => !name.startsWith("mesh-")),
+      names,
+    );
+  });
+
+/** What is held there, of all its links. */
+const heldAt = async (at: ControlPlane): Promise<readonly string[]> =>
+  (await itemsAt(at, "_links"))
+    .flatMap(({ held }) => (Array.isArray(held) ? held.filter(isObject) : []))
+    .map(({ what, type, name }) => `${what} ${type} ${name}`);
+const isHeld = (at: ControlPlane, ...expected: readonly RegExp[]): Promise<void> =>
+  eventually(`held: ${expected}`, 30_000, async () => {
+    const held = await heldAt(at);
+    for (const one of expected)
+      assert.ok(
+        held.some((found) => one.test(found)),
+        `${one}: ${held}`,
+      );
+  });
+const isWhole = (at: ControlPlane): Promise<void> =>
+  eventually("nothing held", 20_000, async () => assert.deepEqual(await heldAt(at), []));
+
+test("stores are lost and restored while proxies serve", async (t) => {
+  const stage = await openStage(t);
+  const { of, global } = stage;
+  await apply(global, timeout("slow", "7s"));
+  const zones = [stage.zones["zone-a"], stage.zones["zone-b"]] as const;
+  const [zoneA, zoneB] = zones;
+  const all = ["backend-1", "backend-2", "backend-3"];
+  const inventory = [...all, "frontend"].sort();
+  await stage.online();
+  await hasTimeouts(zoneA, "slow");
+
+  /** Kills it, does something to its data, starts it again; no request fails until `seen` resolves, and nothing has changed. */
+  async function unchanged(
+    what: string,
+    part: Part,
+    change: () => Promise<void>,
+    seen: () => Promise<void>,
+    held: () => Promise<unknown> = stage.held,
+  ): Promise<void> {
+    const before = await held();
+    const calling = load(stage.url);
+    of.atEnd(calling.stop);
+    const start = await stage.kill(part);
+    await change();
+    await start();
+    await seen();
+    noneFailed(t, what, await calling.stop());
+    assert.deepEqual(await held(), before, what);
+  }
+
+  await t.test("a deletion made while the link was cut arrives when it is back, by name", async () => {
+    await apply(global, timeout("gone", "8s"));
+    for (const zone of zones) await hasTimeouts(zone, "gone", "slow");
+    const mend = await stage.cut("zone-a");
+    await of.done("delete", "meshtimeout", "gone", "--api", global.api);
+    await hasTimeouts(zoneB, "slow");
+    await hasTimeouts(zoneA, "gone", "slow");
+    await mend();
+    await hasTimeouts(zoneA, "slow");
+    await isWhole(zoneA);
+  });
+
+  await t.test("all Dataplanes and insights are lost in global's store: they are back within 5 s", async () => {
+    await unchanged(
+      "all Dataplanes and insights removed from global's store",
+      "global",
+      async () => {
+        const database = new DatabaseSync(join(global.data, "kodiak.db"));
+        database.exec("DELETE FROM resource WHERE kind LIKE 'Dataplane%' OR kind LIKE 'Zone%Insight'");
+        database.close();
+      },
+      async () => {
+        await eventually("all dataplanes at global", 5_000, async () =>
+          assert.deepEqual(await namesAt(global, "dataplanes"), inventory),
+        );
+        await stage.online();
+      },
+    );
+    for (const one of [global, ...zones]) await isWhole(one);
+  });
+
+  await t.test("global is restored from an older copy: what that lacks is held, until it is there again", async () => {
+    const copy = join(of.folder, "copy");
+    const start = await stage.kill("global");
+    await cp(global.data, copy, { recursive: true });
+    await start();
+    await apply(global, timeout("later", "9s"));
+    for (const zone of zones) await hasTimeouts(zone, "later", "slow");
+    await stage.online();
+    await unchanged(
+      "global restored from an older copy",
+      "global",
+      async () => {
+        await removeStore(global);
+        for (const file of await storeFiles(copy)) await cp(file, file.replace(copy, global.data));
+      },
+      async () => {
+        for (const zone of zones) await isHeld(zone, /^removal MeshTimeout later-/);
+        const said = await of.done("get", "zones", "--api", zoneA.api);
+        assert.match(said, /^global +online since \w+ +1 removal\n/m);
+        assert.match(said, /^global: 1 removal held for \w+: its store is an older copy of the one that was known\n/m);
+        assert.match(said, /^ {2}removal of MeshTimeout "later-\w+" in mesh "default"\n/m);
+        await stage.online();
+      },
+    );
+    await apply(global, timeout("later", "9s"));
+    for (const zone of zones) await isWhole(zone);
+  });
+
+  await t.test("a zone's store is lost: its proxies bring again what they had brought", async () => {
+    const withoutCertificates = async () =>
+      [...(await stage.held())].map(([name, dump]) => [
+        name,
+        Array.isArray(dump) && dump.filter((part: JsonObject) => !/SecretsConfigDump$/.test(String(part["@type"]))),
+      ]);
+    await unchanged(
+      "a zone's control plane restarted with an empty store",
+      "zone-b",
+      () => removeStore(zoneB),
+      async () => {
+        await stage.online();
+        await answeredBy(stage.url, all);
+        for (const one of [global, ...zones]) await isWhole(one);
+        assert.deepEqual(await namesAt(global, "dataplanes"), inventory);
+      },
+      // From there its proxies get new ones.
+      withoutCertificates,
+    );
+  });
+
+  await t.test("global comes back empty: what it lacks is held, until somebody accepts it", async () => {
+    await unchanged(
+      "global restarted with an empty store",
+      "global",
+      () => removeStore(global),
+      async () => {
+        for (const zone of zones)
+          await isHeld(
+            zone,
+            /^removal MeshTrafficPermission allow-all-/,
+            /^removal MeshTimeout slow-/,
+            /^removal Secret default.ca-builtin-key-ca-1$/,
+            /^change Mesh default$/,
+            /^change Secret dataplane-token-signing-key-default-1$/,
+          );
+        await stage.online();
+      },
+    );
+    // Zones still let their proxies in, by the keys that they have.
+    await stage.startBackend("zone-a", "newcomer", "127.0.1.9");
+    await answeredBy(stage.url, [...all, "newcomer"]);
+
+    for (const zone of zones) {
+      const said = await of.done("zone", "accept", "global", "--api", zone.api);
+      assert.match(said, /^global: \d+ removed, \d+ to be taken as they are there\n$/);
+      await hasTimeouts(zone);
+      await isWhole(zone);
+    }
+    await apply(global, timeout("news", "5s"));
+    for (const zone of zones) await hasTimeouts(zone, "news");
+  });
+});
