@@ -13,7 +13,7 @@ import { noneFailed, times } from "../lab/soak.ts";
 
 /** Renewed at half of it. Twice the time where a machine does other things too: an expired leaf would fail requests. */
 const validitySeconds = 4 * patience;
-const renewals = times(3, 50);
+const renewals = times(3, 20);
 const builtin = {
   name: "ca-1",
   type: "builtin",

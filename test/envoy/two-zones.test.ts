@@ -44,7 +44,7 @@ test("requests cross zones through the ingress and nothing else; every instance 
   assert.doesNotMatch(JSON.stringify(ingress), /private_key/);
 });
 
-const leavings = times(2, 50);
+const leavings = times(2, 25);
 
 test(`an instance starts and leaves by SIGTERM under load, ${leavings} times: no request fails, all traffic in the other zone`, async (t) => {
   const own = await lab(t);
