@@ -24,7 +24,7 @@ export const noLinks: Links = {
   accept: () => Promise.reject(new KodiakError({ kind: "not-found", what: "a link to another control plane" })),
 };
 
-function viewOf({ peer, connection, held, heldSince }: LinkView): JsonObject {
+function viewOf({ peer, connection, held, heldSince, refused, behind }: LinkView): JsonObject {
   return {
     peer,
     ...(connection && {
@@ -40,6 +40,15 @@ function viewOf({ peer, connection, held, heldSince }: LinkView): JsonObject {
       what,
       why,
     })),
+    refused: refused.map(({ kind, mesh, name, where, why, since }) => ({
+      type: kind,
+      ...(mesh !== "" && { mesh }),
+      ...(name !== "" && { name }),
+      where,
+      why,
+      since: time(since),
+    })),
+    ...(behind && { behind: { ...behind, since: time(behind.since) } }),
   };
 }
 

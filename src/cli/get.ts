@@ -1,5 +1,6 @@
 // `kodiak get`: one resource or a list, as a table, YAML or JSON.
 
+import { behindColumns, refusedText, troubleOfLink, troubleOfProxy } from "#cli/behind.ts";
 import { type Api, apiClient, apiSettings } from "#cli/client.ts";
 import { columnsOf, shownByOverview } from "#cli/columns.ts";
 import { heldColumns, heldText, linksAt, rowsBesides } from "#cli/held.ts";
@@ -43,7 +44,7 @@ export const getVerb = defineVerb({
       const listed = await listOf(api, kind, `${pathOf(kind, mesh)}${suffix}`);
       const items = [...listed, ...rowsBesides(links, listed)];
       if (isTable && items.length === 0) terminal.err(`there are no ${kind.plural}${where(kind, mesh)}\n`);
-      else terminal.out(`${shown(items)}${heldText(links, terminal)}`);
+      else terminal.out(shown(items));
       return 0;
     }
     const what = describeId({ kind: kind.name, mesh: kind.scope === "Mesh" ? values.mesh : "", name });
@@ -54,15 +55,28 @@ export const getVerb = defineVerb({
     function shown(items: readonly JsonObject[]): string {
       if (values.output === "yaml") return yamlDocuments(items);
       if (values.output === "json") return jsonOf(items);
-      const columns = [...columnsOf(kind, terminal), ...heldColumns(links)];
+      const troubleOf = (item: JsonObject) =>
+        kind.name === "Zone"
+          ? troubleOfLink(String(item.name), links.get(String(item.name)))
+          : troubleOfProxy(item, insightOf(kind));
+      const troubles = items.map(troubleOf);
+      const columns = [
+        ...columnsOf(kind, terminal),
+        ...heldColumns(links),
+        ...behindColumns(troubles, terminal, troubleOf),
+      ];
       const rows = items.map((item) => columns.map(({ show }) => show(item)));
-      return tableOf(
+      const table = tableOf(
         columns.map(({ head }) => head),
         rows,
       );
+      return `${table}${heldText(links, terminal)}${refusedText(troubles, terminal)}`;
     }
   },
 });
+
+/** Where an overview has what is known of a proxy. */
+const insightOf = ({ name }: Kind): string => `${name[0]?.toLowerCase()}${name.slice(1)}Insight`;
 
 const noLinks: ReadonlyMap<string, JsonObject> = new Map();
 

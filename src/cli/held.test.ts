@@ -21,6 +21,7 @@ const global = (...held: LinkView["held"]): LinkView => ({
   connection: { isConnected: true, since: now - 600_000 },
   held,
   heldSince: held.length > 0 ? now - 45_000 : undefined,
+  refused: [],
 });
 
 test("a zone shows its link to global; while nothing is held there is no word of that", async (t) => {

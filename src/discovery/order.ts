@@ -74,10 +74,23 @@ export interface OrderStep {
   readonly send: readonly TypedPush[];
 }
 
-export function newOrder(): Order {
-  const empty = newSubscription({ answersMissing: true });
+export type TypedRefusal = Refusal & { readonly type: EnvoyType };
+
+/** `refusedBefore`: by the same Envoy, on an earlier stream. It would take a cluster that it has refused for known, and say so. */
+export function newOrder(refusedBefore: readonly TypedRefusal[] = []): Order {
+  const empty = (type: EnvoyType): Subscription =>
+    newSubscription({
+      answersMissing: true,
+      refusedBefore: new Map(refusedBefore.filter((one) => one.type === type).map((one) => [one.name, one])),
+    });
   return {
-    subscriptions: { cluster: empty, secret: empty, endpoint: empty, listener: empty, route: empty },
+    subscriptions: {
+      cluster: empty("cluster"),
+      secret: empty("secret"),
+      endpoint: empty("endpoint"),
+      listener: empty("listener"),
+      route: empty("route"),
+    },
     lastNonce: 0,
     isResumed: false,
   };
@@ -110,7 +123,7 @@ export const isSettled = ({ subscriptions }: Order): boolean =>
   });
 
 /** What Envoy refused alone and still refuses. */
-export const refusalsOfOrder = ({ subscriptions }: Order): readonly (Refusal & { readonly type: EnvoyType })[] =>
+export const refusalsOfOrder = ({ subscriptions }: Order): readonly TypedRefusal[] =>
   envoyTypes.flatMap((type) => refusalsOf(subscriptions[type]).map((refusal) => ({ type, ...refusal })));
 
 function afterRequest(now: Order, type: EnvoyType, request: EnvoyRequest): Order {

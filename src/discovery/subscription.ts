@@ -24,6 +24,8 @@ export interface Subscription {
   readonly inFlight: InFlight | undefined;
   /** Whether the peer has answered any response on this stream. */
   readonly answered: boolean;
+  /** What the same peer refused on an earlier stream, by name. */
+  readonly refusedBefore: ReadonlyMap<string, NonNullable<Behind["refused"]>>;
   /** Suspects and news take turns, so that neither waits for all of the other. */
   readonly suspectNext: boolean;
 }
@@ -88,7 +90,10 @@ export interface Gate {
 
 const open: Gate = { passes: () => true, greets: true };
 
-export const newSubscription = (options: { readonly answersMissing: boolean }): Subscription => ({
+export const newSubscription = (options: {
+  readonly answersMissing: boolean;
+  readonly refusedBefore?: Subscription["refusedBefore"];
+}): Subscription => ({
   answersMissing: options.answersMissing,
   wanted: undefined,
   asked: false,
@@ -98,6 +103,7 @@ export const newSubscription = (options: { readonly answersMissing: boolean }): 
   behind: new Map(),
   inFlight: undefined,
   answered: false,
+  refusedBefore: options.refusedBefore ?? new Map(),
   suspectNext: false,
 });
 
@@ -166,6 +172,13 @@ export function isQuiet(now: Subscription): boolean {
   return true;
 }
 
+/** How many names the peer has yet to get or to acknowledge; what it refuses does not count. */
+export function waitingIn(now: Subscription): number {
+  const names = new Set(now.inFlight?.sent.keys());
+  for (const [name, behind] of now.behind) if (!isRefused(now, name, behind)) names.add(name);
+  return names.size;
+}
+
 /** The peer has what is wanted, for sure, and nothing of that name is on its way. */
 export const hasWanted = (now: Subscription, name: string): boolean =>
   now.wanted !== undefined && !now.inFlight?.sent.has(name) && isCurrent(now, name, behindOf(now, name));
@@ -184,9 +197,16 @@ export const refusalsOf = (now: Subscription): readonly Refusal[] =>
 
 const nothing: Behind = { held: undefined, maybe: [], asked: false, suspect: false, refused: undefined };
 
+/** Of a name that is asked for first, or before anything is known to be wanted. */
+const unheard = ({ refusedBefore }: Subscription, name: string): Behind => ({
+  ...nothing,
+  refused: refusedBefore.get(name),
+});
+
 function behindOf(now: Subscription, name: string): Behind {
-  if (!isSubscribed(now, name)) return nothing;
-  return now.behind.get(name) ?? now.inFlight?.sent.get(name)?.before ?? { ...nothing, held: now.wanted?.get(name) };
+  if (!isSubscribed(now, name)) return unheard(now, name);
+  const known = now.behind.get(name) ?? now.inFlight?.sent.get(name)?.before;
+  return known ?? (now.wanted ? { ...nothing, held: now.wanted.get(name) } : unheard(now, name));
 }
 
 const isCurrent = (now: Subscription, name: string, { held, maybe }: Behind): boolean =>
@@ -229,11 +249,12 @@ function afterSubscribed(now: Subscription, event: Event & { kind: "subscribed" 
   const behind = new Map(now.behind);
   if (!wildcard) for (const name of behind.keys()) if (!names.has(name)) behind.delete(name);
   if (startsAll) {
-    for (const name of now.wanted?.names() ?? []) if (!names.has(name)) behind.set(name, nothing);
+    for (const name of now.wanted?.names() ?? []) if (!names.has(name)) behind.set(name, unheard(now, name));
   }
   for (const name of subscribe) if (name !== "*") behind.set(name, { ...behindOf(now, name), asked: true });
   for (const [name, version] of holds) {
-    if (isSubscribed(next, name)) record(next, behind, name, { ...nothing, held: { version, refers: "unknown" } });
+    if (isSubscribed(next, name))
+      record(next, behind, name, { ...unheard(now, name), held: { version, refers: "unknown" } });
   }
   return { ...next, behind };
 }

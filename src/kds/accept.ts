@@ -5,19 +5,22 @@
 import { isMessage, type Message } from "@bufbuild/protobuf";
 import type { Held, Standing, Why } from "#discovery/link.ts";
 import type { Apply } from "#discovery/receiver.ts";
-import { type Dataplane, DataplaneSchema } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import { ZoneIngressSchema } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import { ZoneEgressSchema } from "#gen/kuma/mesh/v1alpha1/zoneegress_pb.ts";
 import { idOfWireName, wireNameOf } from "#kds/name.ts";
+import type { Issue } from "#lib/issue.ts";
 import type { Kind } from "#resources/kind.ts";
-import { label, type Resource, tag } from "#resources/resource.ts";
+import { label, type Resource } from "#resources/resource.ts";
 import { isSameContent } from "#resources/rest.ts";
 import type { ResourceEdit, Store } from "#resources/store.ts";
+import { zoneClaims } from "#resources/zone-claims.ts";
 
 /** One side's rules for what a peer sends. */
 export interface Side {
   /** Whether a stored resource is the peer's to change and delete. */
   owns(kind: Kind, stored: Resource): boolean;
+  /** Why the sender may not write this: it says that it is somebody else's. */
+  foreign(resource: Resource): readonly Issue[];
   /** The resource as it is stored; `undefined`: acknowledged and left out. */
   arrived(kind: Kind, resource: Resource): Resource | undefined;
   /** Changes the spec of a legacy kind on arrival. */
@@ -26,20 +29,29 @@ export interface Side {
   readonly takesStatus: boolean;
 }
 
-/** Global's: everything that a zone sends is that zone's, whatever it says. */
+/** Global's: a zone writes what is its own. What does not say whose it is gets the zone's name; what says another's is refused. */
 export const fromZone = (zone: string): Side => ({
-  owns: (_, { labels, name }) => labels[label.zone] === zone || name.startsWith(`${zone}.`),
+  owns: (_, { labels, name }) => {
+    // Kuma once said it in the name.
+    const isUnsaid = labels[label.zone] === undefined && labels[label.origin] !== "global";
+    return labels[label.zone] === zone || (isUnsaid && name.startsWith(`${zone}.`));
+  },
+  foreign: (resource) =>
+    zoneClaims(resource)
+      .filter((claim) => claim.zone !== zone)
+      .map(({ path, zone: other }) => ({ path, message: `names zone "${other}", but zone "${zone}" sent it` })),
   arrived: (_, resource) => ({
     ...resource,
     labels: { ...resource.labels, [label.zone]: zone, [label.origin]: "zone" },
   }),
-  amend: (spec) => pinZone(spec, zone),
+  amend: (spec) => stampZone(spec, zone),
   takesStatus: true,
 });
 
 /** A zone's: kinds that only global makes are global's altogether; of the others only what says that it is global's. */
 export const fromGlobal: Side = {
   owns: isGlobals,
+  foreign: () => [],
   arrived: (kind, resource) => (isGlobals(kind, resource) ? resource : undefined),
   amend: () => {},
   takesStatus: false,
@@ -49,29 +61,14 @@ function isGlobals(kind: Kind, { labels }: Resource): boolean {
   return !kind.sync.writtenOnZone || labels[label.origin] === "global";
 }
 
-/** A zone speaks for itself only. */
-function pinZone(spec: Message, zone: string): void {
-  if (isMessage(spec, ZoneIngressSchema)) {
-    spec.zone = zone;
-    for (const { tags } of spec.availableServices) pinTag(tags, zone);
-  }
-  if (isMessage(spec, ZoneEgressSchema)) spec.zone = zone;
-  if (isMessage(spec, DataplaneSchema)) pinTags(spec, zone);
-}
-
-function pinTags({ networking }: Dataplane, zone: string): void {
-  for (const { tags } of networking?.inbound ?? []) pinTag(tags, zone);
-  if (networking?.gateway) pinTag(networking.gateway.tags, zone);
-}
-
-function pinTag(tags: Record<string, string>, zone: string): void {
-  if (tag.zone in tags) tags[tag.zone] = zone;
+function stampZone(spec: Message, zone: string): void {
+  if ((isMessage(spec, ZoneIngressSchema) || isMessage(spec, ZoneEgressSchema)) && spec.zone === "") spec.zone = zone;
 }
 
 export interface Outcome {
   readonly edits: readonly ResourceEdit[];
-  /** Why some of what arrived could not be stored: it is there already, and somebody else's. */
-  readonly conflicts: readonly string[];
+  /** Names that could not be stored, as something of somebody else's has them, with a sentence. */
+  readonly conflicts: ReadonlyMap<string, string>;
   /** Names that are now as the sender has them. */
   readonly settled: ReadonlySet<string>;
   readonly held: readonly Held[];
@@ -88,7 +85,7 @@ export function outcomeOf(
   standing: Standing = "known",
 ): Outcome {
   const edits: ResourceEdit[] = [];
-  const conflicts: string[] = [];
+  const conflicts = new Map<string, string>();
   const settled = new Set<string>();
   const held: Held[] = [];
   // A name that comes twice counts once, or the store would see two edits that exclude each other.
@@ -98,7 +95,7 @@ export function outcomeOf(
     if (!arrived) continue;
     const stored = store.get(arrived);
     if (stored && !side.owns(kind, stored)) {
-      conflicts.push(conflictText(arrived));
+      conflicts.set(name, conflictText(arrived));
       continue;
     }
     settled.add(name);

@@ -21,7 +21,7 @@ import type { Changes } from "#incremental/collection.ts";
 import { fromZone } from "#kds/accept.ts";
 import { type KdsCounts, kdsCounts } from "#kds/counts.ts";
 import { nameDown } from "#kds/down.ts";
-import { links } from "#kds/links.ts";
+import { type LinkEnd, links, newLinkEnd } from "#kds/links.ts";
 import { type OutgoingByKind, sharedSets } from "#kds/outgoing.ts";
 import { receiving } from "#kds/receiving.ts";
 import { type Sending, sending } from "#kds/sending.ts";
@@ -69,6 +69,12 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
   const senders = new Set<Sending>();
   /** ZoneToGlobalSync, with the zone at its other end. */
   const uploads = new Map<ServerStream, string>();
+  const ends = new Map<string, LinkEnd>();
+  const endOf = (zone: string): LinkEnd => {
+    const end = ends.get(zone) ?? newLinkEnd(clock);
+    ends.set(zone, end);
+    return end;
+  };
   const counts = kdsCounts();
   const statuses = zoneStatuses({
     global: { instanceId: self.instanceId, version: self.version, startedAt: clock.now() },
@@ -102,6 +108,8 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       store,
       peers: () => store.list("Zone").map(({ name }) => name),
       sideOf: fromZone,
+      end: (zone) => ends.get(zone),
+      clock,
       renew(zone) {
         const status = { code: grpcCode.unavailable, message: "what was held is asked for anew" };
         for (const [stream, sender] of uploads) if (sender === zone) stream.end(status);
@@ -136,8 +144,11 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       identifier: "global",
       store,
       nameSent: nameDown,
+      clock,
+      refused: endOf(zone).refusedThere,
       onPeer: (peer) => {
         demandHashes(peer);
+        endOf(zone).sender = sender;
         connection = statuses.connected(zone, peer, headerValues(stream.headers, "authorization").length === 1);
         log.info({ zone, peer: stream.peer }, "zone connected");
       },
@@ -182,6 +193,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       side: fromZone(zone),
       store,
       validate: options.validate,
+      refused: endOf(zone).refusedHere,
       log: log.child({ zone }),
       onTaken: counts.received,
       onFailure: (error) => fail(stream, zone, error),

@@ -11,6 +11,7 @@ import { fromGlobal, fromZone } from "#kds/accept.ts";
 import { itemOf } from "#kds/codec.ts";
 import { accept, linkTo } from "#kds/link.ts";
 import { receiving } from "#kds/receiving.ts";
+import { refusedList } from "#kds/refused.ts";
 import { resumeIn, type Said, saidText } from "#kds/resume.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
@@ -84,6 +85,7 @@ function stream(store: Store, kinds: readonly string[], { clock = testClock(), z
     side,
     store,
     validate: () => [],
+    refused: refusedList(clock),
     clock,
     log: quiet,
     onFailure: (error) => {

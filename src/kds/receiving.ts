@@ -13,12 +13,14 @@ import {
 import type { Log } from "#host/log.ts";
 import type { Clock, Stream } from "#host/world.ts";
 import { type Outcome, outcomeOf, type Side } from "#kds/accept.ts";
-import { decodeResource } from "#kds/codec.ts";
+import { type Decoded, decodeResource } from "#kds/codec.ts";
 import { linkEdit, linkTo, type Peer, release, retried } from "#kds/link.ts";
 import { wireNameOf } from "#kds/name.ts";
+import { type RefusedList, refusalText } from "#kds/refused.ts";
 import { resumeMetadata, saidIn, unknownVersion } from "#kds/resume.ts";
 import { stockStore } from "#kds/stock-store.ts";
 import { metadataOf, type Self } from "#kds/wire.ts";
+import { describeIssues, type Issue } from "#lib/issue.ts";
 import { isEqual } from "#lib/json.ts";
 import type { Kind, Validate } from "#resources/kind.ts";
 import type { Resource } from "#resources/resource.ts";
@@ -37,6 +39,8 @@ export interface ReceivingOptions {
   readonly validate: Validate;
   readonly clock: Clock;
   readonly log: Log;
+  /** What is refused of what this peer sends, over all its connections. */
+  readonly refused: RefusedList;
   /** A response was applied, or refused in part. */
   readonly onTaken?: (kind: string, refusal: string | undefined) => void;
   /** Each kind has come once: called when the last of them is in the store. */
@@ -62,7 +66,11 @@ interface Taken {
   readonly apply: Apply<Resource>;
   readonly receiver: Receiver;
   readonly nonce: string;
+  /** As a stock peer is told. */
   readonly refusal: string | undefined;
+  /** All that the response speaks of, and why some of it is refused. */
+  readonly names: readonly string[];
+  readonly refused: ReadonlyMap<string, string>;
 }
 
 export function receiving(options: ReceivingOptions): Receiving {
@@ -94,7 +102,7 @@ export function receiving(options: ReceivingOptions): Receiving {
 
   function answer({ receiver, nonce }: Pick<Taken, "receiver" | "nonce">, refusal: string | undefined): void {
     if (refusal !== undefined) {
-      options.log.warn({ kind: receiver.typeUrl, refusal }, "refused a part of what another control plane sent");
+      options.log.warn({ peer, kind: receiver.typeUrl, refusal }, "refused a part of what another control plane sent");
     }
     lastNonce.set(receiver.typeUrl, nonce);
     send(replyOf(receiver, nonce, refusal));
@@ -112,11 +120,10 @@ export function receiving(options: ReceivingOptions): Receiving {
     }
     const resources = response.resources.map(({ name, version, resource }) => {
       const decoded = decodeResource(kind, resource?.value ?? new Uint8Array(), side.amend);
-      const { issues } = decoded;
       return {
         name,
         resource: { ...decoded.resource, sent: { version, opening: sender?.opening ?? "" } },
-        issues: issues.length > 0 ? issues : options.validate(decoded.resource),
+        issues: issuesOf(decoded),
       };
     });
     const absent = response.resourceErrors.flatMap(({ resourceName }) => resourceName?.name ?? []);
@@ -129,7 +136,23 @@ export function receiving(options: ReceivingOptions): Receiving {
     });
     receivers.set(typeUrl, next);
     unheard.delete(typeUrl);
-    return { kind, apply, receiver: next, nonce, refusal: reply.errorDetail?.message };
+    return {
+      kind,
+      apply,
+      receiver: next,
+      nonce,
+      refusal: reply.errorDetail?.message,
+      names: [...resources.map(({ name }) => name), ...response.removedResources, ...absent],
+      refused: new Map(
+        resources.flatMap(({ name, issues }) => (issues.length > 0 ? [[name, describeIssues(issues)]] : [])),
+      ),
+    };
+  }
+
+  function issuesOf({ resource, issues }: Decoded): readonly Issue[] {
+    if (issues.length > 0) return issues;
+    const foreign = side.foreign(resource);
+    return foreign.length > 0 ? foreign : options.validate(resource);
   }
 
   async function applyNext(): Promise<void> {
@@ -151,8 +174,11 @@ export function receiving(options: ReceivingOptions): Receiving {
     const taken = responses.flatMap((response) => take(response, sender) ?? []);
     const outcomes = await retried(() => written(taken, sender, said?.resumed ?? false));
     for (const [i, one] of taken.entries()) {
-      const reasons = [one.refusal, ...(outcomes[i]?.conflicts ?? [])].filter((reason) => reason !== undefined);
-      const refusal = reasons.length === 0 ? undefined : reasons.join("\n");
+      const conflicts = outcomes[i]?.conflicts ?? new Map<string, string>();
+      const refused = new Map([...one.refused, ...conflicts]);
+      options.refused.answered(one.kind.name, { isFirst: one.apply.isInitial, names: one.names, refused });
+      const reasons = said ? [refusalText(refused)] : [one.refusal ?? "", ...conflicts.values()];
+      const refusal = reasons.filter(Boolean).join("\n") || undefined;
       answer(one, refusal);
       options.onTaken?.(one.kind.name, refusal);
     }

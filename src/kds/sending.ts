@@ -9,13 +9,22 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { framed } from "#discovery/frame.ts";
 import { type Part, partsOf } from "#discovery/parts.ts";
 import { eventsOf } from "#discovery/request.ts";
-import { absorb, newSubscription, offer, type Push, type Subscription } from "#discovery/subscription.ts";
+import {
+  absorb,
+  type Event,
+  newSubscription,
+  offer,
+  type Push,
+  type Subscription,
+  waitingIn,
+} from "#discovery/subscription.ts";
 import {
   type DeltaDiscoveryRequest,
   DeltaDiscoveryRequestSchema,
 } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
-import type { Stream } from "#host/world.ts";
+import type { Clock, Stream } from "#host/world.ts";
 import type { Audience, SharedSets } from "#kds/outgoing.ts";
+import { type RefusedList, refusedIn } from "#kds/refused.ts";
 import { type Resume, resumeIn, saidText } from "#kds/resume.ts";
 import { type NameSent, type Past, vouched } from "#kds/vouch.ts";
 import { type Peer, peerOf } from "#kds/wire.ts";
@@ -30,6 +39,9 @@ export interface SendingOptions {
   readonly identifier: string;
   readonly store: Past;
   readonly nameSent: NameSent;
+  readonly clock: Pick<Clock, "now">;
+  /** What this peer refuses, over all its connections. */
+  readonly refused: RefusedList;
   /** Called once, with the first request. Throws to refuse the peer. */
   readonly onPeer: (peer: Peer) => void;
   readonly onSent?: (kind: string) => void;
@@ -46,6 +58,15 @@ export interface Sending {
   settled(names: ReadonlyMap<string, readonly string[]>): void;
   drained(): void;
   ended(): void;
+  /** What the peer should have and has not acknowledged, also when it is gone; `undefined`: it has everything. */
+  behind(): Behind | undefined;
+}
+
+export interface Behind {
+  readonly objects: number;
+  /** When it last did what it should. */
+  readonly sinceMs: number;
+  readonly why: "away" | "not reading" | "not answering";
 }
 
 /** A tenth of what a receiver takes. */
@@ -65,6 +86,11 @@ export function sending(options: SendingOptions): Sending {
   let isFull = false;
   let reaches = -1;
   let turnEnd: NodeJS.Immediate | undefined;
+  /** Since when an answer is waited for, and none has come. */
+  let silentSince: number | undefined;
+  let endedAt: number | undefined;
+  /** What the newest answered response of a kind had: more answers of it follow if it went in parts. */
+  const answered = new Map<string, { readonly nonce: string; readonly names: ReadonlySet<string> }>();
 
   const freshNonce = (): string => String(++lastNonce);
   const isWaiting = (): boolean => [...subscriptions.values()].some(({ inFlight }) => inFlight !== undefined);
@@ -98,6 +124,7 @@ export function sending(options: SendingOptions): Sending {
   function send(kind: string, nonce: string, part: Part, revision: string): void {
     const frame = { typeUrl: kind, nonce, ...part, revision, controlPlane: options.identifier };
     if (!stream.send(framed(frame))) isFull = true;
+    silentSince ??= options.clock.now();
     options.onSent?.(kind);
   }
 
@@ -147,6 +174,7 @@ export function sending(options: SendingOptions): Sending {
     const initialResourceVersions = resume ? Object.fromEntries(resume.has) : {};
     for (const event of eventsOf({ ...request, initialResourceVersions })) {
       if (event.kind === "nack" || event.kind === "ack") {
+        tellRefused(kind, subscription, event);
         options.onAnswer(kind, event.kind === "nack" ? event.reason : undefined);
         // A control plane takes what is valid of a response that it refuses, and a change sends the rest again.
         subscription = absorb(subscription, { kind: "ack", nonce: event.nonce });
@@ -154,6 +182,17 @@ export function sending(options: SendingOptions): Sending {
     }
     subscriptions.set(kind, subscription);
     due.add(kind);
+    silentSince = isWaiting() ? options.clock.now() : undefined;
+  }
+
+  function tellRefused(kind: string, { inFlight, answered: isLater }: Subscription, event: Answer): void {
+    const { nonce } = event;
+    const isNew = inFlight?.nonce === nonce;
+    if (isNew) answered.set(kind, { nonce, names: new Set(inFlight.sent.keys()) });
+    const sent = answered.get(kind);
+    if (sent?.nonce !== nonce) return;
+    const refused = event.kind === "nack" ? refusedIn(event.reason, sent.names) : new Map<string, string>();
+    options.refused.answered(kind, { isFirst: isNew && !isLater, names: isNew ? sent.names : [], refused });
   }
 
   return {
@@ -186,6 +225,20 @@ export function sending(options: SendingOptions): Sending {
     },
     ended() {
       clearImmediate(turnEnd);
+      endedAt = options.clock.now();
+    },
+    behind() {
+      const to = audience;
+      if (!to) return undefined;
+      const objects = [...subscriptions].reduce((sum, [kind, subscription]) => {
+        const wanted = sets.wanted(kind, to);
+        return sum + (wanted ? waitingIn(absorb(subscription, { kind: "changed", wanted, names: "everything" })) : 0);
+      }, 0);
+      if (objects === 0) return undefined;
+      if (endedAt !== undefined) return { objects, sinceMs: endedAt, why: "away" };
+      return { objects, sinceMs: silentSince ?? options.clock.now(), why: isFull ? "not reading" : "not answering" };
     },
   };
 }
+
+type Answer = Extract<Event, { kind: "ack" | "nack" }>;

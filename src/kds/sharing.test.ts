@@ -319,7 +319,7 @@ function outcome(side: ReturnType<typeof fromZone>, arrival: Arrival) {
 }
 const summary = ({ edits, conflicts }: ReturnType<typeof outcome>): readonly string[] => [
   ...edits.map((edit) => (edit.kind === "put" ? `put ${edit.resource.name}` : `delete ${edit.id.name}`)),
-  ...conflicts,
+  ...conflicts.values(),
 ];
 
 describe("what global makes of what a zone sends", () => {
@@ -329,40 +329,37 @@ describe("what global makes of what a zone sends", () => {
     assert.ok(edit?.kind === "put");
     return edit.resource;
   };
-  const pins: readonly (readonly [what: string, kind: string, spec: JsonObject, stored: JsonObject])[] = [
-    ["ZoneIngress.zone", "ZoneIngress", {}, { zone: "zone-1" }],
-    ["… whatever it says", "ZoneIngress", { zone: "zone-9" }, { zone: "zone-1" }],
-    [
-      "the zone of available services, where they have one",
-      "ZoneIngress",
-      { availableServices: [{ tags: { a: "b", "kuma.io/zone": "zone-9" } }, { tags: { a: "b" } }] },
-      { zone: "zone-1", availableServices: [{ tags: { a: "b", "kuma.io/zone": "zone-1" } }, { tags: { a: "b" } }] },
-    ],
-    ["ZoneEgress.zone", "ZoneEgress", { zone: "zone-9" }, { zone: "zone-1" }],
-    [
-      "tags of inbounds and gateways, where they have one",
-      "Dataplane",
-      {
-        networking: {
-          inbound: [{ tags: { "kuma.io/zone": "zone-9" } }, { tags: { a: "b" } }],
-          gateway: { tags: { "kuma.io/zone": "zone-9" } },
-        },
-      },
-      {
-        networking: {
-          inbound: [{ tags: { "kuma.io/zone": "zone-1" } }, { tags: { a: "b" } }],
-          gateway: { tags: { "kuma.io/zone": "zone-1" } },
-        },
-      },
-    ],
-  ];
-  for (const [what, kind, spec, stored] of pins) {
-    it(`pins ${what}`, () => assert.deepEqual(put({ kind, spec }).spec, stored));
-  }
-  it("pins the labels", () => {
-    const labels = { team: "a", "kuma.io/zone": "zone-9", "kuma.io/origin": "global" };
+  const other = { "kuma.io/zone": "zone-9" };
+  it("says whose it is where that is not said", () => {
+    assert.deepEqual(put({ kind: "ZoneIngress" }).spec, { zone: "zone-1" });
+    assert.deepEqual(put({ kind: "ZoneEgress" }).spec, { zone: "zone-1" });
+    const labels = { team: "a", "kuma.io/origin": "global" };
     assert.deepEqual(put({ kind: "MeshTimeout", labels }).labels, { ...labels, ...ofZone("zone-1") });
   });
+  const claims: readonly (readonly [path: string, given: Given])[] = [
+    ['labels["kuma.io/zone"]', { kind: "MeshTimeout", labels: other }],
+    ['labels["kuma.io/zone"]', { kind: "DataplaneInsight", labels: other }],
+    ["zone", { kind: "ZoneIngress", spec: { zone: "zone-9" } }],
+    [
+      'availableServices[1].tags["kuma.io/zone"]',
+      { kind: "ZoneIngress", spec: { availableServices: [{ tags: { a: "b" } }, { tags: other }] } },
+    ],
+    ["zone", { kind: "ZoneEgress", spec: { zone: "zone-9" } }],
+    [
+      'networking.inbound[0].tags["kuma.io/zone"]',
+      { kind: "Dataplane", spec: { networking: { inbound: [{ tags: other }, { tags: { a: "b" } }] } } },
+    ],
+    [
+      'networking.gateway.tags["kuma.io/zone"]',
+      { kind: "Dataplane", spec: { networking: { gateway: { tags: other } } } },
+    ],
+  ];
+  for (const [path, given] of claims)
+    it(`refuses a ${given.kind} that names another zone at ${path}`, () => {
+      const issues = side.foreign(received(given, side.amend).resource);
+      assert.deepEqual(issues, [{ path, message: 'names zone "zone-9", but zone "zone-1" sent it' }]);
+      assert.deepEqual(fromZone("zone-9").foreign(received(given).resource), []);
+    });
   it("takes the status", () => {
     assert.deepEqual(put({ kind: "MeshService", status: { vips: [] } }).status, { vips: [] });
     const stored: Given = { kind: "MeshService", labels: ofZone("zone-1"), status: { vips: [] } };

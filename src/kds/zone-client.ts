@@ -23,7 +23,7 @@ import { fromGlobal } from "#kds/accept.ts";
 import { adminAnswers } from "#kds/admin.ts";
 import { backOff } from "#kds/back-off.ts";
 import { type KdsCounts, kdsCounts } from "#kds/counts.ts";
-import { links } from "#kds/links.ts";
+import { type LinkEnd, links, newLinkEnd } from "#kds/links.ts";
 import { type OutgoingByKind, type SharedSets, sharedSets } from "#kds/outgoing.ts";
 import { type Receiving, receiving } from "#kds/receiving.ts";
 import { type Sending, sending } from "#kds/sending.ts";
@@ -77,6 +77,7 @@ export function kdsClient(options: KdsClientOptions): KdsClient {
   const { clock, log, network, target, onLink } = options;
   const sets = sharedSets(options.outgoing);
   const counts = kdsCounts();
+  const end = newLinkEnd(clock);
   const wait = backOff(options.random);
   const where = `${target.host}:${target.port}`;
   let link: Link = { kind: "away", since: clock.now(), why: "not connected yet" };
@@ -95,6 +96,8 @@ export function kdsClient(options: KdsClientOptions): KdsClient {
       store: options.store,
       peers: () => ["global"],
       sideOf: () => fromGlobal,
+      end: () => end,
+      clock,
       connection: () => ({
         isConnected: link.kind === "connected",
         since: link.since,
@@ -121,7 +124,7 @@ export function kdsClient(options: KdsClientOptions): KdsClient {
 
   function connect(): void {
     cancelNext = undefined;
-    attempt = attemptOf(options, sets, counts, network.dial(target), {
+    attempt = attemptOf(options, sets, counts, end, network.dial(target), {
       onGreeted: () => {
         setLink({ kind: "connected", since: clock.now(), applied: undefined });
         log.info({ global: where }, "connected to global");
@@ -168,6 +171,7 @@ function attemptOf(
   options: KdsClientOptions,
   sets: SharedSets,
   counts: KdsCounts,
+  own: LinkEnd,
   connection: Connection,
   events: AttemptEvents,
 ): Attempt {
@@ -190,6 +194,7 @@ function attemptOf(
     side: fromGlobal,
     store,
     validate: options.validate,
+    refused: own.refusedHere,
     log: options.log,
     onTaken: counts.received,
     ...(options.onComplete && { onComplete: options.onComplete }),
@@ -203,7 +208,10 @@ function attemptOf(
     identifier: zone,
     store,
     nameSent: (_, resource) => nameUp(resource, zone),
+    clock,
+    refused: own.refusedThere,
     onPeer: ({ resumes }) => {
+      own.sender = sender;
       if (!resumes) answerAgainLater();
     },
     onSent: counts.sent,

@@ -1,7 +1,8 @@
 // What is known of a proxy, as the insight that users and global see (interop 6.4). Connection, refusals and the backend of
 // the certificate are facts; counters and times are records.
 
-import type { JsonObject } from "#lib/json.ts";
+import { envoyTypes, type TypedRefusal } from "#discovery/order.ts";
+import { isObject, type JsonObject, type JsonValue } from "#lib/json.ts";
 import { keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
 
@@ -21,8 +22,34 @@ export interface ProxyStatus {
     Record<string, { readonly sent: number; readonly acknowledged: number; readonly rejected: number } | undefined>
   >;
   readonly updatedAt: number;
-  /** What Envoy refused alone. */
-  readonly refusals: readonly { readonly type: string; readonly name: string; readonly reason: string }[];
+  /** What Envoy refuses. */
+  readonly refusals: readonly RefusalStatus[];
+  /** What Envoy has not taken for a while; `undefined`: nothing. */
+  readonly behind?: { readonly objects: number; readonly since: number; readonly why: string } | undefined;
+}
+
+/** It is not sent again in this version. */
+export interface RefusalStatus extends TypedRefusal {
+  /** Milliseconds since the epoch. */
+  readonly since: number;
+}
+
+/** In the insight's metadata, which is free to have more, and which stock control planes pass on. */
+export const refusedKey = "kodiak.refused";
+export const behindKey = "kodiak.behind";
+
+/** What an insight says was refused, for a proxy that comes back after a restart of its control plane. */
+export function refusalsIn(insight: { readonly spec: JsonObject } | undefined): readonly RefusalStatus[] {
+  const metadata = isObject(insight?.spec.metadata) ? insight.spec.metadata : {};
+  const refused = metadata[refusedKey];
+  return (Array.isArray(refused) ? refused.filter((one: JsonValue) => isObject(one)) : []).flatMap((one) => {
+    const type = envoyTypes.find((known) => known === one.type);
+    const { name, version, reason, since } = one;
+    if (!type) return [];
+    return [
+      { type, name: String(name), version: String(version), reason: String(reason), since: Date.parse(String(since)) },
+    ];
+  });
 }
 
 /** Of a Dataplane or ZoneIngress, among all proxies. */
@@ -45,7 +72,7 @@ const counterName: Readonly<Record<string, string>> = {
 };
 
 export function proxyInsight(status: ProxyStatus, certificate: CertificateStatus | undefined): Resource {
-  const { id, subscription, metadata, counters, updatedAt } = status;
+  const { id, subscription, metadata, counters, updatedAt, refusals, behind } = status;
   const { version, ...rest } = metadata;
   const stats = Object.entries(counters).flatMap(([type, count]) => (count ? [[type, count] as const] : []));
   const total = { sent: 0, acknowledged: 0, rejected: 0 };
@@ -81,7 +108,11 @@ export function proxyInsight(status: ProxyStatus, certificate: CertificateStatus
     spec: {
       subscriptions: [subscribed],
       // The definition is a resource of its own, and global needs no copy of it here.
-      metadata: Object.fromEntries(Object.entries(rest).filter(([name]) => name !== "dataplane.resource")),
+      metadata: {
+        ...Object.fromEntries(Object.entries(rest).filter(([name]) => name !== "dataplane.resource")),
+        ...(refusals.length > 0 && { [refusedKey]: refusals.map((one) => ({ ...one, since: time(one.since) })) }),
+        ...(behind && { [behindKey]: { ...behind, since: time(behind.since) } }),
+      },
       ...(certificate && {
         mTLS: {
           certificateExpirationTime: time(certificate.expiresAt),

@@ -212,6 +212,7 @@ const statusOf = (id: ResourceId): ProxyStatus => ({
   counters: {},
   updatedAt: 0,
   refusals: [],
+  behind: undefined,
 });
 
 const entries = (collection: Collection<unknown>) =>

@@ -16,6 +16,22 @@ export interface LinkView {
   readonly connection?: { readonly isConnected: boolean; readonly since: number; readonly why?: string };
   readonly held: readonly HeldView[];
   readonly heldSince: number | undefined;
+  readonly refused: readonly RefusedView[];
+  /** What this control plane has for the peer and the peer has not taken. */
+  readonly behind?: BehindView;
+}
+
+export interface RefusedView extends ResourceId {
+  /** `here`: what the peer sent; `there`: what this control plane sent. */
+  readonly where: "here" | "there";
+  readonly why: string;
+  readonly since: number;
+}
+
+export interface BehindView {
+  readonly objects: number;
+  readonly since: number;
+  readonly why: "away" | "not reading" | "not answering";
 }
 
 export interface HeldView extends ResourceId {

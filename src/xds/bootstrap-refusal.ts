@@ -3,9 +3,10 @@
 import { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import type { HttpResponse } from "#host/world.ts";
-import { at, type Issue } from "#lib/issue.ts";
+import type { Issue } from "#lib/issue.ts";
 import { asDataplane, dataplaneIssues } from "#resources/dataplane.ts";
-import { label, type Resource, tag } from "#resources/resource.ts";
+import type { Resource } from "#resources/resource.ts";
+import { zoneClaims } from "#resources/zone-claims.ts";
 import { asZoneIngress, zoneIngressIssues } from "#resources/zone-ingress.ts";
 import type { BootstrapRequest } from "#xds/bootstrap-request.ts";
 
@@ -78,23 +79,9 @@ function meaningIssues(resource: Resource): readonly Issue[] {
 /** A proxy belongs to the zone whose control plane it asks; what says otherwise is a mistake worth a name. */
 export function foreignZone(resource: Resource, zone: string): readonly Issue[] {
   return zoneClaims(resource)
-    .filter(([, claimed]) => claimed && claimed !== zone)
-    .map(([path, claimed]) => ({
-      path,
-      message: `${resource.kind} "${resource.name}" belongs to zone "${claimed}", and this is the control plane of zone "${zone}": give the proxy the address of its own zone's control plane`,
+    .filter((claim) => claim.zone !== zone)
+    .map((claim) => ({
+      path: claim.path,
+      message: `${resource.kind} "${resource.name}" belongs to zone "${claim.zone}", and this is the control plane of zone "${zone}": give the proxy the address of its own zone's control plane`,
     }));
-}
-
-function zoneClaims(resource: Resource): readonly [path: string, zone: unknown][] {
-  const byLabel: [string, unknown] = [at("labels", label.zone), resource.labels[label.zone]];
-  if (resource.kind !== "Dataplane") return [byLabel, ["zone", resource.spec.zone]];
-  const { gateway, inbound = [] } = asDataplane(resource).spec.networking ?? {};
-  return [
-    byLabel,
-    [at("networking", "gateway", "tags", tag.zone), gateway?.tags?.[tag.zone]],
-    ...inbound.map(({ tags }, i): [string, unknown] => [
-      at("networking", "inbound", i, "tags", tag.zone),
-      tags?.[tag.zone],
-    ]),
-  ];
 }

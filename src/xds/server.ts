@@ -2,7 +2,7 @@
 // of a change is one difference of a bundle and a small write for each Envoy that uses it.
 
 import { fromBinary } from "@bufbuild/protobuf";
-import type { EnvoyType } from "#discovery/order.ts";
+import type { EnvoyType, TypedRefusal } from "#discovery/order.ts";
 import {
   type DeltaDiscoveryRequest,
   DeltaDiscoveryRequestSchema,
@@ -22,6 +22,8 @@ export interface Admitted {
   /** Where its configuration is. */
   readonly configs: Collection<ProxyConfig>;
   readonly key: string;
+  /** What its Envoy refused before. */
+  readonly refused: readonly TypedRefusal[];
   /** Called once, when its stream has ended. */
   onGone(): void;
   /** Called after each message either way; what `session` says then is current. */
@@ -118,7 +120,7 @@ export function xdsServer({ instanceId, log, bundles, admit }: XdsOptions): XdsS
     byProxy.set(configs, proxies);
     // A proxy that comes again before its old connection was noticed to be dead is not kept waiting.
     proxies.get(key)?.stream.end({ code: grpcCode.unavailable, message: "the same proxy has opened a newer stream" });
-    const session = openSession(stream, instanceId, {
+    const session = openSession(stream, instanceId, admitted.refused, {
       onProgress() {
         admitted.onProgress(session);
         announceSettled();

@@ -13,8 +13,9 @@ import {
   type OrderEvent,
   offerOrder,
   refusalsOfOrder,
+  type TypedRefusal,
 } from "#discovery/order.ts";
-import { hasAllWanted } from "#discovery/subscription.ts";
+import { hasAllWanted, waitingIn } from "#discovery/subscription.ts";
 import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import type { ServerStream } from "#host/world.ts";
 import type { ProxyConfig } from "#proxy/bundle.ts";
@@ -43,7 +44,11 @@ export interface Session {
   /** Envoy has all that it needs to take requests: settled, it has asked for all that there is, and has not refused an inbound. */
   readonly isServing: boolean;
   readonly counters: Readonly<Partial<Record<EnvoyType, Counters>>>;
-  readonly refusals: ReturnType<typeof refusalsOfOrder>;
+  readonly refusals: readonly TypedRefusal[];
+  /** How many objects Envoy has yet to get or to acknowledge. */
+  readonly waiting: number;
+  /** It does not read what is sent. */
+  readonly isFull: boolean;
 }
 
 export interface SessionEvents {
@@ -52,9 +57,14 @@ export interface SessionEvents {
   readonly onCount: (type: EnvoyType, what: keyof Counters) => void;
 }
 
-export function openSession(stream: ServerStream, controlPlane: string, events: SessionEvents): Session {
+export function openSession(
+  stream: ServerStream,
+  controlPlane: string,
+  refusedBefore: readonly TypedRefusal[],
+  events: SessionEvents,
+): Session {
   const { onProgress, onCount } = events;
-  let order = newOrder();
+  let order = newOrder(refusedBefore);
   let snapshots: Snapshots | undefined;
   let isFull = false;
   const counters: Partial<Record<EnvoyType, Counters>> = {};
@@ -118,6 +128,12 @@ export function openSession(stream: ServerStream, controlPlane: string, events: 
     counters,
     get refusals() {
       return refusalsOfOrder(order);
+    },
+    get waiting() {
+      return envoyTypes.reduce((sum, type) => sum + waitingIn(order.subscriptions[type]), 0);
+    },
+    get isFull() {
+      return isFull;
     },
   };
 }

@@ -3,6 +3,7 @@
 //   first request ─► token and resource checked ─► store ─► admitted ─► gone ─► (10 s) ─► what it brought is deleted
 
 import type { Struct } from "@bufbuild/protobuf/wkt";
+import type { TypedRefusal } from "#discovery/order.ts";
 import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { Log } from "#host/log.ts";
@@ -14,7 +15,7 @@ import { KodiakError } from "#lib/failure.ts";
 import type { Issue } from "#lib/issue.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 import { closedInsight, isOnline } from "#owned/online.ts";
-import { type ProxyStatus, statusKey } from "#owned/proxy-insight.ts";
+import { type ProxyStatus, type RefusalStatus, refusalsIn, statusKey } from "#owned/proxy-insight.ts";
 import type { ProxyConfig } from "#proxy/bundle.ts";
 import { asDataplane } from "#resources/dataplane.ts";
 import { kindNamed } from "#resources/kinds.ts";
@@ -89,8 +90,9 @@ export function proxies(options: ProxiesOptions) {
     unrecorded.set(mark, record);
     cancelRecording ??= clock.alarm(clock.now() + recordEveryMs, () => {
       cancelRecording = undefined;
-      for (const one of unrecorded.values()) one();
+      const due = [...unrecorded.values()];
       unrecorded.clear();
+      for (const one of due) one();
     });
   }
 
@@ -115,10 +117,15 @@ export function proxies(options: ProxiesOptions) {
     // An Envoy that brings nothing of an earlier stream has just started: others hear of it when it serves.
     presences.begins(statusKey(id), Object.keys(first.initialResourceVersions).length === 0);
     if (brought) await bring(completed(brought, existing));
-    return admitted(id, metadata);
+    // An Envoy that starts anew may take what another one refused.
+    const isResumed = Object.keys(first.initialResourceVersions).length > 0;
+    return admitted(id, metadata, isResumed ? refusedBefore(id) : []);
   }
 
-  function admitted(id: ResourceId, metadata: JsonObject): Admitted {
+  const refusedBefore = (id: ResourceId): readonly RefusalStatus[] =>
+    statuses.get(statusKey(id))?.refusals ?? refusalsIn(store.get({ ...id, kind: `${id.kind}Insight` }));
+
+  function admitted(id: ResourceId, metadata: JsonObject, before: readonly RefusalStatus[]): Admitted {
     const key = keyOf(id);
     const mark = statusKey(id);
     const self = Symbol(mark);
@@ -134,26 +141,52 @@ export function proxies(options: ProxiesOptions) {
       metadata,
       counters: {},
       updatedAt: clock.now(),
-      refusals: [],
+      refusals: before,
+      behind: undefined,
     };
+    let answers = 0;
+    /** Since when it owes an answer, and gives none. */
+    let silentSince: number | undefined;
     const publish = (change: Partial<ProxyStatus>): void => {
       status = { ...status, ...change, updatedAt: clock.now() };
       statuses.set(mark, status);
       touch();
     };
     publish({});
+    const record = (session: Session): void => {
+      const { waiting: objects, isFull } = session;
+      const since = silentSince ?? clock.now();
+      const isSilent = objects > 0 && clock.now() - since >= recordEveryMs;
+      const behind = isSilent ? { objects, since, why: isFull ? "not reading" : "not answering" } : undefined;
+      publish({ counters: { ...session.counters }, behind });
+      // Who is silent gives no other occasion to look again.
+      if (objects > 0 && !isSilent) recordSoon(mark, () => record(session));
+    };
     return {
       configs: id.kind === "Dataplane" ? configs.dataplanes : configs.ingresses,
       key,
+      refused: before,
       onProgress(session: Session) {
-        if (session.refusals.length !== status.refusals.length) publish({ refusals: session.refusals });
+        const refusals = session.refusals.map(
+          (one) => [...status.refusals, ...before].find((old) => isSame(old, one)) ?? { ...one, since: clock.now() },
+        );
+        const isResuming = Object.keys(session.counters).length === 0;
+        if (
+          !isResuming &&
+          (refusals.length !== status.refusals.length || refusals.some((one, i) => one !== status.refusals[i]))
+        )
+          publish({ refusals });
+        const count = answersIn(session);
+        if (session.waiting === 0) silentSince = undefined;
+        else if (silentSince === undefined || count !== answers) silentSince = clock.now();
+        answers = count;
         if (session.isServing) presences.serves(mark);
         // Other zones are told of a service when the way to it is there.
         if (id.kind === "ZoneIngress" && session.holdsAll("listener") && served.get(key) !== ingressServices.get(key)) {
           served.set(key, ingressServices.get(key));
           touch();
         }
-        recordSoon(mark, () => publish({ counters: { ...session.counters } }));
+        recordSoon(mark, () => record(session));
       },
       onGone() {
         unrecorded.delete(mark);
@@ -266,6 +299,12 @@ export function proxies(options: ProxiesOptions) {
     },
   };
 }
+
+const isSame = (one: RefusalStatus, other: TypedRefusal): boolean =>
+  one.type === other.type && one.name === other.name && one.version === other.version;
+
+const answersIn = ({ counters }: Session): number =>
+  Object.values(counters).reduce((sum, { acknowledged, rejected }) => sum + acknowledged + rejected, 0);
 
 function notReady(dataplane: Resource): Resource {
   const { networking = {} } = asDataplane(dataplane).spec;

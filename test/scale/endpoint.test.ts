@@ -92,6 +92,7 @@ test("one endpoint is encoded once and written to the proxies that call its serv
     bundles: pipeline.bundles,
     admit: async ({ node }) => ({
       ...{ configs: pipeline.dataplanes, key: `default/${node?.id.split(".")[1]}` },
+      refused: [],
       onGone() {},
       onProgress() {},
     }),
