@@ -67,18 +67,23 @@ async function started(t: TestContext, services = 150) {
   return { of, zone, relay, proxies, slow };
 }
 
-/** One after the other; each has reached all of `proxies` before the next is made. Resolves with the longest time. */
+/**
+ * One after the other; each of these many, and the last, is followed by news at all of `proxies` before the next is made. Resolves
+ * with the longest time that this took.
+ */
 async function change(
   proxies: readonly FakeProxy[],
   count: number,
   make: (i: number) => Promise<unknown>,
   type: "endpoint" | "cluster",
+  many = 1,
 ): Promise<number> {
   let longest = 0;
   for (let i = 0; i < count; i++) {
     const before = proxies.map(({ received }) => received.length);
     const begun = performance.now();
     await make(i);
+    if (i % many !== many - 1 && i !== count - 1) continue;
     const has = ({ received }: FakeProxy, since = 0) => received.slice(since).some((news) => news.type === type);
     await Promise.all(proxies.map((proxy, p) => proxy.until(`change ${i}`, () => has(proxy, before[p]))));
     longest = Math.max(longest, performance.now() - begun);
@@ -95,15 +100,15 @@ const isSame = (one: FakeProxy, other: FakeProxy): boolean =>
 const isOwn = (name: string): boolean => name.startsWith("localhost") || name.startsWith("inbound");
 
 test("a proxy that stops reading during 1,000 changes", async (t) => {
-  const { zone, relay, proxies, slow } = await started(t);
+  const { zone, proxies, slow } = await started(t);
   const [reader] = proxies;
   assert.ok(reader);
   // Once with all of them reading: what the changes themselves cost.
-  const undisturbed = await change([...proxies, slow], changes, (i) => write(zone, backend(2 + i)), "endpoint");
+  const undisturbed = await change([...proxies, slow], changes, (i) => write(zone, backend(2 + i)), "endpoint", 5);
   const before = heldBytes();
   const responses = slow.received.length;
-  relay.hold();
-  const disturbed = await change(proxies, changes, (i) => write(zone, backend(2 + changes + i)), "endpoint");
+  slow.pause();
+  const disturbed = await change(proxies, changes, (i) => write(zone, backend(2 + changes + i)), "endpoint", 5);
   const costs = heldBytes() - before;
   t.diagnostic(
     `it costs ${Math.round(costs / 1024)} KiB; slowest change for the others ${Math.round(disturbed)} ms, before ${Math.round(undisturbed)} ms`,
@@ -111,7 +116,7 @@ test("a proxy that stops reading during 1,000 changes", async (t) => {
   assert.ok(costs < 2 * 1024 * 1024, `${costs} bytes`);
   assert.ok(disturbed < 10 * undisturbed + 100, `${disturbed} ms, before ${undisturbed} ms`);
   assert.equal(slow.received.length, responses, "it has not read");
-  relay.release();
+  slow.resume();
   await slow.until("the newest state", () => isSame(slow, reader));
   assert.ok(slow.received.length - responses <= 2, JSON.stringify(slow.received.slice(responses)));
 });
@@ -122,13 +127,14 @@ test("a proxy that stops reading while all of its configuration changes, again a
   assert.ok(reader);
   const from = (first: number) => (i: number) =>
     put(zone.api, "/meshes/default/meshtimeouts/all", timeoutOf(first + i));
-  await change([...proxies, slow], 10, from(1_000), "cluster");
+  await change([...proxies, slow], 5, from(1_000), "cluster");
   const begun = heldBytes();
-  await change([...proxies, slow], 25, from(2_000), "cluster");
+  await change([...proxies, slow], 15, from(2_000), "cluster");
   const before = heldBytes();
   const responses = slow.received.length;
+  // Its socket: as nothing answers PINGs then, for less than half a minute.
   relay.hold();
-  await change(proxies, 25, from(3_000), "cluster");
+  await change(proxies, 15, from(3_000), "cluster");
   // The proxies of this test remember every cluster that they have read, in each case.
   const costs = heldBytes() - before - (before - begun);
   t.diagnostic(`it costs ${Math.round(costs / 1024)} KiB`);
