@@ -42,11 +42,12 @@ test("A1, A2: three zones of 1, 3 and 6 instances behind 1, 2 and 3 ingresses", 
     assert.ok(ms <= 2_000 * patience, `${ms} ms`);
     const counts = await answersOf(stage.url, 1_000);
     const text = JSON.stringify([...counts].sort());
-    assert.equal(counts.size, 5, text);
     for (const [zone, percent] of Object.entries({ "zone-a": 20, "zone-b": 60, "zone-c": 20 })) {
       const share = (byZone(counts)[zone] ?? 0) / 10;
       assert.ok(Math.abs(share - percent) <= 3, `${zone}: ${share} %; ${text}`);
     }
+    // Until it has gone, one that leaves may answer what comes on a connection that is open.
     assert.deepEqual(new Set(await left), new Set([0]));
+    assert.equal((await answersOf(stage.url, 200)).size, 5);
   });
 });
