@@ -49,6 +49,7 @@ const tasks = {
   kodiak: () => [join(root, "dist/kodiak.js"), ...rest],
   test: () => [join(root, "tools/test.ts"), ...rest],
   soak: () => [join(root, "tools/soak.ts"), ...rest],
+  simulate: () => [join(root, "test/simulation/main.ts"), ...rest],
   bench: () => [join(root, "bench/main.ts"), ...rest],
 };
 

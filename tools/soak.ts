@@ -15,6 +15,7 @@ const repeated = [
   "test/promises",
   "test/demo",
   "src/proxy/pipeline",
+  "test/simulation",
   "test/operations",
 ];
 

@@ -1,0 +1,178 @@
+// What a simulation plays on: a global control plane, zones with their proxies, the links between them, and a history of all
+// that was done to them and that they logged.
+
+import { createHash } from "node:crypto";
+import { certificateFor } from "#host/certificate-for-test.ts";
+import { adminUserTokenId, builtinCertificateId, builtinKeyId, secretResource } from "#identity/secret.ts";
+import {
+  createSigningKey,
+  dataplaneTokenKeys,
+  signingKeyId,
+  userTokenKeys,
+  zoneTokenKeys,
+} from "#identity/signing-key.ts";
+import type { JsonObject } from "#lib/json.ts";
+import { kindNamed } from "#resources/kinds.ts";
+import { completeLabels, type Place } from "#resources/labels.ts";
+import { describeId, keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
+import { fromRest } from "#resources/rest.ts";
+import { type ControlPlane, globalControlPlane, type Site, zoneControlPlane } from "./control-plane.ts";
+import { disk } from "./disk.ts";
+import { simulatedNetwork } from "./network.ts";
+import { program } from "./program.ts";
+import { type ProxyId, proxy, type SimulatedProxy } from "./proxy.ts";
+import { type Chance, chance } from "./random.ts";
+import { type Schedule, schedule } from "./schedule.ts";
+import { type Links, links } from "./wire.ts";
+
+export interface Stage {
+  readonly random: Chance;
+  readonly time: Schedule;
+  readonly links: Links;
+  readonly global: ControlPlane;
+  readonly zones: readonly ControlPlane[];
+  /** All that there ever were. */
+  readonly proxies: readonly SimulatedProxy[];
+  /** What must not happen, and did. */
+  readonly problems: readonly string[];
+  readonly history: readonly string[];
+  /** Of everything that went over any wire, and when. */
+  trace(): string;
+  say(text: string): void;
+  proxy(id: ProxyId): SimulatedProxy;
+  /** Puts what a user writes, in the form of the HTTP API. */
+  put(at: ControlPlane, body: JsonObject): void;
+  delete(at: ControlPlane, id: ResourceId): void;
+  /** What users wrote at a control plane: what was acknowledged, and what was not and may be there. */
+  readonly written: ReadonlyMap<ControlPlane, ReadonlyMap<string, Written>>;
+}
+
+export interface Written {
+  readonly id: ResourceId;
+  acknowledged: Resource | undefined;
+  unknown: (Resource | undefined)[];
+}
+
+export interface StageOptions {
+  readonly seed: number;
+  readonly zones: number;
+  readonly meshes: readonly string[];
+  /** The share of listeners and routes that Envoys refuse. */
+  readonly refuses?: number;
+}
+
+const startMs = Date.UTC(2026, 0, 1);
+const zoneNames = ["zone-a", "zone-b", "zone-c"];
+
+/** Made once: they take real time, and which ones they are changes nothing. */
+const signingKey = createSigningKey();
+const certificate = certificateFor(["global", ...zoneNames]);
+
+export async function stage({ seed, zones: count, meshes, refuses = 0 }: StageOptions): Promise<Stage> {
+  const random = chance(seed);
+  const time = schedule(startMs);
+  const history: string[] = [];
+  const problems: string[] = [];
+  const traced = createHash("sha256");
+  const say = (text: string): void => {
+    history.push(`${((time.now() - startMs) / 1000).toFixed(3).padStart(9)} s  ${text}`);
+  };
+  const wrong = (what: string): void => {
+    say(`WRONG: ${what}`);
+    problems.push(what);
+  };
+  const between = links(time, random.apart(), (from, to, frames) => {
+    traced.update(`${time.now()} ${from} ${to} ${frames.map(sizeOf).join(" ")}\n`);
+  });
+  const site: Site = {
+    network: simulatedNetwork(between),
+    certificate: await certificate,
+    program: (host) =>
+      program(host, time, random.apart(), (level, text) => {
+        if (level === "error") wrong(text);
+        else say(text);
+      }),
+  };
+  const key = await signingKey;
+  const names = zoneNames.slice(0, count);
+  const global = globalControlPlane(site, disk("store-global", initialGlobal(meshes, key)), names);
+  const zones = names.map((name) => zoneControlPlane(site, name, disk(`store-${name}`, initialOwn(key))));
+  const written = new Map([global, ...zones].map((at) => [at, new Map<string, Written>()] as const));
+  const proxies: SimulatedProxy[] = [];
+  const placeOf = (at: ControlPlane): Place =>
+    at === global ? { kind: "global" } : { kind: "zone", zone: at.name, isFederated: true };
+
+  function write(at: ControlPlane, id: ResourceId, after: Resource | undefined): void {
+    const { store } = at;
+    if (!store) return;
+    const place = `${id.kind} ${keyOf(id)}`;
+    const known = written.get(at)?.get(place) ?? { id, acknowledged: undefined, unknown: [] };
+    written.get(at)?.set(place, known);
+    known.unknown.push(after);
+    store.write([after ? { kind: "put", resource: after } : { kind: "delete", id }]).then(
+      () => {
+        // A killed program goes on for itself; nobody hears it.
+        if (at.store !== store) return;
+        known.acknowledged = after;
+        known.unknown = [];
+      },
+      (error: unknown) => wrong(`${at.name} did not write ${describeId(id)}: ${String(error)}`),
+    );
+  }
+
+  return {
+    random,
+    time,
+    links: between,
+    global,
+    zones,
+    proxies,
+    problems,
+    history,
+    written,
+    trace: () => traced.copy().digest("hex"),
+    say,
+    proxy(id) {
+      const known = proxies.find(({ zone, kind, mesh, name }) => isEqualId(id, { zone, kind, mesh, name }));
+      if (known) return known;
+      const made = proxy(id, site, { refuses, wrong });
+      proxies.push(made);
+      return made;
+    },
+    put(at, body) {
+      const kind = kindNamed(String(body.type));
+      const { resource, issues } = fromRest(kind, body);
+      if (issues.length > 0) throw new Error(`the simulation writes what is wrong: ${JSON.stringify(issues)}`);
+      const complete = { ...resource, labels: completeLabels(placeOf(at), kind, resource) };
+      write(at, { kind: kind.name, mesh: resource.mesh, name: resource.name }, complete);
+    },
+    delete: (at, id) => write(at, id, undefined),
+  };
+}
+
+const isEqualId = (a: ProxyId, b: ProxyId): boolean =>
+  a.zone === b.zone && a.kind === b.kind && a.mesh === b.mesh && a.name === b.name;
+
+function sizeOf(frame: unknown): string {
+  const { kind, id, bytes } = frame as { kind: string; id: number; bytes?: Uint8Array };
+  return `${kind}.${id}.${bytes?.length ?? 0}`;
+}
+
+/** What a control plane has made at its first start. */
+const initialOwn = (key: string): readonly Resource[] => [
+  secretResource(signingKeyId(userTokenKeys, "1"), key),
+  secretResource(adminUserTokenId, "admin"),
+];
+
+function initialGlobal(meshes: readonly string[], key: string): readonly Resource[] {
+  return [
+    ...initialOwn(key),
+    secretResource(signingKeyId(zoneTokenKeys, "1"), key),
+    { ...secretResource({ kind: "Config", mesh: "", name: "kuma-cluster-id" }, ""), spec: { config: "simulated" } },
+    ...meshes.flatMap((mesh) => [
+      secretResource(signingKeyId(dataplaneTokenKeys(mesh), "1"), `key of ${mesh}`),
+      secretResource(builtinCertificateId(mesh, "ca-1"), `authority of ${mesh}`),
+      secretResource(builtinKeyId(mesh, "ca-1"), `key of the authority of ${mesh}`),
+    ]),
+  ];
+}
