@@ -31,7 +31,7 @@ export function misfits(on: Stage): readonly string[] {
   ];
 }
 
-function downMisfits(global: ControlPlane, zone: ControlPlane): readonly string[] {
+export function downMisfits(global: ControlPlane, zone: ControlPlane): readonly string[] {
   const graph = plainGraph();
   const outgoing = downwardResources(graph, sourcesFrom(graph, global.disk.resources()));
   graph.settle();
@@ -42,7 +42,7 @@ function downMisfits(global: ControlPlane, zone: ControlPlane): readonly string[
   return differences(`${zone.name}, of global's`, should, is);
 }
 
-function upMisfits(global: ControlPlane, zone: ControlPlane): readonly string[] {
+export function upMisfits(global: ControlPlane, zone: ControlPlane): readonly string[] {
   const graph = plainGraph();
   const outgoing = upwardResources(graph, sourcesFrom(graph, zone.disk.resources()), zone.name);
   graph.settle();

@@ -3,6 +3,7 @@
 
 import type { JsonObject } from "#lib/json.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import { meshSpec, permission, route, timeout } from "./manifests.ts";
 import type { SimulatedProxy } from "./proxy.ts";
 import type { Stage } from "./stage.ts";
 
@@ -52,49 +53,6 @@ const events: readonly Event[] = [
 function pickWeighted(on: Stage, from: readonly Event[]): Event {
   return on.random.pick(from.flatMap((event) => Array<Event>(event[0]).fill(event)));
 }
-
-const meshSpec = (name: string, mode: "STRICT" | "PERMISSIVE" | "off"): JsonObject => ({
-  type: "Mesh",
-  name,
-  ...(mode !== "off" && { mtls: { enabledBackend: "ca-1", backends: [{ name: "ca-1", type: "builtin", mode }] } }),
-});
-
-const permission = (mesh: string, name: string, action: string): JsonObject => ({
-  type: "MeshTrafficPermission",
-  mesh,
-  name,
-  spec: { targetRef: { kind: "Mesh" }, from: [{ targetRef: { kind: "Mesh" }, default: { action } }] },
-});
-
-const timeout = (mesh: string, name: string, seconds: number): JsonObject => ({
-  type: "MeshTimeout",
-  mesh,
-  name,
-  spec: {
-    targetRef: { kind: "Mesh" },
-    to: [{ targetRef: { kind: "Mesh" }, default: { http: { requestTimeout: `${seconds}s` } } }],
-  },
-});
-
-const route = (mesh: string, name: string, from: string, to: string): JsonObject => ({
-  type: "MeshHTTPRoute",
-  mesh,
-  name,
-  spec: {
-    targetRef: { kind: "Mesh" },
-    to: [
-      {
-        targetRef: { kind: "MeshService", name: from },
-        rules: [
-          {
-            matches: [{ path: { type: "PathPrefix", value: `/${name}` } }],
-            default: { backendRefs: [{ kind: "MeshService", name: to, weight: 1 }] },
-          },
-        ],
-      },
-    ],
-  },
-});
 
 function writePolicy(on: Stage, at: ControlPlane, mesh: string, name: string): void {
   if (!at.isRunning) return;

@@ -21,7 +21,8 @@ import { KodiakError } from "#lib/failure.ts";
 import type { Program } from "./program.ts";
 import type { Links, Wire } from "./wire.ts";
 
-type Frame =
+/** What travels over a wire. */
+export type Frame =
   | { readonly kind: "open"; readonly id: number; readonly path: string; readonly headers: Headers }
   | { readonly kind: "message"; readonly id: number; readonly bytes: Uint8Array }
   | { readonly kind: "half-close"; readonly id: number }

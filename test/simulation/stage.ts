@@ -18,7 +18,7 @@ import { describeId, keyOf, type Resource, type ResourceId } from "#resources/re
 import { fromRest } from "#resources/rest.ts";
 import { type ControlPlane, globalControlPlane, type Site, zoneControlPlane } from "./control-plane.ts";
 import { disk } from "./disk.ts";
-import { simulatedNetwork } from "./network.ts";
+import { type Frame, simulatedNetwork } from "./network.ts";
 import { program } from "./program.ts";
 import { type ProxyId, proxy, type SimulatedProxy } from "./proxy.ts";
 import { type Chance, chance } from "./random.ts";
@@ -39,6 +39,8 @@ export interface Stage {
   /** Of everything that went over any wire, and when. */
   trace(): string;
   say(text: string): void;
+  /** To be told of all that arrives, from host to host. */
+  observe(observer: Observer): void;
   proxy(id: ProxyId): SimulatedProxy;
   /** Puts what a user writes, in the form of the HTTP API. */
   put(at: ControlPlane, body: JsonObject): void;
@@ -46,6 +48,8 @@ export interface Stage {
   /** What users wrote at a control plane: what was acknowledged, and what was not and may be there. */
   readonly written: ReadonlyMap<ControlPlane, ReadonlyMap<string, Written>>;
 }
+
+export type Observer = (from: string, to: string, frame: Frame) => void;
 
 export interface Written {
   readonly id: ResourceId;
@@ -74,6 +78,7 @@ export async function stage({ seed, zones: count, meshes, refuses = 0 }: StageOp
   const history: string[] = [];
   const problems: string[] = [];
   const traced = createHash("sha256");
+  const observers: Observer[] = [];
   const say = (text: string): void => {
     history.push(`${((time.now() - startMs) / 1000).toFixed(3).padStart(9)} s  ${text}`);
   };
@@ -82,7 +87,9 @@ export async function stage({ seed, zones: count, meshes, refuses = 0 }: StageOp
     problems.push(what);
   };
   const between = links(time, random.apart(), (from, to, frames) => {
-    traced.update(`${time.now()} ${from} ${to} ${frames.map(sizeOf).join(" ")}\n`);
+    const own = frames as readonly Frame[];
+    traced.update(`${time.now()} ${from} ${to} ${own.map(sizeOf).join(" ")}\n`);
+    for (const observe of observers) for (const frame of own) observe(from, to, frame);
   });
   const site: Site = {
     network: simulatedNetwork(between),
@@ -132,6 +139,7 @@ export async function stage({ seed, zones: count, meshes, refuses = 0 }: StageOp
     written,
     trace: () => traced.copy().digest("hex"),
     say,
+    observe: (observer) => void observers.push(observer),
     proxy(id) {
       const known = proxies.find(({ zone, kind, mesh, name }) => isEqualId(id, { zone, kind, mesh, name }));
       if (known) return known;
@@ -153,10 +161,8 @@ export async function stage({ seed, zones: count, meshes, refuses = 0 }: StageOp
 const isEqualId = (a: ProxyId, b: ProxyId): boolean =>
   a.zone === b.zone && a.kind === b.kind && a.mesh === b.mesh && a.name === b.name;
 
-function sizeOf(frame: unknown): string {
-  const { kind, id, bytes } = frame as { kind: string; id: number; bytes?: Uint8Array };
-  return `${kind}.${id}.${bytes?.length ?? 0}`;
-}
+const sizeOf = (frame: Frame): string =>
+  `${frame.kind}.${frame.id}.${frame.kind === "message" || frame.kind === "call" ? frame.bytes.length : 0}`;
 
 /** What a control plane has made at its first start. */
 const initialOwn = (key: string): readonly Resource[] => [

@@ -1,0 +1,177 @@
+// Hours in milliseconds: what happens while global is away, when it is back, and when a link has been cut.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fromBinary } from "@bufbuild/protobuf";
+import { DeltaDiscoveryResponseSchema } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
+import { path } from "#kds/wire.ts";
+import { presenceIn } from "#owned/online.ts";
+import { downMisfits, misfits, upMisfits } from "./checks.ts";
+import type { ControlPlane } from "./control-plane.ts";
+import { meshSpec, permission, timeout } from "./manifests.ts";
+import { proxyMisfits } from "./proxy-checks.ts";
+import { type Stage, stage } from "./stage.ts";
+
+const minute = 60_000;
+
+/** Two zones that call each other: everybody offers and uses `backend`. */
+async function twoZones(): Promise<Stage & { readonly zoneA: ControlPlane; readonly zoneB: ControlPlane }> {
+  const on = await stage({ seed: 1, zones: 2, meshes: ["m1"] });
+  const [zoneA, zoneB] = on.zones;
+  assert.ok(zoneA && zoneB);
+  on.global.start();
+  for (const zone of on.zones) zone.start();
+  on.put(on.global, meshSpec("m1", "STRICT"));
+  on.put(on.global, permission("m1", "all", "Allow"));
+  for (const zone of on.zones) {
+    ingress(on, zone);
+    instance(on, zone, 1);
+  }
+  await on.time.advance(minute);
+  assert.deepEqual(misfits(on), []);
+  return { ...on, zoneA, zoneB };
+}
+
+function ingress(on: Stage, zone: ControlPlane): void {
+  const address = `10.${on.zones.indexOf(zone)}.1.1`;
+  on.proxy({ zone: zone.name, kind: "ZoneIngress", mesh: "", name: `ingress-${zone.name}` }).start({
+    networking: { address, port: 10001, advertisedAddress: address, advertisedPort: 10001 },
+  });
+}
+
+function instance(on: Stage, zone: ControlPlane, number: number) {
+  const proxy = on.proxy({ zone: zone.name, kind: "Dataplane", mesh: "m1", name: `${zone.name}-${number}` });
+  proxy.start({
+    networking: {
+      address: `10.${on.zones.indexOf(zone)}.0.${number}`,
+      inbound: [{ port: 8080, tags: { "kuma.io/service": "backend", "kuma.io/protocol": "http" } }],
+      outbound: [{ port: 9000, tags: { "kuma.io/service": "backend" } }],
+    },
+  });
+  return proxy;
+}
+
+const revisions = ({ global, zones }: Stage): readonly number[] =>
+  [global, ...zones].map(({ disk }) => disk.commits.length);
+
+/** What was committed since: kind and name of each change. */
+const changedSince = ({ disk }: ControlPlane, revision = 0): readonly string[] =>
+  disk.commits.slice(revision).flatMap(({ changes }) => changes.map(({ id }) => `${id.kind} ${id.name}`));
+
+/** Names of the resources that global sends to a zone from here on. */
+function sentDownTo(on: Stage, zone: ControlPlane): readonly string[] {
+  const names: string[] = [];
+  const down = new Set<number>();
+  on.observe((from, to, frame) => {
+    if (from === zone.name && to === "global" && frame.kind === "open") {
+      if (frame.path === path.globalToZone) down.add(frame.id);
+      else down.delete(frame.id);
+    }
+    if (from !== "global" || to !== zone.name || frame.kind !== "message" || !down.has(frame.id)) return;
+    const { resources } = fromBinary(DeltaDiscoveryResponseSchema, frame.bytes);
+    names.push(...resources.map(({ name }) => name));
+  });
+  return names;
+}
+
+const zoneMisfits = (on: Stage, zone: ControlPlane): readonly string[] =>
+  proxyMisfits(
+    zone,
+    on.proxies.filter((proxy) => proxy.zone === zone.name),
+  );
+
+const end = (on: Stage): void => {
+  for (const one of [on.global, ...on.zones, ...on.proxies]) one.kill();
+};
+
+test("A8: while global is down for an hour, zones scale, take in new proxies and are restarted", async () => {
+  const on = await twoZones();
+  const { zoneA, zoneB } = on;
+  on.global.kill();
+  await on.time.advance(10 * minute);
+  const [second, third] = [instance(on, zoneA, 2), instance(on, zoneA, 3)];
+  await on.time.advance(minute);
+  assert.deepEqual(zoneMisfits(on, zoneA), []);
+  assert.deepEqual(second.has.endpoint.get("backend"), third.has.endpoint.get("backend"));
+
+  third.kill();
+  await on.time.advance(minute);
+  assert.equal(zoneA.disk.get(third), undefined, "an instance that was killed is forgotten");
+  zoneB.kill();
+  await on.time.advance(minute);
+  zoneB.start();
+  instance(on, zoneB, 2);
+  await on.time.advance(47 * minute);
+  for (const zone of on.zones) assert.deepEqual(zoneMisfits(on, zone), []);
+  assert.deepEqual(on.problems, []);
+  end(on);
+});
+
+test("A9: global is back after an hour: nothing is rewritten that did not change; what did is there within 5 s", async () => {
+  const on = await twoZones();
+  const { zoneA, zoneB, global } = on;
+  global.kill();
+  await on.time.advance(60 * minute);
+  const [atGlobal, atA, atB] = revisions(on);
+  const sent = sentDownTo(on, zoneA);
+  global.start();
+  await on.time.advance(5_000);
+  for (const zone of on.zones) assert.deepEqual([...downMisfits(global, zone), ...upMisfits(global, zone)], []);
+  await on.time.advance(minute);
+  assert.deepEqual([changedSince(zoneA, atA), changedSince(zoneB, atB), sent], [[], [], []]);
+  const written = changedSince(global, atGlobal);
+  assert.deepEqual([...new Set(written)].sort(), ["ZoneInsight zone-a", "ZoneInsight zone-b"]);
+
+  global.kill();
+  await on.time.advance(minute);
+  instance(on, zoneB, 2);
+  await on.time.advance(59 * minute);
+  const [, againA] = revisions(on);
+  global.start();
+  await on.time.advance(5_000);
+  // In zone-a the other zone's ingress has one instance more behind it, of which the proxy there has heard; no more than that.
+  const kinds = changedSince(zoneA, againA).map((change) => change.split(" ")[0]);
+  assert.deepEqual([...new Set(kinds)].sort(), ["DataplaneInsight", "ServiceInsight", "ZoneIngress"]);
+  assert.deepEqual(misfits(on), []);
+  end(on);
+});
+
+test("A11: a link is cut, both sides change; it is shown since when, and only what changed is sent", async () => {
+  const on = await twoZones();
+  const { zoneA, zoneB, global } = on;
+  on.put(global, timeout("m1", "stays", 1));
+  on.put(global, timeout("m1", "changes", 2));
+  on.put(global, timeout("m1", "goes", 3));
+  await on.time.advance(minute);
+  const cutAt = on.time.now();
+  on.links.cut("global", zoneB.name);
+  await on.time.advance(10 * minute);
+  const shown = presenceIn(global.disk.get({ kind: "ZoneInsight", mesh: "", name: zoneB.name })?.spec);
+  assert.equal(shown.isOnline, false);
+  const since = Date.parse(shown.since ?? "") - cutAt;
+  assert.ok(since > 0 && since <= 31_000, `shown as away since ${since} ms after the cut`);
+
+  on.put(global, timeout("m1", "changes", 4));
+  on.put(global, timeout("m1", "comes", 5));
+  on.delete(global, { kind: "MeshTimeout", mesh: "m1", name: "goes" });
+  on.put(zoneB, timeout("m1", "of-zone-b", 6));
+  instance(on, zoneA, 2);
+  instance(on, zoneB, 2);
+  await on.time.advance(10 * minute);
+  for (const zone of on.zones) assert.deepEqual(zoneMisfits(on, zone), []);
+
+  const [, , before] = revisions(on);
+  const sent = sentDownTo(on, zoneB);
+  on.links.heal("global", zoneB.name);
+  await on.time.advance(10_000);
+  assert.deepEqual(misfits(on), []);
+  const policies = changedSince(zoneB, before).filter((change) => change.startsWith("MeshTimeout"));
+  assert.deepEqual(policies.map((change) => change.replace(/-[a-z0-9]{16}$/, "")).sort(), [
+    "MeshTimeout changes",
+    "MeshTimeout comes",
+    "MeshTimeout goes",
+  ]);
+  const sentPolicies = sent.filter((name) => /^(stays|changes|comes|goes|all)-[a-z0-9]{16}\./.test(name));
+  assert.deepEqual(sentPolicies.map((name) => name.split("-")[0]).sort(), ["changes", "comes"]);
+  end(on);
+});
