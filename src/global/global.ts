@@ -75,7 +75,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
   const owned = globalOwned(graph, { of: sources.of, statuses });
   const missing = missingKeys(graph, sources.of);
   const defaults = defaultPolicies(graph, sources.of, { kind: "global" });
-  const running = live(graph, store, sources, clock.now);
+  const running = live(graph, store, sources);
 
   // Who acts on it.
   const makeKeys = keyMaker(missing, store, clock, log);

@@ -9,7 +9,6 @@ import { KodiakError } from "#lib/failure.ts";
 import { describeId, keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
 import { isSameContent } from "#resources/rest.ts";
 import type { Change, Commit, Edit, Expected, Store, Tombstone } from "#resources/store.ts";
-import { paced } from "#store/pace.ts";
 import { resourceIndex } from "#store/resource-index.ts";
 
 /** Where commits become durable. */
@@ -57,7 +56,7 @@ export function groupedStore(journal: Journal, now: () => number): Store {
   const nextTime = risingTimes(now, index.all());
   let revision = journal.revision;
   let queue: Waiting[] = [];
-  const commits = paced(commitQueue, now);
+  let turnEnd: NodeJS.Immediate | undefined;
   let isClosed = false;
 
   return {
@@ -80,7 +79,7 @@ export function groupedStore(journal: Journal, now: () => number): Store {
       new Promise((resolve, reject) => {
         if (isClosed) throw new KodiakError({ kind: "unavailable", what: "the store is closed" });
         queue.push({ edits, resolve, reject });
-        commits.soon();
+        turnEnd ??= setImmediate(commitQueue);
       }),
     watch: (onCommit) => {
       const watcher = (commit: Commit): void => onCommit(commit);
@@ -90,13 +89,15 @@ export function groupedStore(journal: Journal, now: () => number): Store {
     close: async () => {
       if (isClosed) return;
       isClosed = true;
-      commits.now();
+      commitQueue();
       watchers.clear();
       journal.close();
     },
   };
 
   function commitQueue(): void {
+    clearImmediate(turnEnd);
+    turnEnd = undefined;
     const waiting = queue;
     queue = [];
     const time = nextTime();

@@ -5,7 +5,6 @@ import type { Changes, Collection, Graph, Source } from "#incremental/collection
 import { kinds } from "#resources/kinds.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
-import { paced } from "#store/pace.ts";
 
 export interface Live {
   /** After building everything: settles, follows the store from here on, and publishes each batch of changes. */
@@ -38,34 +37,33 @@ export function resourceSources(
   };
 }
 
-export function live(
-  graph: Graph,
-  store: Store,
-  sources: ReturnType<typeof resourceSources>,
-  now: () => number = () => 0,
-): Live {
+export function live(graph: Graph, store: Store, sources: ReturnType<typeof resourceSources>): Live {
   let publish: ((changes: Changes) => void) | undefined;
+  let pending: NodeJS.Immediate | undefined;
 
   // Nothing is settled before somebody listens: what changes until then is part of the first batch.
-  const settles = paced(() => {
+  const settle = (): void => {
+    pending = undefined;
     if (!publish) return;
     const changes = graph.settle();
     if (changes.size > 0) publish(changes);
-  }, now);
+  };
   const unwatch = store.watch(({ changes }) => {
     for (const { id, after } of changes) sources.set(after, id.kind, keyOf(id));
-    settles.now();
+    settle();
   });
 
   return {
     start(onChanges) {
       publish = onChanges;
-      settles.now();
+      settle();
     },
-    touch: settles.soon,
+    touch() {
+      pending ??= setImmediate(settle);
+    },
     stop() {
       unwatch();
-      settles.cancel();
+      clearImmediate(pending);
     },
   };
 }

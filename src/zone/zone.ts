@@ -89,7 +89,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const defaults = defaultPolicies(graph, sources.of, place);
   // A zone that stands alone encodes nothing for a global control plane.
   const outgoing = settings.global && upwardResources(graph, sources.of, settings.name);
-  const running = live(graph, store, sources, clock.now);
+  const running = live(graph, store, sources);
 
   // Who acts on it.
   const ready = readiness(place.isFederated, clock, log);
