@@ -33,7 +33,7 @@ function presenceMisfits(
   const isStored = zone.disk.get(proxy) !== undefined;
   if (proxy.isRunning) return isStored ? [] : ["runs and is not stored"];
   // When all are gone, it is the control plane that has lost something.
-  const mayRemain = zone.startedAt > proxy.admittedAt || proxies.every(({ isRunning }) => !isRunning);
+  const mayRemain = zone.startedAt > proxy.heardAt || proxies.every(({ isRunning }) => !isRunning);
   return isStored && !mayRemain ? ["is stored and does not run"] : [];
 }
 

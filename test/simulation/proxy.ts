@@ -25,8 +25,8 @@ export interface SimulatedProxy extends ProxyId {
   /** What it brings, as users write it: `networking` and the like. */
   readonly definition: JsonObject | undefined;
   readonly isRunning: boolean;
-  /** When its control plane let it in last. */
-  readonly admittedAt: number;
+  /** When its control plane sent it something last. */
+  readonly heardAt: number;
   /** Its Envoy holds these: name → version. */
   readonly has: Readonly<Record<EnvoyType, ReadonlyMap<string, string>>>;
   /** What it asked for by name. */
@@ -60,7 +60,7 @@ export function proxy(id: ProxyId, site: Site, options: ProxyOptions): Simulated
   let asked = byType(() => new Set<string>());
   let identity: Signed | undefined;
   const refused = new Set<string>();
-  let admittedAt = 0;
+  let heardAt = 0;
   let hasLeft = false;
   let leave = (): void => {};
 
@@ -117,7 +117,7 @@ export function proxy(id: ProxyId, site: Site, options: ProxyOptions): Simulated
         stream.send([requestBytes(type, request)]);
       };
       stream.onMessage((bytes) => {
-        if (unanswered.size === 0) admittedAt = own.clock.now();
+        heardAt = own.clock.now();
         const response = responseOf(bytes);
         const type = envoyTypeOf(response.typeUrl);
         if (!type) return options.wrong(`${host} got ${response.typeUrl}, for which it did not ask`);
@@ -169,8 +169,8 @@ export function proxy(id: ProxyId, site: Site, options: ProxyOptions): Simulated
     get isRunning() {
       return program?.isAlive === true;
     },
-    get admittedAt() {
-      return admittedAt;
+    get heardAt() {
+      return heardAt;
     },
     get has() {
       return has;

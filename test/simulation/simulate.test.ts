@@ -1,6 +1,8 @@
 // Whatever happens, in whatever order: when it is over and quiet, every proxy holds what is computed from scratch, the stores
-// hold what should have travelled, and nothing more is written. Seen to catch: an instance that dies with its control plane and
-// is not there when that is back, which kept its traffic.
+// hold what should have travelled, and nothing more is written. Found: an instance that died with its control plane, and was not
+// there when that was back, kept its traffic. Seen to catch, within 20 seeds each: a cluster that is sent again without its
+// endpoints; a mark that stays; a certificate of an earlier definition; a change that a KDS stream forgets; a proxy's definition
+// that outlives it.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
