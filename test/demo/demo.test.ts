@@ -10,7 +10,7 @@ const program = fileURLToPath(new URL("../../dist/kodiak.js", import.meta.url));
 const demo = (args: readonly string[], onLine: (line: string) => void) =>
   startProcess(process.execPath, [program, "demo", ...args], { onLine });
 
-for (let i = 1; i <= times(1, 10); i++)
+for (let i = 1; i <= times(1, 3); i++)
   test(`the demo's steps all hold, and nothing of it is left (${i})`, async () => {
     const lines: string[] = [];
     const running = await demo(["--once"], (line) => lines.push(line));
