@@ -27,7 +27,7 @@ export async function simulate(seed: number): Promise<Outcome> {
   const on = await stage({ seed, zones: seed % 8 === 1 ? 3 : 2, meshes, refuses: seed % 4 === 0 ? 0.05 : 0 });
   begin(on);
   await on.time.advance(on.random.between(0, 3_000));
-  const count = on.random.between(10, 20);
+  const count = on.random.between(8, 16);
   for (let event = 0; event < count; event++) {
     happen(on);
     await on.time.advance(pause(on));
