@@ -1,71 +1,104 @@
-// `kodiak demo`: a mesh over two zones on this machine, with real Envoys and real traffic.
+// `kodiak demo`: a mesh over two zones on this machine, with real Envoys and real traffic. It plays its story, and then does
+// what the keys say.
 
 import { findEnvoy } from "#agent/envoy-binary.ts";
 import { fetchEnvoy, progressLine } from "#agent/envoy-fetch.ts";
-import { closeClient, keepCalling } from "#cli/demo/client.ts";
+import { openClient } from "#cli/demo/client.ts";
+import { type Display, linesDisplay } from "#cli/demo/display.ts";
+import { keysOf } from "#cli/demo/keys.ts";
 import { leftovers } from "#cli/demo/leftovers.ts";
+import type { Live } from "#cli/demo/measure.ts";
+import { screenDisplay } from "#cli/demo/screen.ts";
 import { openStage, type Stage } from "#cli/demo/stage.ts";
 import { steps } from "#cli/demo/steps.ts";
+import type { Terminal } from "#cli/terminal.ts";
 
 export interface DemoOptions {
-  /** End after the steps instead of staying up. */
+  /** Walk through all steps, and end. */
   readonly once: boolean;
-  readonly print: (line: string) => void;
+  readonly terminal: Terminal;
   readonly stop: AbortSignal;
 }
 
 /** 0 if all steps held and nothing is left behind. */
-export async function runDemo({ once, print, stop }: DemoOptions): Promise<number> {
+export async function runDemo({ once, terminal, stop: asked }: DemoOptions): Promise<number> {
   const start = performance.now();
+  const print = (line: string): void => terminal.out(`${line}\n`);
   await findEnvoy(process.env).catch(() => fetchEnvoy(process.env, progressLine(process.stderr)));
-  const stage = await openStage((what) => print(`starting ${what} …`));
-  let failed = 0;
+  const quit = new AbortController();
+  const stop = AbortSignal.any([asked, quit.signal]);
+  const display = displayFor(terminal, print, stop, () => quit.abort());
+  let stage: Stage | undefined;
+  let isWell = false;
   try {
-    print(`kodiak demo   global · zone-a · zone-b · 6 Envoys   up in ${seconds(start)} s`);
-    print("");
-    failed = await runSteps(stage, print, stop);
-    if (!once && !stop.aborted) await stayUp(stage, print, stop);
+    stage = await openStage(display.starting);
+    isWell = await play(stage, display, { once, stop, start });
   } finally {
-    closeClient();
-    await stage.close();
+    await stage?.close();
+    display.close();
   }
   const left = await leftovers(stage.folder);
   for (const what of left) print(`left behind: ${what}`);
   if (left.length === 0) print(`all ended; no process, socket or folder is left   ${seconds(start)} s in all`);
-  return failed === 0 && left.length === 0 && !(once && stop.aborted) ? 0 : 1;
+  return isWell && left.length === 0 && !(once && stop.aborted) ? 0 : 1;
 }
 
-async function runSteps(stage: Stage, print: (line: string) => void, stop: AbortSignal): Promise<number> {
-  let failed = 0;
-  for (const { title, run } of steps) {
-    if (stop.aborted) break;
-    try {
-      print(`✓ ${title}\n    ${await run(stage)}`);
-    } catch (error) {
-      failed++;
-      print(`✗ ${title}\n    ${error instanceof Error ? error.message : String(error)}`);
+function displayFor(terminal: Terminal, print: (line: string) => void, stop: AbortSignal, quit: () => void): Display {
+  const { stdin, stdout } = process;
+  return terminal.hasColours && stdout.hasColors() && stdin.isTTY
+    ? screenDisplay({ terminal, stdin, stdout, stop, quit })
+    : linesDisplay(print, stop);
+}
+
+interface Play {
+  readonly once: boolean;
+  readonly stop: AbortSignal;
+  readonly start: number;
+}
+
+async function play(stage: Stage, display: Display, { once, stop, start }: Play): Promise<boolean> {
+  const client = openClient(stage.backendUrl);
+  const live: Live = { stage, client };
+  try {
+    await client.call("/");
+    display.up(live, seconds(start));
+    let isWell = true;
+    for (const { title, run } of steps.filter((step) => once || step.isStory)) {
+      // Whoever presses a key takes over.
+      if (stop.aborted || display.hasKey()) break;
+      if (!(await perform(display, title, [], () => run(live)))) isWell = false;
     }
+    if (!once && !stop.aborted) await obey(live, display);
+    return isWell;
+  } finally {
+    await client.close();
   }
-  return failed;
 }
 
-async function stayUp(stage: Stage, print: (line: string) => void, stop: AbortSignal): Promise<void> {
-  const calling = keepCalling(`${stage.backendUrl}/`);
-  const kodiak = "npm run -s kodiak --";
-  print(`
-The mesh stays up until Ctrl-C. In another terminal:
+async function obey(live: Live, display: Display): Promise<void> {
+  display.stays();
+  const keys = keysOf(live);
+  for (let key = await display.key(); key !== undefined; key = await display.key()) {
+    const action = await keys(key);
+    if (action) await perform(display, action.title, action.commands, action.run);
+  }
+}
 
-  curl ${stage.backendUrl}/                                  a request of the frontend, to a backend in either zone
-  export KODIAK_API=${stage.globalApi}
-  ${kodiak} get dataplanes                       every proxy of both zones
-  ${kodiak} get zones
-  ${kodiak} get meshtrafficpermissions -o yaml
-  ${kodiak} delete meshtrafficpermission allow-all   … and curl says 403
-  ls ${stage.folder}                        logs and manifests of all processes
-`);
-  if (!stop.aborted) await new Promise((done) => stop.addEventListener("abort", done, { once: true }));
-  const { sent, failed } = await calling.stop();
-  print(`\n${sent} requests meanwhile, ${failed} failed`);
+/** Whether it held. */
+async function perform(
+  display: Display,
+  title: string,
+  commands: readonly string[],
+  run: () => Promise<string>,
+): Promise<boolean> {
+  display.begins(title, commands);
+  try {
+    display.ended({ holds: true, title, result: await run() });
+    return true;
+  } catch (error) {
+    display.ended({ holds: false, title, result: error instanceof Error ? error.message : String(error) });
+    return false;
+  }
 }
 
 const seconds = (since: number): string => ((performance.now() - since) / 1000).toFixed(1);

@@ -1,4 +1,5 @@
-// The demo's mesh on this machine: three control planes, two ingresses, a client and its services, each a process of its own.
+// The demo's mesh on this machine: three control planes, two ingresses, a client and its services, each a process of its own
+// that can be stopped, killed and started again by the command with which it was started.
 //
 //   zone-a 127.0.0.1x                     zone-b 127.0.0.2x
 //   frontend ─┬─► backend-1               ingress ─┬─► backend-2
@@ -9,30 +10,44 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
+import { send } from "#cli/demo/api.ts";
 import { type Child, startChild } from "#cli/demo/child.ts";
-import { request } from "#host/https.ts";
+import { allowAll, dataplane, deny, mesh, zoneIngress } from "#cli/demo/manifests.ts";
+import { pidsOf } from "#cli/demo/pids.ts";
 import { KodiakError } from "#lib/failure.ts";
+import type { JsonObject } from "#lib/json.ts";
 
-export interface Place {
-  readonly zone: string;
-  /** `https://…` of its control plane's proxy port. */
-  readonly dpUrl: string;
-  readonly api: string;
-  readonly fingerprint: string;
-  readonly dataplaneToken: string;
-  readonly zoneToken: string;
+export type Zone = "zone-a" | "zone-b";
+export type State = "starting" | "up" | "stopping" | "stopped" | "killed";
+
+export interface Part {
+  readonly name: string;
+  readonly what: "global" | "zone" | "ingress" | "proxy";
+  /** Absent: global. */
+  readonly zone?: Zone;
+  readonly state: State;
+  /** What starts it, and what stops it, from another terminal. */
+  readonly startCommand: string;
+  readonly stopCommand: string;
 }
 
 export interface Stage {
   readonly folder: string;
   readonly globalApi: string;
-  readonly zoneA: Place;
-  readonly zoneB: Place;
   /** Where the client's proxy listens for calls to `backend`. */
   readonly backendUrl: string;
-  start(what: "app" | "proxy" | "ingress", name: string, place: Place): Promise<Child>;
-  /** Ends the processes of this name. */
+  /** By name, in the order in which they were started first. */
+  readonly parts: ReadonlyMap<string, Part>;
+  /** Starts again what has ended; resolves when it is ready. */
+  start(name: string): Promise<void>;
+  /** Starts one more instance of `backend`. */
+  startBackend(name: string, zone: Zone): Promise<void>;
+  /** SIGTERM to its proxy, as a service manager would; resolves when it is gone. Its application stays. */
   stop(name: string): Promise<void>;
+  /** All processes of these parts, Envoys and applications included. */
+  pids(names: readonly string[]): Promise<readonly number[]>;
+  /** SIGKILL to all of them at one moment. */
+  kill(names: readonly string[], pids: readonly number[]): Promise<void>;
   /** The folder in which a proxy's Envoy has its admin socket. */
   workDir(name: string): string;
   apply(...resources: readonly object[]): Promise<void>;
@@ -40,197 +55,191 @@ export interface Stage {
   close(): Promise<void>;
 }
 
-const mesh = {
-  type: "Mesh",
-  name: "default",
-  mtls: { enabledBackend: "ca-1", backends: [{ name: "ca-1", type: "builtin" }] },
-};
-export const allowAll = {
-  type: "MeshTrafficPermission",
-  mesh: "default",
-  name: "allow-all",
-  spec: { from: [{ targetRef: { kind: "Mesh" }, default: { action: "Allow" } }] },
-};
+interface Component extends Part {
+  state: State;
+  stopCommand: string;
+  /** As in a settings file. */
+  settings: JsonObject;
+  child?: Child;
+  app?: { readonly child: Child; readonly port: number };
+  /** Of a proxy. */
+  readonly at?: { readonly address: string; readonly port: number };
+}
+
+/** Any free ones at the first start, and the same ones at the next. */
+const anyPorts = { "dp-port": 0, "api-port": 0, "api-https-port": 0, "diagnostics-port": 0 };
 
 export async function openStage(progress: (what: string) => void): Promise<Stage> {
   const folder = await mkdtemp(join(tmpdir(), "kodiak-demo-"));
-  const children = new Map<string, Child>();
-  const workDirs = new Map<string, string>();
-  const addresses = new Map<string, number>();
+  const parts = new Map<string, Component>();
+  const hosts = { "zone-a": 10, "zone-b": 20 };
+  const file = (name: string): string => join(folder, name);
+  const workDir = (name: string): string => file(`${name}.work`);
 
-  async function run(name: string, args: readonly string[], isReady: RegExp) {
-    const child = await startChild({ folder, name, args });
-    children.set(name, child);
-    return { child, fields: await child.said(isReady) };
+  function add(part: Pick<Component, "name" | "what" | "zone" | "settings" | "at">): Component {
+    const startCommand = `kodiak run ${part.what} --config ${file(`${part.name}.settings.yaml`)}`;
+    const added: Component = { ...part, startCommand, stopCommand: "", state: "starting" };
+    parts.set(part.name, added);
+    return added;
   }
+  function partNamed(name: string): Component {
+    const part = parts.get(name);
+    if (!part) throw new Error(`the demo has no ${name}`);
+    return part;
+  }
+
+  /** One that is up must not lose its place to a second one, which nobody would end. */
+  function mustBeDown({ name, state }: Part): void {
+    if (state !== "stopped" && state !== "killed") throw new Error(`${name} is ${state} already`);
+  }
+
+  async function run(part: Component): Promise<JsonObject> {
+    part.state = "starting";
+    await writeFile(file(`${part.name}.settings.yaml`), stringify(part.settings));
+    const child = await startChild({ folder, name: part.name, args: part.startCommand.split(" ").slice(1) });
+    part.child = child;
+    part.stopCommand = `kill ${child.pid}`;
+    try {
+      const fields = await child.said(/is ready$/);
+      part.state = "up";
+      return fields;
+    } catch (error) {
+      await child.end();
+      part.state = "stopped";
+      throw error;
+    }
+  }
+
+  async function runControlPlane(part: Component): Promise<JsonObject> {
+    const ready = await run(part);
+    const ports = { "dp-port": ready.dpPort, "api-port": ready.apiPort, "api-https-port": ready.apiHttpsPort };
+    part.settings = { ...part.settings, ...ports, ...(ready.kdsPort !== undefined && { "kds-port": ready.kdsPort }) };
+    return ready;
+  }
+
+  async function runProxy(part: Component): Promise<void> {
+    const { name, what, zone = "zone-a", at } = part;
+    if (!at) throw new Error(`${name} has no address`);
+    part.state = "starting";
+    if (what === "ingress") await writeFile(file(`${name}.yaml`), stringify(zoneIngress(name, at.address, at.port)));
+    else {
+      part.app ??= await startApp(name);
+      const calls = name === "frontend" && { outbound };
+      const manifest = dataplane(name, { zone, ...at, appPort: part.app.port, ...calls });
+      await writeFile(file(`${name}.yaml`), stringify(manifest));
+    }
+    await run(part);
+  }
+
+  async function startApp(name: string): Promise<{ readonly child: Child; readonly port: number }> {
+    const child = await startChild({ folder, name: `${name}-app`, args: ["demo-app", name] });
+    const { port } = await child.said(/^the application listens/);
+    return { child, port: Number(port) };
+  }
+
   async function close(): Promise<void> {
     // Proxies leave before their control plane goes; global goes last.
-    const rank = (name: string): number => (name === "global" ? 2 : name.startsWith("zone-") ? 1 : 0);
-    for (const level of [0, 1, 2]) {
-      const own = [...children.values()].filter(({ name }) => rank(name) === level);
-      await Promise.all(own.map((child) => child.end()));
+    for (const level of [["ingress", "proxy"], ["zone"], ["global"]]) {
+      const own = [...parts.values()].filter(({ what }) => level.includes(what));
+      await Promise.all(own.flatMap(({ child, app }) => [child?.end(), app?.child.end()]));
     }
     await rm(folder, { recursive: true, force: true });
   }
 
-  /** Each zone has a block of loopback addresses, each proxy one of them. */
-  function addressIn(zone: string): string {
-    const next = (addresses.get(zone) ?? 0) + 1;
-    addresses.set(zone, next);
-    return `127.0.0.${(zone === "zone-a" ? 10 : 20) + next}`;
-  }
+  const startControlPlane = (name: string, what: "global" | "zone", settings: JsonObject): Promise<JsonObject> =>
+    runControlPlane(
+      add({
+        ...{ name, what, settings: { data: file(name), address: "127.0.0.1", ...anyPorts, ...settings } },
+        ...((name === "zone-a" || name === "zone-b") && { zone: name }),
+      }),
+    );
 
-  async function startPlace(zone: string, global: { port: number; fingerprint: string }): Promise<Place> {
-    const args = [
-      ...["run", "zone", "--name", zone, "--data", join(folder, zone), "--address", "127.0.0.1"],
-      ...["--global", `grpcs://127.0.0.1:${global.port}`, "--ca-fingerprint", global.fingerprint],
-      ...["--dp-port", "0", "--api-port", "0", "--api-https-port", "0"],
-    ];
-    const { fields } = await run(zone, args, /^zone control plane is ready/);
-    const api = `http://127.0.0.1:${fields.apiPort}`;
-    return {
-      zone,
-      api,
-      dpUrl: `https://127.0.0.1:${fields.dpPort}`,
-      fingerprint: String(fields.fingerprint),
-      dataplaneToken: "",
-      zoneToken: "",
+  let globalApi = "";
+  let outbound = 0;
+  const zones = new Map<Zone, JsonObject>();
+
+  /** Each zone has a block of loopback addresses, each proxy one of them. */
+  async function startProxy(name: string, what: "ingress" | "proxy", zone: Zone): Promise<void> {
+    const address = `127.0.0.${++hosts[zone]}`;
+    const ready = zones.get(zone);
+    const settings = {
+      dataplane: file(`${name}.yaml`),
+      "token-file": file(`${what}.token`),
+      "work-dir": workDir(name),
+      "control-plane": `https://127.0.0.1:${ready?.dpPort}`,
+      "ca-fingerprint": String(ready?.fingerprint),
+      ...{ "readiness-port": 0, concurrency: 1, "drain-time": "10s" },
     };
+    await runProxy(add({ name, what, zone, settings, at: { address, port: await freePort(address) } }));
   }
 
   try {
     progress("global control plane");
-    const { fields } = await run(
-      "global",
-      [
-        ...["run", "global", "--zones", "zone-a,zone-b", "--data", join(folder, "global"), "--address", "127.0.0.1"],
-        ...["--kds-port", "0", "--dp-port", "0", "--api-port", "0", "--api-https-port", "0"],
-      ],
-      /^global control plane is ready/,
-    );
-    const globalApi = `http://127.0.0.1:${fields.apiPort}`;
-    await put(globalApi, mesh, allowAll);
+    const ready = await startControlPlane("global", "global", { zones: ["zone-a", "zone-b"], "kds-port": 0 });
+    globalApi = `http://127.0.0.1:${ready.apiPort}`;
+    await send("POST", `${globalApi}/_apply`, [mesh, allowAll]);
+    await writeFile(file("deny.yaml"), stringify(deny));
     progress("zone control planes");
-    const global = { port: Number(fields.kdsPort), fingerprint: String(fields.fingerprint) };
-    const places = await Promise.all(["zone-a", "zone-b"].map((zone) => startPlace(zone, global)));
-    const dataplaneToken = await token(globalApi, "dataplane", { mesh: "default", validFor: "24h" });
-    const zoneToken = await token(globalApi, "zone", { scope: ["ingress"], validFor: "24h" });
-    const [zoneA, zoneB] = places.map((place) => ({ ...place, dataplaneToken, zoneToken }));
-    if (!zoneA || !zoneB) throw new Error("two zones were started");
-    const outbound = await freePort("127.0.0.1");
-    const stage: Stage = {
-      folder,
-      globalApi,
-      zoneA,
-      zoneB,
-      backendUrl: `http://127.0.0.1:${outbound}`,
-      start,
-      async stop(name) {
-        await children.get(name)?.end();
-        await children.get(`${name}-app`)?.end();
-      },
-      workDir: (name) => workDirs.get(name) ?? "",
-      apply: (...resources) => put(globalApi, ...resources),
-      remove: async (path) => void (await send("DELETE", `${globalApi}${path}`)),
-      close,
-    };
+    const link = { global: `grpcs://127.0.0.1:${ready.kdsPort}`, "ca-fingerprint": String(ready.fingerprint) };
+    await Promise.all(
+      (["zone-a", "zone-b"] as const).map(async (name) =>
+        zones.set(name, await startControlPlane(name, "zone", { name, ...link })),
+      ),
+    );
+    const token = async (name: string, kind: string, claims: object): Promise<void> =>
+      writeFile(file(`${name}.token`), await send("POST", `${globalApi}/tokens/${kind}`, claims), { mode: 0o600 });
+    await token("proxy", "dataplane", { mesh: "default", validFor: "24h" });
+    await token("ingress", "zone", { scope: ["ingress"], validFor: "24h" });
+    outbound = await freePort("127.0.0.1");
     progress("proxies: 2 ingresses, 1 frontend, 3 backends");
     await Promise.all([
-      start("ingress", "ingress-a", zoneA),
-      start("ingress", "ingress-b", zoneB),
-      start("proxy", "frontend", zoneA),
-      start("proxy", "backend-1", zoneA),
-      start("proxy", "backend-2", zoneB),
-      start("proxy", "backend-3", zoneB),
+      startProxy("ingress-a", "ingress", "zone-a"),
+      startProxy("ingress-b", "ingress", "zone-b"),
+      startProxy("frontend", "proxy", "zone-a"),
+      startProxy("backend-1", "proxy", "zone-a"),
+      startProxy("backend-2", "proxy", "zone-b"),
+      startProxy("backend-3", "proxy", "zone-b"),
     ]);
-    return stage;
-
-    async function start(what: "app" | "proxy" | "ingress", name: string, place: Place): Promise<Child> {
-      if (what === "app") {
-        const { child } = await run(`${name}-app`, ["demo-app", name], /^the application listens/);
-        return child;
-      }
-      const address = addressIn(place.zone);
-      const port = await freePort(address);
-      const manifest =
-        what === "ingress" ? zoneIngress(name, address, port) : await dataplane(name, address, port, place);
-      const file = join(folder, `${name}.yaml`);
-      await writeFile(file, stringify(manifest));
-      const secret = what === "ingress" ? place.zoneToken : place.dataplaneToken;
-      const tokenFile = join(folder, `${name}.token`);
-      await writeFile(tokenFile, secret, { mode: 0o600 });
-      const work = join(folder, `${name}.work`);
-      workDirs.set(name, work);
-      const { child } = await run(
-        name,
-        [
-          ...["run", what, "--dataplane", file, "--token-file", tokenFile, "--work-dir", work],
-          ...["--control-plane", place.dpUrl, "--ca-fingerprint", place.fingerprint],
-          ...["--readiness-port", "0", "--concurrency", "1", "--drain-time", "10s"],
-        ],
-        /is ready$/,
-      );
-      return child;
-    }
-
-    async function dataplane(name: string, address: string, port: number, place: Place): Promise<object> {
-      const service = name.replace(/-\d+$/, "");
-      const app = await run(`${name}-app`, ["demo-app", name], /^the application listens/);
-      return {
-        type: "Dataplane",
-        mesh: "default",
-        name,
-        networking: {
-          address,
-          inbound: [
-            {
-              port,
-              serviceAddress: "127.0.0.1",
-              servicePort: app.fields.port,
-              tags: {
-                "kuma.io/service": service,
-                "kuma.io/protocol": "http",
-                "kuma.io/zone": place.zone,
-                instance: name,
-              },
-            },
-          ],
-          ...(service === "frontend" && {
-            outbound: [{ port: outbound, tags: { "kuma.io/service": "backend" } }],
-          }),
-        },
-      };
-    }
   } catch (error) {
     await close();
     throw error;
   }
-}
 
-const zoneIngress = (name: string, address: string, port: number) => ({
-  type: "ZoneIngress",
-  name,
-  networking: { address, port, advertisedAddress: address, advertisedPort: port },
-});
-
-async function put(api: string, ...resources: readonly object[]): Promise<void> {
-  await send("POST", `${api}/_apply`, resources);
-}
-
-const token = (api: string, kind: string, body: object): Promise<string> => send("POST", `${api}/tokens/${kind}`, body);
-
-async function send(method: string, url: string, body?: object): Promise<string> {
-  const answer = await request({
-    url,
-    method,
-    headers: { "content-type": "application/json" },
-    ...(body && { body: JSON.stringify(body) }),
-  });
-  const text = Buffer.from(answer.body).toString("utf8");
-  if (answer.status >= 300) {
-    throw new KodiakError({ kind: "unavailable", what: `${method} ${url} answered ${answer.status}: ${text}` });
-  }
-  return text;
+  return {
+    ...{ folder, globalApi, parts, workDir, close },
+    backendUrl: `http://127.0.0.1:${outbound}`,
+    async start(name) {
+      const part = partNamed(name);
+      mustBeDown(part);
+      if (part.at) await runProxy(part);
+      else await runControlPlane(part);
+    },
+    startBackend: (name, zone) => startProxy(name, "proxy", zone),
+    async stop(name) {
+      const part = partNamed(name);
+      part.state = "stopping";
+      await part.child?.end();
+      part.state = "stopped";
+    },
+    async pids(names) {
+      const found = names.map(partNamed).map(async ({ name, child, app }) => {
+        const envoys = await pidsOf(`--config-path\0${join(workDir(name), "bootstrap.yaml")}\0`);
+        return [...envoys, child?.pid, app?.child.pid].filter((pid) => pid !== undefined);
+      });
+      return (await Promise.all(found)).flat();
+    },
+    async kill(names, pids) {
+      for (const pid of pids) process.kill(pid, "SIGKILL");
+      for (const part of names.map(partNamed)) {
+        part.state = "killed";
+        await part.child?.end();
+        await part.app?.child.end();
+        delete part.app;
+      }
+    },
+    apply: async (...resources) => void (await send("POST", `${globalApi}/_apply`, resources)),
+    remove: async (path) => void (await send("DELETE", `${globalApi}${path}`)),
+  };
 }
 
 /** Free now. Another program could take it before the proxy does; the demo would then say so. */
@@ -239,6 +248,8 @@ export async function freePort(host: string): Promise<number> {
   await new Promise<void>((done, failed) => server.once("error", failed).listen(0, host, done));
   const address = server.address();
   await new Promise((done) => server.close(done));
-  if (typeof address !== "object" || !address) throw new Error(`${host} gave no port`);
+  if (typeof address !== "object" || !address) {
+    throw new KodiakError({ kind: "unavailable", what: `${host} gave no free port` });
+  }
   return address.port;
 }

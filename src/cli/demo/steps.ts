@@ -1,201 +1,190 @@
 // What the demo shows, each step measured at the client and checked: a step that does not hold makes the demo fail.
+// The story is what the live screen plays; `--once` walks through all steps.
 
-import { envoyAdmin } from "#agent/admin.ts";
-import { call, callMany, keepCalling, sharesOf, shareText } from "#cli/demo/client.ts";
-import { allowAll, type Stage } from "#cli/demo/stage.ts";
+import { setTimeout as pause } from "node:timers/promises";
+import { sharesOf, shareText, tallyOf } from "#cli/demo/client.ts";
+import { bytesChanged, counters, held } from "#cli/demo/envoys.ts";
+import { allowed, denied, killed, partsUp, started, startZone, stopped } from "#cli/demo/losses.ts";
+import { route, timeout } from "#cli/demo/manifests.ts";
+import {
+  answersFrom,
+  evenShares,
+  expect,
+  type Live,
+  lossText,
+  mostLost,
+  timed,
+  until,
+  watching,
+} from "#cli/demo/measure.ts";
 
 export interface Step {
   readonly title: string;
-  /** The command that does the same from another terminal. */
-  readonly command?: string;
+  readonly isStory?: true;
   /** What was measured. Rejects if it does not hold. */
-  run(stage: Stage): Promise<string>;
+  run(live: Live): Promise<string>;
 }
 
-/** Deadline of each wait. */
-const patienceMs = process.env.CI ? 30_000 : 10_000;
+const three = ["backend-1", "backend-2", "backend-3"];
+/** Long enough to see that nothing depends on global; no timer of the mesh is near it. */
+const awayMs = 5000;
 
-export const steps: readonly Step[] = [
-  {
-    title: "a request crosses two zones, encrypted, through the ingress",
-    async run(stage) {
-      await answersFrom(stage, ["backend-1", "backend-2", "backend-3"]);
-      const before = await counters(stage);
-      const tally = await callMany(`${stage.backendUrl}/`, 300);
-      const inZoneB = (tally.byInstance.get("backend-2") ?? 0) + (tally.byInstance.get("backend-3") ?? 0);
-      expect(
-        tally.failed === 0 && inZoneB > 0,
-        `${tally.failed} of ${tally.sent} failed, ${inZoneB} answered in zone-b`,
-      );
-      const after = await counters(stage);
-      const requests = after.requests - before.requests;
-      const connections = after.connections - before.connections;
-      const bytes = after.bytes - before.bytes;
-      expect(requests === inZoneB, `${inZoneB} answers came from zone-b, its proxies counted ${requests} requests`);
-      expect(bytes > 0, "nothing passed through zone-b's ingress");
-      const { client } = await call(`${stage.backendUrl}/`);
-      const identity = /URI=(spiffe:[^;,]+)/.exec(client)?.[1] ?? "";
-      expect(identity === "spiffe://default/frontend", `the application saw the client as ${identity || "nobody"}`);
-      return `${inZoneB} of 300 answered in zone-b; its ingress: ${connections} connections, ${kib(bytes)} KiB; client ${identity}`;
-    },
-  },
-  {
-    title: "each zone gets its share of 3,000 requests",
-    run: (stage) => evenShares(stage, ["backend-1", "backend-2", "backend-3"], 3000),
-  },
-  {
-    title: "deny on global: 403; allow: 200",
-    command: "kodiak apply -f deny.yaml",
-    async run(stage) {
-      const deny = { ...allowAll, name: "deny-backend", spec: denySpec };
-      const denied = await timed(stage, () => stage.apply(deny), "/", 403);
-      const removed = () => stage.remove("/meshes/default/meshtrafficpermissions/deny-backend");
-      const allowed = await timed(stage, removed, "/", 200);
-      return `403 after ${denied} ms, 200 again after ${allowed} ms`;
-    },
-  },
-  {
-    title: "MeshTimeout of 50 ms against a slow path: 504",
-    command: "kodiak apply -f timeout.yaml",
-    async run(stage) {
-      const ms = await timed(stage, () => stage.apply(timeout), "/slow", 504);
-      await timed(stage, () => stage.remove("/meshes/default/meshtimeouts/fast"), "/slow", 200);
-      return `504 after ${ms} ms, and gone with the policy`;
-    },
-  },
-  {
-    title: "MeshHTTPRoute splits /split 90/10",
-    command: "kodiak apply -f route.yaml",
-    async run(stage) {
-      await stage.apply(route);
-      const url = `${stage.backendUrl}/split`;
-      await until("the route", async () => !(await callMany(url, 100)).byInstance.has("backend-3"));
-      const tally = await callMany(url, 2000);
-      const local = sharesOf(tally).get("backend-1") ?? 0;
-      expect(tally.failed === 0 && Math.abs(local - 90) <= 2, `${tally.failed} failed; ${shareText(tally)}`);
-      await stage.remove("/meshes/default/meshhttproutes/split");
-      await until("the route to be gone", async () => (await callMany(url, 200)).byInstance.has("backend-3"));
-      return shareText(tally);
-    },
-  },
-  {
-    title: "SIGTERM to zone-a's backend: all traffic in zone-b",
-    async run(stage) {
-      const calling = keepCalling(`${stage.backendUrl}/`);
-      await stage.stop("backend-1");
-      const after = await callMany(`${stage.backendUrl}/`, 600);
-      const during = await calling.stop();
-      expect(during.failed + after.failed === 0, `${during.failed + after.failed} requests failed`);
-      expect(!after.byInstance.has("backend-1"), `still answered by backend-1: ${shareText(after)}`);
-      await stage.start("proxy", "backend-1", stage.zoneA);
-      const back = await evenShares(stage, ["backend-1", "backend-2", "backend-3"], 1500);
-      return `0 failed of ${during.sent + after.sent}; back: ${back}`;
-    },
-  },
-  {
-    title: "a third instance starts in zone-b and gets its share",
-    async run(stage) {
-      await stage.start("proxy", "backend-4", stage.zoneB);
-      return evenShares(stage, ["backend-1", "backend-2", "backend-3", "backend-4"], 3000);
-    },
-  },
-];
-
-const denySpec = {
-  targetRef: { kind: "MeshService", name: "backend" },
-  from: [{ targetRef: { kind: "MeshService", name: "frontend" }, default: { action: "Deny" } }],
-};
-const timeout = {
-  type: "MeshTimeout",
-  mesh: "default",
-  name: "fast",
-  spec: {
-    to: [{ targetRef: { kind: "MeshService", name: "backend" }, default: { http: { requestTimeout: "50ms" } } }],
-  },
-};
-const subset = (instance: string, weight: number) => ({
-  kind: "MeshServiceSubset",
-  name: "backend",
-  tags: { instance },
-  weight,
-});
-const route = {
-  type: "MeshHTTPRoute",
-  mesh: "default",
-  name: "split",
-  spec: {
-    to: [
-      {
-        targetRef: { kind: "MeshService", name: "backend" },
-        rules: [
-          {
-            matches: [{ path: { type: "PathPrefix", value: "/split" } }],
-            default: { backendRefs: [subset("backend-1", 90), subset("backend-2", 10)] },
-          },
-        ],
-      },
-    ],
-  },
-};
-
-/** Each has answered at least once. A connection to another zone stays with one instance for a while, so this takes a few. */
-async function answersFrom(stage: Stage, instances: readonly string[]): Promise<void> {
-  const seen = new Set<string>();
-  await until(`answers from ${instances.join(", ")}`, async () => {
-    for (const name of (await callMany(`${stage.backendUrl}/`, 100)).byInstance.keys()) seen.add(name);
-    return instances.every((name) => seen.has(name));
+const crossing = (live: Live): Promise<string> =>
+  live.client.alone(async () => {
+    const { client, stage } = live;
+    await answersFrom(live, three);
+    const before = await counters(stage);
+    const tally = await client.callMany("/", 300);
+    const inZoneB = (tally.byInstance.get("backend-2") ?? 0) + (tally.byInstance.get("backend-3") ?? 0);
+    expect(tally.failed === 0 && inZoneB > 0, `${tally.failed} of ${tally.sent} failed, ${inZoneB} answered in zone-b`);
+    const after = await counters(stage);
+    const requests = after.requests - before.requests;
+    expect(requests === inZoneB, `${inZoneB} answers came from zone-b, its proxies counted ${requests} requests`);
+    expect(after.bytes > before.bytes, "nothing passed through zone-b's ingress");
+    const caller = await client.call("/");
+    const identity = /URI=(spiffe:[^;,]+)/.exec(caller.client)?.[1] ?? "";
+    expect(identity === "spiffe://default/frontend", `the application saw the client as ${identity || "nobody"}`);
+    return `${inZoneB} of ${tally.sent}, as ${identity}`;
   });
-}
 
-/** Every instance within two percentage points of an equal share, as soon as the weights have settled. */
-async function evenShares(stage: Stage, instances: readonly string[], count: number): Promise<string> {
-  await answersFrom(stage, instances);
-  const tally = await callMany(`${stage.backendUrl}/`, count);
-  const shares = sharesOf(tally);
-  const isEven = instances.every((name) => Math.abs((shares.get(name) ?? 0) - 100 / instances.length) <= 2);
-  expect(tally.failed === 0 && isEven, `${tally.failed} failed; ${shareText(tally)}`);
+async function split({ client, stage }: Live): Promise<string> {
+  await stage.apply(route);
+  await until("the route", async () => !(await client.callMany("/split", 100)).byInstance.has("backend-3"));
+  const tally = await client.callMany("/split", 2000);
+  const local = sharesOf(tally).get("backend-1") ?? 0;
+  expect(tally.failed === 0 && Math.abs(local - 90) <= 2, `${tally.failed} failed; ${shareText(tally)}`);
+  await stage.remove("/meshes/default/meshhttproutes/split");
+  const isGone = async () => (await client.callMany("/split", 200)).byInstance.has("backend-3");
+  await until("the route to be gone", isGone);
   return shareText(tally);
 }
 
-/** Milliseconds from the action to the first request that shows it. */
-async function timed(stage: Stage, act: () => Promise<void>, path: string, status: number): Promise<number> {
-  const start = performance.now();
-  await act();
-  await until(`status ${status}`, async () => (await call(`${stage.backendUrl}${path}`)).status === status);
-  return Math.round(performance.now() - start);
-}
+/** What zone-a's proxies hold stays, and zone-b's ingress leads to the new instance: global has no part in either. */
+const globalKilled = ({ client, stage }: Live): Promise<string> =>
+  watching(client, async ({ calls }) => {
+    const zoneA = ["frontend", "backend-1", "ingress-a"];
+    const before = await held(stage, zoneA);
+    await stage.kill(["global"], await stage.pids(["global"]));
+    const start = performance.now();
+    const from = calls.length;
+    await stage.startBackend("backend-4", "zone-b");
+    await until("an answer of backend-4", () => calls.slice(from).some(({ instance }) => instance === "backend-4"), 5);
+    await pause(Math.max(0, awayMs - (performance.now() - start)));
+    const bytes = bytesChanged(before, await held(stage, zoneA));
+    const { failed, sent } = tallyOf(calls);
+    const what = `${bytes} bytes changed in zone-a, ${failed} failed`;
+    expect(bytes === 0 && failed === 0, `${what} of ${sent}`);
+    return `${what} in ${((performance.now() - start) / 1000).toFixed(0)} s`;
+  });
 
-/** Each attempt is a request, so it is the mesh that is waited for. */
-async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
-  const end = Date.now() + patienceMs;
-  let last = "";
-  while (Date.now() < end) {
-    try {
-      if (await isSo()) return;
-    } catch (error) {
-      last = `: ${String(error)}`;
-    }
-    await new Promise((done) => setImmediate(done));
-  }
-  throw new Error(`waited ${patienceMs / 1000} s for ${what}${last}`);
-}
+/** Requests over which a share is taken. */
+const span = 60;
 
-function expect(holds: boolean, otherwise: string): void {
-  if (!holds) throw new Error(otherwise);
-}
+/**
+ * Without global, zone-a gives zone-b as much as it did: half, as one instance was known there. With two known it is two thirds.
+ * What shows it is the first request of the first span with that share.
+ */
+const globalBack = ({ client, stage }: Live): Promise<string> =>
+  watching(client, async ({ calls }) => {
+    const start = performance.now();
+    await stage.start("global");
+    const ready = performance.now();
+    const local = (end: number): number =>
+      calls.slice(end - span, end).filter(({ instance }) => instance === "backend-1").length / span;
+    let end = span;
+    await until(
+      "zone-a to give zone-b two thirds",
+      () => {
+        while (end < calls.length && local(end) > 0.4) end++;
+        return end < calls.length;
+      },
+      5,
+    );
+    const first = calls[end - span]?.endedMs ?? start;
+    const { failed, sent } = tallyOf(calls);
+    expect(failed === 0, `${failed} of ${sent} requests failed`);
+    const startedMs = Math.round(ready - start);
+    return `${Math.round(first - start)} ms, ${startedMs} of them to start   0 failed`;
+  });
 
-const kib = (bytes: number): string => (bytes / 1024).toFixed(0);
-
-/** What zone-b's proxies have counted: requests at the instances, connections and bytes at the ingress. */
-async function counters(stage: Stage) {
-  const sum = async (name: string, filter: string): Promise<number> => {
-    const stats = await envoyAdmin({ socketPath: `${stage.workDir(name)}/kuma-envoy-admin.sock` }).stats(filter);
-    return [...stats.values()].reduce((total, value) => total + value, 0);
-  };
-  const served = (name: string) => sum(name, "^http.localhost_\\d+.downstream_rq_2xx$");
-  return {
-    requests: (await served("backend-2")) + (await served("backend-3")),
-    connections: await sum("ingress-b", "^cluster.default_backend.upstream_cx_total$"),
-    bytes: await sum("ingress-b", "^cluster.default_backend.upstream_cx_(rx|tx)_bytes_total$"),
-  };
-}
+export const steps: readonly Step[] = [
+  { title: "crossed two zones, encrypted, through the ingress", isStory: true, run: crossing },
+  {
+    title: "each zone gets its share of 3,000 requests",
+    run: (live) => evenShares(live, three, 3000),
+  },
+  {
+    title: "deny on global, 403 in zone-a after",
+    isStory: true,
+    async run(live) {
+      const deniedMs = await denied(live);
+      return `${deniedMs} ms   allowed again: 200 after ${await allowed(live)} ms`;
+    },
+  },
+  {
+    title: "MeshTimeout of 50 ms against a slow path, 504 after",
+    async run(live) {
+      const ms = await timed(live, () => live.stage.apply(timeout), "/slow", 504);
+      await timed(live, () => live.stage.remove("/meshes/default/meshtimeouts/fast"), "/slow", 200);
+      return `${ms} ms   and gone with the policy`;
+    },
+  },
+  { title: "MeshHTTPRoute splits /split 90/10", run: (live) => live.client.alone(() => split(live)) },
+  {
+    title: "backend-1 stopped, zone-b has it all after",
+    isStory: true,
+    async run(live) {
+      const loss = await stopped(live, "backend-1");
+      const gain = await started(live, "backend-1");
+      expect(loss.failed === 0, `${loss.failed} of ${loss.sent} requests failed`);
+      expect(gain.failed === 0, `${gain.failed} of ${gain.sent} requests failed when it came back`);
+      return lossText(loss);
+    },
+  },
+  { title: "it is back, each zone gets its share", run: (live) => evenShares(live, three, 1500) },
+  {
+    title: "a third instance starts in zone-b, gets its share",
+    async run(live) {
+      await live.stage.startBackend("backend-5", "zone-b");
+      const shares = await evenShares(live, [...three, "backend-5"], 3000);
+      await stopped(live, "backend-5");
+      return shares;
+    },
+  },
+  {
+    title: "backend-2 killed -9 with its Envoy, others have it all after",
+    isStory: true,
+    async run(live) {
+      const loss = await killed(live, ["backend-2"], ["backend-2"], await live.stage.pids(["backend-2"]));
+      expect(loss.failed <= mostLost, `${loss.failed} of ${loss.sent} requests failed`);
+      return lossText(loss);
+    },
+  },
+  { title: "global killed; backend-4 added in zone-b meanwhile", isStory: true, run: globalKilled },
+  { title: "global back, zone-a gives backend-4 its share after", isStory: true, run: globalBack },
+  {
+    title: "all of zone-b killed -9, all local after",
+    isStory: true,
+    async run(live) {
+      const names = partsUp(live.stage, "zone-b");
+      const instances = names.filter((name) => name.startsWith("backend-"));
+      const loss = await killed(live, instances, names, await live.stage.pids(names));
+      expect(loss.failed <= mostLost, `${loss.failed} of ${loss.sent} requests failed`);
+      return lossText(loss);
+    },
+  },
+  {
+    title: "zone-b started again, zone-a uses it after",
+    isStory: true,
+    run: ({ client, stage }) =>
+      watching(client, async ({ calls }) => {
+        const start = performance.now();
+        await startZone(stage, "zone-b");
+        const isRemote = ({ instance }: { readonly instance: string }): boolean => /backend-[^1]/.test(instance);
+        await until("an answer of zone-b", () => calls.some(isRemote), 5);
+        const { failed } = tallyOf(calls);
+        expect(failed === 0, `${failed} of ${calls.length} requests failed`);
+        return `${Math.round((calls.find(isRemote)?.endedMs ?? start) - start)} ms   0 failed`;
+      }),
+  },
+];
