@@ -227,10 +227,15 @@ function attemptOf(
   down.onDrained(() => {});
   for (const [adminPath, answer] of Object.entries(adminAnswers)) serveAdmin(adminPath, answer);
   connection.onClose((reason) => lose(reason));
-  connection.ready.catch((error: unknown) => lose(textOf(error)));
-  receiver.subscribe();
-  void checkHealth();
+  // What is said first names all that is here: not worth the work for a global that is not there.
+  connection.ready.then(begin, (error: unknown) => lose(textOf(error)));
   return { sender, end };
+
+  function begin(): void {
+    if (isOver) return;
+    receiver.subscribe();
+    void checkHealth();
+  }
 
   function end(): void {
     if (isOver) return;

@@ -23,6 +23,7 @@ import type { Links, Wire } from "./wire.ts";
 
 /** What travels over a wire. */
 export type Frame =
+  | { readonly kind: "accepted"; readonly id: 0 }
   | { readonly kind: "open"; readonly id: number; readonly path: string; readonly headers: Headers }
   | { readonly kind: "message"; readonly id: number; readonly bytes: Uint8Array }
   | { readonly kind: "half-close"; readonly id: number }
@@ -93,12 +94,13 @@ export function simulatedNetwork(links: Links): SimulatedNetwork {
         const listener = listeners.get(name);
         if (!listener?.program.isAlive) return wire.close(1, `cannot connect to ${name}: connection refused`);
         listener.serve(wire);
-        standing.resolve();
+        wire.send(1, { kind: "accepted", id: 0 });
       },
     );
 
     function receive(frame: Frame): void {
-      if (frame.kind === "answer" || frame.kind === "response") {
+      if (frame.kind === "accepted") standing.resolve();
+      else if (frame.kind === "answer" || frame.kind === "response") {
         waiting.get(frame.id)?.resolve(frame);
         waiting.delete(frame.id);
       } else streams.get(frame.id)?.receive(frame);
@@ -209,6 +211,7 @@ function serve(program: Program, options: ListenOptions, wire: Wire<Frame>): Ser
         streams.get(frame.id)?.receive(frame);
         return;
       case "open":
+      case "accepted":
       case "answer":
       case "response":
     }
