@@ -10,6 +10,9 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = (name: string) => join(root, "node_modules/.bin", name);
 const wanted = process.argv.slice(2);
 
+/** A file that hangs fails by its name, and the others go on; the longest takes two minutes at rest. */
+const fileTimeoutMs = 10 * 60_000;
+
 let failed = 0;
 let passed = 0;
 
@@ -27,7 +30,13 @@ async function runTests(patterns: readonly string[], concurrency: number): Promi
   if (files.length === 0) return;
   const child = spawn(
     process.execPath,
-    ["--test", `--test-concurrency=${concurrency}`, "--test-reporter=spec", ...files],
+    [
+      "--test",
+      `--test-concurrency=${concurrency}`,
+      "--test-reporter=spec",
+      `--test-timeout=${fileTimeoutMs}`,
+      ...files,
+    ],
     { cwd: root, stdio: ["ignore", "pipe", "inherit"] },
   );
   let tail = "";

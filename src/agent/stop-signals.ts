@@ -1,4 +1,4 @@
-// SIGTERM and SIGINT: the first asks to leave in good order, the second to end at once.
+// SIGTERM, SIGINT and SIGHUP (the terminal was closed): the first asks to leave in good order, the second to end at once.
 
 export interface StopSignals {
   readonly leave: AbortSignal;
@@ -9,7 +9,7 @@ export function stopSignals(): StopSignals {
   const leave = new AbortController();
   const now = new AbortController();
   const onSignal = (): void => (leave.signal.aborted ? now : leave).abort();
-  process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal).on("SIGINT", onSignal).on("SIGHUP", onSignal);
   return { leave: leave.signal, now: now.signal };
 }
 

@@ -14,9 +14,9 @@ export interface Terminal {
 }
 
 export function processTerminal(): Terminal {
-  // A reader that has seen enough, like `| head`, is no failure.
+  // A reader that has seen enough, like `| head`, or a terminal that was closed (EIO), is no failure.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
+    if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
     process.exit();
   });
   return {

@@ -3,19 +3,40 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { test } from "node:test";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
 import { startProcess } from "#agent/process.ts";
 import { leftovers } from "#cli/demo/leftovers.ts";
 import { steps } from "#cli/demo/steps.ts";
+import { eventually, patience } from "../lab/lab.ts";
 import { times } from "../lab/soak.ts";
 
 const program = fileURLToPath(new URL("../../dist/kodiak.js", import.meta.url));
 const terminal = fileURLToPath(new URL("terminal.py", import.meta.url));
 
-const demo = (args: readonly string[], onLine: (line: string) => void) =>
-  startProcess(process.execPath, [program, "demo", ...args], { onLine });
+const demo = (args: readonly string[], onLine: (line: string) => void, env = process.env) =>
+  startProcess(process.execPath, [program, "demo", ...args], { onLine, env });
+
+/** As a person's terminal says it, wherever the test itself runs: CI systems and NO_COLOR ask for plain lines. */
+const ofAPerson = { ...process.env, TERM: "xterm-256color", NO_COLOR: undefined, CI: undefined };
+const onATerminal = (env: NodeJS.ProcessEnv = ofAPerson) =>
+  spawn("python3", [terminal, process.execPath, program, "demo"], { env, stdio: ["pipe", "pipe", "inherit"] });
+
+/** A folder for all that a demo makes, and the wait until nothing of it is left. */
+async function ownFolder(t: TestContext) {
+  const folder = await mkdtemp(join(tmpdir(), "kodiak-test-"));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const endsClean = (): Promise<void> =>
+    eventually("nothing is left", 10_000, async () => {
+      assert.deepEqual(await readdir(folder), []);
+      assert.deepEqual(await leftovers(folder), [`folder ${folder}`]);
+    });
+  return { folder, endsClean };
+}
 
 for (let i = 1; i <= times(1, 3); i++)
   test(`the demo's steps all hold, and nothing of it is left (${i})`, async () => {
@@ -41,11 +62,26 @@ test("Ctrl-C while the demo is up ends everything", async () => {
   assert.deepEqual(await leftovers(folder), []);
 });
 
-test("on a terminal the demo draws its mesh, a key denies and says by which command, and q leaves nothing", async (t) => {
-  const running = spawn("python3", [terminal, process.execPath, program, "demo"], {
-    env: { ...process.env, TERM: "xterm-256color", NO_COLOR: undefined },
-    stdio: ["pipe", "pipe", "inherit"],
+test("kill -9 of the demo ends everything too", async (t) => {
+  const { folder, endsClean } = await ownFolder(t);
+  const running = await demo([], (line) => line.includes("up in") && running.kill("SIGKILL"), {
+    ...process.env,
+    TMPDIR: folder,
   });
+  assert.equal((await running.exit).signal, "SIGKILL");
+  await endsClean();
+});
+
+test("a terminal that is closed ends everything too", async (t) => {
+  const { folder, endsClean } = await ownFolder(t);
+  const running = onATerminal({ ...ofAPerson, TMPDIR: folder });
+  running.stdout.on("data", (text: Buffer) => text.includes("up in") && running.kill("SIGKILL"));
+  await once(running, "exit");
+  await endsClean();
+});
+
+test("on a terminal the demo draws its mesh, a key denies and says by which command, and q leaves nothing", async (t) => {
+  const running = onATerminal();
   t.after(() => running.kill());
   let screen = "";
   const told = new Set<() => void>();
@@ -60,8 +96,13 @@ test("on a terminal the demo draws its mesh, a key denies and says by which comm
         const found = screen.slice(from).search(what);
         if (found < 0) return;
         told.delete(look);
+        clearTimeout(deadline);
         resolve(from + found);
       };
+      const deadline = setTimeout(
+        () => reject(new Error(`not shown within a minute: ${what}:\n${screen.slice(-4000)}`)),
+        60_000 * patience,
+      );
       told.add(look);
       exit.then(() => reject(new Error(`ended before it showed ${what}:\n${screen.slice(-4000)}`)));
       look();

@@ -40,6 +40,7 @@ export async function startChild({ folder, name, args, program }: ChildOptions):
     // Everything that a process leaves in a temporary place lies in the demo's folder, and goes with it.
     // Control planes side by side take any free port for diagnostics.
     env: { ...process.env, TMPDIR: folder, KODIAK_LOG_FORMAT: "json", KODIAK_DIAGNOSTICS_PORT: "0" },
+    orphaned: { removes: [folder] },
     onLine(line) {
       log.write(`${line}\n`);
       lines.push(line);
