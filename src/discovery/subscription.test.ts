@@ -289,14 +289,14 @@ test("a quarantined object that goes away is removed only if the peer has an old
   `);
 });
 
-test("the reason is kept short", () => {
+test("the reason is kept short: its beginning and its end", () => {
   transcript(`
     > want a
     > ask *
     < 1 +a@1
-    > nack 1 ${"x".repeat(1000)}
+    > nack 1 ${"x".repeat(1000)}y
     > refused?
-    a@1: ${"x".repeat(300)}…
+    a@1: ${"x".repeat(100)} … ${"x".repeat(199)}y
   `);
 });
 

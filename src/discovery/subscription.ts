@@ -358,9 +358,12 @@ function record(now: Subscription, behind: Map<string, Behind>, name: string, en
 }
 
 const reasonLength = 300;
+/** Of a long one, from its beginning. */
+const beginningLength = 100;
 
-/** Envoy's reasons hold a dump of the resource, over many lines. */
+/** Envoy's reasons hold a dump of the resource, over many lines, before or behind what is wrong with it. */
 function shortened(reason: string): string {
   const line = reason.replace(/\s+/g, " ").trim();
-  return line.length <= reasonLength ? line : `${line.slice(0, reasonLength)}…`;
+  if (line.length <= reasonLength) return line;
+  return `${line.slice(0, beginningLength)} … ${line.slice(beginningLength - reasonLength)}`;
 }

@@ -167,15 +167,22 @@ export function proxies(options: ProxiesOptions) {
       key,
       refused: before,
       onProgress(session: Session) {
+        const known = [...status.refusals, ...before];
         const refusals = session.refusals.map(
-          (one) => [...status.refusals, ...before].find((old) => isSame(old, one)) ?? { ...one, since: clock.now() },
+          (one) => known.find((old) => isSame(old, one)) ?? { ...one, since: clock.now() },
         );
         const isResuming = Object.keys(session.counters).length === 0;
         if (
           !isResuming &&
           (refusals.length !== status.refusals.length || refusals.some((one, i) => one !== status.refusals[i]))
-        )
+        ) {
+          for (const { type, name, reason } of refusals.filter((one) => !known.includes(one)))
+            log.warn(
+              { proxy: describeId(id), type, name, reason },
+              "Envoy refuses an object; all else goes on without it",
+            );
           publish({ refusals });
+        }
         const count = answersIn(session);
         if (session.waiting === 0) silentSince = undefined;
         else if (silentSince === undefined || count !== answers) silentSince = clock.now();
