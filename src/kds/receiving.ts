@@ -151,8 +151,13 @@ export function receiving(options: ReceivingOptions): Receiving {
 
   function issuesOf({ resource, issues }: Decoded): readonly Issue[] {
     if (issues.length > 0) return issues;
-    const foreign = side.foreign(resource);
-    return foreign.length > 0 ? foreign : options.validate(resource);
+    try {
+      const foreign = side.foreign(resource);
+      return foreign.length > 0 ? foreign : options.validate(resource);
+    } catch (error) {
+      // A check that fails over one object must not end the stream, to fail over the same one on the next.
+      return [{ path: "", message: `cannot be checked (${error instanceof Error ? error.message : String(error)})` }];
+    }
   }
 
   async function applyNext(): Promise<void> {

@@ -6,12 +6,15 @@ import { test } from "node:test";
 import { kodiak } from "#cli/cli.fixture.ts";
 import { grpcCode, type ServerStream } from "#host/world.ts";
 import { encodeResource } from "#kds/codec.ts";
+import { wireNameOf } from "#kds/name.ts";
+import type { Issue } from "#lib/issue.ts";
 import { asDataplane } from "#resources/dataplane.ts";
 import { kindNamed } from "#resources/kinds.ts";
+import type { Links } from "#resources/links.ts";
 import type { Resource } from "#resources/resource.ts";
 import { adsPath } from "#xds/server.ts";
 import { recordingLog } from "../agent/recording-log.ts";
-import { resource, startGlobal } from "../kds/control-planes.ts";
+import { resource, startGlobal, startZone } from "../kds/control-planes.ts";
 import { get } from "../lab/http.ts";
 import { eventually, freePort, type Lab, type LabProxy, type LabZone, lab } from "../lab/lab.ts";
 import { oneZone } from "../lab/one-zone.ts";
@@ -145,18 +148,69 @@ async function withInbounds(zone: LabZone, ports: readonly number[]): Promise<Re
   return { ...stored, spec: JSON.parse(JSON.stringify(spec)) };
 }
 
-test("an object of a zone that does not parse is refused by name; the rest of its kind is stored", async (t) => {
-  const global = await startGlobal(t);
+/** Objects of others, as a receiver finds them: one is wrong, one makes the check itself fail. */
+function check({ name }: Resource): readonly Issue[] {
+  if (name.startsWith("invalid")) return [{ path: "spec", message: "is not for me" }];
+  if (name.startsWith("strange")) throw new Error("a check that does not expect this");
+  return [];
+}
+
+test("from a zone: what does not parse, what is invalid and what cannot be checked is refused by name; the rest of its kind is stored, other kinds go on", async (t) => {
+  const global = await startGlobal(t, { validate: check });
   const zone = handMadeZone(t, global, "a");
-  const good = encodeResource(kindNamed("Dataplane"), resource("Dataplane", "good", {}));
-  const objects = [
-    { name: "bad.default", value: Uint8Array.of(0xff) },
-    { name: "good.default", value: good },
-  ];
-  assert.match(await zone.send("Dataplane", objects), /^cannot be decoded/);
-  await global.has("Dataplane", "good");
+  const sent = (kind: string, name: string) => {
+    const one = resource(kind, name, {});
+    return { name: wireNameOf(one), value: encodeResource(kindNamed(kind), one) };
+  };
+  const unreadable = { name: "unreadable.default", value: Uint8Array.of(0xff) };
+  const named = ["invalid", "good", "strange"].map((name) => sent("Dataplane", name));
+  const refusal = (await zone.send("Dataplane", [unreadable, ...named])).split("\n");
+  assert.match(refusal[0] ?? "", /^cannot be decoded/);
+  assert.deepEqual(refusal.slice(1), ["spec: is not for me", "cannot be checked (a check that does not expect this)"]);
+  assert.deepEqual(
+    global.store.list("Dataplane").map(({ name }) => name),
+    ["good"],
+  );
+  assert.equal(await zone.send("ZoneIngress", [sent("ZoneIngress", "in")]), "", "on the same stream");
+  await global.has("ZoneIngress", "in");
+  assert.equal(await zone.send("Dataplane", [sent("Dataplane", "later")]), "");
+  await global.has("Dataplane", "later");
   const refused = global.server.links
     .list()
-    .flatMap((link) => link.refused.map(({ name, where }) => `${name} ${where}`));
-  assert.deepEqual(refused, ["bad here"]);
+    .flatMap((link) => link.refused.map(({ kind, name, where }) => `${kind} ${name} ${where}`));
+  assert.deepEqual(
+    refused,
+    ["unreadable", "invalid", "strange"].map((name) => `Dataplane ${name} here`),
+  );
+});
+
+test("from global: what is invalid and what cannot be checked is refused by name, on both sides; other kinds go on", async (t) => {
+  const global = await startGlobal(t);
+  await global.put(...["invalid", "good", "strange"].map((name) => resource("MeshTimeout", name, {})));
+  const zone = startZone(t, "a", global.target, { validate: check });
+  const has = (kind: string, name: string) =>
+    zone.changed.until(
+      () => zone.store.list(kind).some(({ labels }) => labels["kuma.io/display-name"] === name),
+      () => `${kind} ${name}`,
+    );
+  await has("MeshTimeout", "good");
+  await global.put(resource("MeshRetry", "other", {}), resource("MeshTimeout", "later", {}));
+  await has("MeshRetry", "other");
+  await has("MeshTimeout", "later");
+  assert.equal(zone.store.list("MeshTimeout").length, 2);
+  assert.ok(
+    zone.links.every(({ kind }) => kind === "connected"),
+    "one connection",
+  );
+  const refused = (links: Links) =>
+    links
+      .list()
+      .flatMap((link) => link.refused.map(({ name, where, why }) => `${name.split("-")[0]} ${where}: ${why}`))
+      .sort();
+  const both = (where: string) => [
+    `invalid ${where}: spec: is not for me`,
+    `strange ${where}: cannot be checked (a check that does not expect this)`,
+  ];
+  assert.deepEqual(refused(zone.client.links), both("here"));
+  await eventually("global is told", 5_000, async () => assert.deepEqual(refused(global.server.links), both("there")));
 });
