@@ -77,7 +77,7 @@ test("eleven clusters in one push, one of them invalid: ten within a second, the
   });
 });
 
-test("where Envoy does not say which of the eleven it is, the ten are there within a second, too", async (t) => {
+test("where Envoy does not say which of the eleven it is, they come one by one, and the one is named", async (t) => {
   const own = await lab(t);
   const { zone, frontend } = await oneZone(own);
   await eventually("an Envoy that is ready", 20_000, async () =>
@@ -86,7 +86,7 @@ test("where Envoy does not say which of the eleven it is, the ten are there with
   const ports = [70_000, ...Array.from({ length: 10 }, (_, i) => 20_001 + i)];
   await zone.store.write([{ kind: "put", resource: await withInbounds(zone, ports) }]);
   const active = () => activeClusters(frontend, (name) => ports.some((port) => name === `localhost:${port}`));
-  await eventually("ten clusters", 1_000, async () => assert.equal((await active()).length, 10));
+  await eventually("ten clusters", 10_000, async () => assert.equal((await active()).length, 10));
   await eventually("it is named", 10_000, isRefused(zone, "localhost:70000", "less than or equal to 65535"));
 });
 
