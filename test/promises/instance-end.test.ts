@@ -1,24 +1,13 @@
 // Instances, ingresses and whole zones that end without a word: killed with their Envoys.
 
-import assert from "node:assert/strict";
-import { join } from "node:path";
 import { test } from "node:test";
-import { pidOf } from "../lab/lab.ts";
 import { load } from "../lab/load.ts";
 import { usualMesh } from "../lab/manifests.ts";
 import { mostFailed } from "../lab/soak.ts";
-import { answeredBy, openStage, type Stage } from "./stage.ts";
+import { answeredBy, killProxy, openStage } from "./stage.ts";
 
 const clients = 4;
 const inFlight = "what was under way there is lost with it, one for each client";
-
-/** Both at once: the agent could still end its Envoy in good order, or start another. */
-async function killProxy({ of, proxies }: Stage, name: string): Promise<void> {
-  const { child } = proxies.get(name) ?? assert.fail(name);
-  const envoy = await pidOf(`--config-path\0${join(of.folder, `${name}.work`, "bootstrap.yaml")}\0`);
-  child.kill("SIGKILL");
-  process.kill(envoy, "SIGKILL");
-}
 
 test("what is killed with its Envoy costs what was under way there", async (t) => {
   // What could not connect is tried again elsewhere by the policies that come with a mesh.

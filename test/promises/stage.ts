@@ -4,11 +4,12 @@
 //            └── link ── zone-b: ingress-b, backend-2, backend-3
 
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { relayTo } from "#host/relay-for-test.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { get } from "../lab/http.ts";
-import { eventually, freePort } from "../lab/lab.ts";
+import { eventually, freePort, pidOf } from "../lab/lab.ts";
 import { allowAll, mesh } from "../lab/manifests.ts";
 import {
   apply,
@@ -40,6 +41,8 @@ export interface Stage {
   readonly proxies: ReadonlyMap<string, RunningProxy>;
   readonly instances: ReadonlyMap<string, Instance>;
   startBackend(zone: "zone-a" | "zone-b", name: string, address: string): Promise<Instance>;
+  /** In zone-b; its name is one that is not used, or not any more. */
+  startIngress(name: string, host: string): Promise<void>;
   /** With SIGKILL; resolves with what starts it again and resolves when it is ready. */
   kill(part: Part): Promise<() => Promise<void>>;
   /** Between a zone and global; resolves with what mends it. */
@@ -84,23 +87,31 @@ export async function openStage(t: TestContext, itsMesh: object = mesh("default"
     proxies.set(name, started);
     return started;
   };
-  const [frontend, ingress, ...backends] = await Promise.all([
+  const tokenOfIngresses = await ingressToken(global);
+  const startIngressAt = async (name: string, host: string): Promise<void> => {
+    proxies.set(name, await startIngress(of, zoneB, name, host, tokenOfIngresses));
+  };
+  const [frontend, backend1, backend2, backend3] = await Promise.all([
     startInstance(
       of,
       zoneA,
       { name: "frontend", service: "frontend", address: "127.0.1.1", outbounds: { [out]: "backend" } },
       token,
     ),
-    startIngress(of, zoneB, "ingress-b", "127.0.2.1", await ingressToken(global)),
     startBackend("zone-a", "backend-1", "127.0.1.2"),
     startBackend("zone-b", "backend-2", "127.0.2.2"),
     startBackend("zone-b", "backend-3", "127.0.2.3"),
+    startIngressAt("ingress-b", "127.0.2.1"),
   ]);
   const url = `http://127.0.0.1:${out}`;
-  const instances = new Map(
-    [frontend, ...backends].map((one, i) => [["frontend", "backend-1", "backend-2", "backend-3"][i] ?? "", one]),
-  );
-  proxies.set("frontend", frontend).set("ingress-b", ingress);
+  const instances = new Map([
+    ["frontend", frontend],
+    ["backend-1", backend1],
+    ["backend-2", backend2],
+    ["backend-3", backend3],
+  ]);
+  proxies.set("frontend", frontend);
+  const first = [...proxies];
   const running = new Map<Part, ControlPlane>([
     ["global", global],
     ["zone-a", zoneA],
@@ -108,7 +119,7 @@ export async function openStage(t: TestContext, itsMesh: object = mesh("default"
   ]);
   await answeredBy(url, ["backend-1", "backend-2", "backend-3"]);
   return {
-    ...{ of, global, zones, url, proxies, instances, startBackend },
+    ...{ of, global, zones, url, proxies, instances, startBackend, startIngress: startIngressAt },
     async kill(part) {
       const again = await killControlPlane(of, running.get(part) ?? assert.fail(part), argsOf.get(part) ?? []);
       return async () => {
@@ -117,7 +128,7 @@ export async function openStage(t: TestContext, itsMesh: object = mesh("default"
     },
     cut: (zone) => links.get(zone)?.cut() ?? assert.fail(zone),
     async held() {
-      const dumps = [...instances, ["ingress-b", ingress] as const].map(async ([name, { admin }]) => {
+      const dumps = first.map(async ([name, { admin }]) => {
         const { configs } = JSON.parse(await admin("/config_dump?include_eds"), (key, value) =>
           key === "last_updated" ? undefined : value,
         );
@@ -145,6 +156,18 @@ export async function openStage(t: TestContext, itsMesh: object = mesh("default"
           );
       }),
   };
+}
+
+/** Of the Envoy that this proxy runs now. */
+export const envoyPidOf = ({ of }: Stage, name: string): Promise<number> =>
+  pidOf(`--config-path\0${join(of.folder, `${name}.work`, "bootstrap.yaml")}\0`);
+
+/** Both at once: the agent could still end its Envoy in good order, or start another. */
+export async function killProxy(stage: Stage, name: string): Promise<void> {
+  const { child } = stage.proxies.get(name) ?? assert.fail(name);
+  const envoy = await envoyPidOf(stage, name);
+  child.kill("SIGKILL");
+  process.kill(envoy, "SIGKILL");
 }
 
 /** Resolves when each of these instances, and nobody else, has answered 20 of the last requests between them. */

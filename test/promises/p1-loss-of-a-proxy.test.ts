@@ -1,0 +1,82 @@
+// P1, P11: an Envoy or an ingress that is lost, twice one after the other, costs what was under way there, and is back with the
+// configuration that it had. With two ingresses in the other zone: where there is one, its loss is the zone's.
+
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { get } from "../lab/http.ts";
+import { eventually } from "../lab/lab.ts";
+import { load } from "../lab/load.ts";
+import { usualMesh } from "../lab/manifests.ts";
+import { anyFailed, type Counted, mostFailed } from "../lab/soak.ts";
+import { answeredBy, envoyPidOf, killProxy, openStage, type Stage } from "./stage.ts";
+
+const clients = 4;
+const bounded = (t: TestContext, what: string, counted: Counted): void =>
+  mostFailed(t, what, counted, 2 * clients, "what was under way there is lost with it, one for each client and kill");
+/** There is no other way for it. */
+const untilBack = (t: TestContext, what: string, counted: Counted): void =>
+  anyFailed(t, what, counted, "the application has no other way into the mesh until its Envoy is back");
+const all = ["backend-1", "backend-2", "backend-3"];
+
+/** Requests that the client's Envoy has sent to this address, in all. */
+async function sentTo({ proxies }: Stage, host: string): Promise<number> {
+  const clusters = (await proxies.get("frontend")?.admin("/clusters?filter=^backend$")) ?? "";
+  const counted = clusters.matchAll(new RegExp(`::${host}:\\d+::rq_total::(\\d+)`, "g"));
+  return [...counted].reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+/** Without versions: a listener whose filter chains were changed in place is shown by Envoy with the version that it had first. */
+const contentOf = async (stage: Stage): Promise<unknown> =>
+  JSON.parse(JSON.stringify([...(await stage.held())]), (key, value) => (key === "version_info" ? undefined : value));
+
+/** Resolves when requests go through this ingress (again). */
+async function inUse(stage: Stage, host: string): Promise<void> {
+  const before = await sentTo(stage, host);
+  await eventually(`requests through ${host}`, 30_000, async () => {
+    await get(stage.url).catch(() => {});
+    assert.ok((await sentTo(stage, host)) > before);
+  });
+}
+
+test("what is killed, twice, costs what was under way there", async (t) => {
+  // What could not connect is tried again elsewhere by the policies that come with a mesh.
+  const stage = await openStage(t, usualMesh("default"));
+  await stage.startIngress("ingress-b2", "127.0.2.9");
+  await inUse(stage, "127.0.2.9");
+  await stage.online();
+
+  const twice = (what: string, once: (time: number) => Promise<void>, keep = bounded) =>
+    t.test(what, async (t) => {
+      const calling = load(stage.url, clients);
+      stage.of.atEnd(calling.stop);
+      for (const time of [1, 2]) await once(time);
+      keep(t, what, await calling.stop());
+    });
+
+  /** Its agent starts another. `isUsed` resolves when that one has its part of the traffic. */
+  const loseEnvoy = (name: string, isUsed: () => Promise<void>) => async (): Promise<void> => {
+    const before = await contentOf(stage);
+    const old = await envoyPidOf(stage, name);
+    process.kill(old, "SIGKILL");
+    await eventually(`another Envoy of ${name}`, 20_000, async () =>
+      assert.notEqual(await envoyPidOf(stage, name), old),
+    );
+    await eventually("what was held before, and nothing else", 20_000, async () =>
+      assert.deepEqual(await contentOf(stage), before),
+    );
+    await isUsed();
+  };
+  const allAnswer = (): Promise<void> => answeredBy(stage.url, all);
+  await twice("the Envoy of an instance of the own zone is killed, twice", loseEnvoy("backend-1", allAnswer));
+  await twice("the Envoy of an instance of the other zone is killed, twice", loseEnvoy("backend-2", allAnswer));
+  const through = (): Promise<void> => inUse(stage, "127.0.2.1");
+  await twice("the Envoy of one of the other zone's two ingresses is killed, twice", loseEnvoy("ingress-b", through));
+  const what = "one of the other zone's two ingresses is killed with its Envoy and another started, twice";
+  await twice(what, async (time) => {
+    await killProxy(stage, `ingress-b${time + 1}`);
+    await stage.startIngress(`ingress-b${time + 2}`, `127.0.2.${9 + time}`);
+    await inUse(stage, `127.0.2.${9 + time}`);
+    await allAnswer();
+  });
+  await twice("the client's own Envoy is killed, twice", loseEnvoy("frontend", allAnswer), untilBack);
+});
