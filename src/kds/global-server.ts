@@ -145,6 +145,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       store,
       nameSent: nameDown,
       clock,
+      log: log.child({ zone }),
       refused: endOf(zone).refusedThere,
       onPeer: (peer) => {
         demandHashes(peer);

@@ -22,7 +22,9 @@ import {
   type DeltaDiscoveryRequest,
   DeltaDiscoveryRequestSchema,
 } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
+import type { Log } from "#host/log.ts";
 import type { Clock, Stream } from "#host/world.ts";
+import { fitted, mostMessageBytes, type Way } from "#kds/fit.ts";
 import type { Audience, SharedSets } from "#kds/outgoing.ts";
 import { type RefusedList, refusedIn } from "#kds/refused.ts";
 import { type Resume, resumeIn, saidText } from "#kds/resume.ts";
@@ -40,6 +42,7 @@ export interface SendingOptions {
   readonly store: Past;
   readonly nameSent: NameSent;
   readonly clock: Pick<Clock, "now">;
+  readonly log: Pick<Log, "warn">;
   /** What this peer refuses, over all its connections. */
   readonly refused: RefusedList;
   /** Called once, with the first request. Throws to refuse the peer. */
@@ -89,6 +92,8 @@ export function sending(options: SendingOptions): Sending {
   /** Since when an answer is waited for, and none has come. */
   let silentSince: number | undefined;
   let endedAt: number | undefined;
+  /** Of the newest push of a kind, what was not in it. */
+  const leftOut = new Map<string, ReadonlyMap<string, string>>();
   /** What the newest answered response of a kind had: more answers of it follow if it went in parts. */
   const answered = new Map<string, { readonly nonce: string; readonly names: ReadonlySet<string> }>();
 
@@ -116,7 +121,7 @@ export function sending(options: SendingOptions): Sending {
     turnEnd = undefined;
     if (isFull || (peer?.resumes && isWaiting())) return;
     if (peer?.resumes) sendTogether(offers());
-    else for (const [kind, push] of offers()) send(kind, push.nonce, { ...push, absent: [] }, "");
+    else for (const [kind, push] of offers()) sendAlone(kind, push);
     reaches = store.revision;
     tellReached();
   }
@@ -128,10 +133,30 @@ export function sending(options: SendingOptions): Sending {
     options.onSent?.(kind);
   }
 
+  /** Kuma gives each message an answer of its own, and takes the next one before. */
+  function sendAlone(kind: string, push: Push): void {
+    const isFirst = !subscriptions.get(kind)?.answered;
+    const whole = { upsert: fit(kind, push, isFirst ? "in one message" : "in parts"), remove: push.remove, absent: [] };
+    const parts = isFirst ? [whole] : partsOf(whole, mostMessageBytes);
+    for (const part of parts) send(kind, push.nonce, part, "");
+  }
+
+  function fit(kind: string, { upsert }: Push, way: Way): Push["upsert"] {
+    const { upsert: fits, leftOut: others } = fitted(kindNamed(kind), upsert, way);
+    leftOut.set(kind, others);
+    for (const [name, why] of others)
+      options.log.warn({ kind, name, why }, "an object is too large for the other control plane; all else goes");
+    return fits;
+  }
+
   /** The parts of one push share its nonce: they are answered at once, and the first answer counts. */
   function sendTogether(pushes: readonly [string, Push][]): void {
     const parts = pushes.flatMap(([kind, push]) =>
-      partsOf({ upsert: push.upsert, ...lacking(kind, push.remove) }, partBytes).map((part) => ({ kind, push, part })),
+      partsOf({ upsert: fit(kind, push, "in parts"), ...lacking(kind, push.remove) }, partBytes).map((part) => ({
+        kind,
+        push,
+        part,
+      })),
     );
     const position = { store: store.id, opening: store.opening, revision: store.revision };
     const resumed = cursor !== undefined && store.includes(cursor);
@@ -188,11 +213,13 @@ export function sending(options: SendingOptions): Sending {
   function tellRefused(kind: string, { inFlight, answered: isLater }: Subscription, event: Answer): void {
     const { nonce } = event;
     const isNew = inFlight?.nonce === nonce;
+    const own = isNew ? (leftOut.get(kind) ?? new Map<string, string>()) : new Map<string, string>();
     if (isNew) answered.set(kind, { nonce, names: new Set(inFlight.sent.keys()) });
     const sent = answered.get(kind);
     if (sent?.nonce !== nonce) return;
-    const refused = event.kind === "nack" ? refusedIn(event.reason, sent.names) : new Map<string, string>();
-    options.refused.answered(kind, { isFirst: isNew && !isLater, names: isNew ? sent.names : [], refused });
+    const theirs = event.kind === "nack" ? refusedIn(event.reason, sent.names) : new Map<string, string>();
+    const names = isNew ? sent.names : [];
+    options.refused.answered(kind, { isFirst: isNew && !isLater, names, refused: new Map([...own, ...theirs]) });
   }
 
   return {

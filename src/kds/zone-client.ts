@@ -209,6 +209,7 @@ function attemptOf(
     store,
     nameSent: (_, resource) => nameUp(resource, zone),
     clock,
+    log: options.log,
     refused: own.refusedThere,
     onPeer: ({ resumes }) => {
       own.sender = sender;

@@ -8,7 +8,7 @@ import {
   type DeltaDiscoveryResponse,
   DeltaDiscoveryResponseSchema,
 } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
-import { headersOf, metadataOf, path } from "#kds/wire.ts";
+import { features, headersOf, metadataOf, path } from "#kds/wire.ts";
 import { signal, type TestGlobal, world } from "../kds/control-planes.ts";
 
 /** As on the wire. */
@@ -22,11 +22,14 @@ export interface HandMadeZone {
   send(kind: string, objects: readonly Sent[]): Promise<string>;
   /** Asks global for a kind; resolves with its first response, which nobody answers. */
   ask(kind: string): Promise<DeltaDiscoveryResponse>;
+  /** The response of the kind that comes after that one. */
+  next(kind: string, after: DeltaDiscoveryResponse): Promise<DeltaDiscoveryResponse>;
   answer(response: DeltaDiscoveryResponse, refusal?: string): void;
   close(): void;
 }
 
-export function handMadeZone(t: TestContext, global: TestGlobal, zone: string): HandMadeZone {
+/** `isStock`: it speaks as Kuma does, without what Kodiaks say to each other. */
+export function handMadeZone(t: TestContext, global: TestGlobal, zone: string, { isStock = false } = {}): HandMadeZone {
   const connection = world.network.dial(global.target);
   t.after(() => connection.close());
   const changed = signal();
@@ -44,7 +47,9 @@ export function handMadeZone(t: TestContext, global: TestGlobal, zone: string): 
   };
   const up = open(path.zoneToGlobal, (message) => requests.push(fromBinary(DeltaDiscoveryRequestSchema, message)));
   const down = open(path.globalToZone, (message) => responses.push(fromBinary(DeltaDiscoveryResponseSchema, message)));
-  const node = { id: zone, metadata: metadataOf({ instanceId: `${zone}-1`, version: "test" }) };
+  const said = metadataOf({ instanceId: `${zone}-1`, version: "test" });
+  const metadata = isStock ? { ...said, features: features.filter((one) => one !== "kodiak-resume") } : said;
+  const node = { id: zone, metadata };
   let lastNonce = 0;
   const until = async <T>(what: string, find: () => T | undefined): Promise<T> => {
     await changed.until(
@@ -70,6 +75,10 @@ export function handMadeZone(t: TestContext, global: TestGlobal, zone: string): 
       down.send([toBinary(DeltaDiscoveryRequestSchema, request)]);
       return until(`a response of ${kind}`, () => responses.find(({ typeUrl }) => typeUrl === kind));
     },
+    next: (kind, after) =>
+      until(`another response of ${kind}`, () =>
+        responses.slice(responses.indexOf(after) + 1).find(({ typeUrl }) => typeUrl === kind),
+      ),
     answer({ typeUrl, nonce }, refusal) {
       const errorDetail = refusal === undefined ? {} : { errorDetail: { message: refusal } };
       const request = create(DeltaDiscoveryRequestSchema, { typeUrl, responseNonce: nonce, node, ...errorDetail });

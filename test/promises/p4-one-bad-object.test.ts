@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { kodiak } from "#cli/cli.fixture.ts";
+import { kodiak, served } from "#cli/cli.fixture.ts";
 import { grpcCode, type ServerStream } from "#host/world.ts";
 import { encodeResource } from "#kds/codec.ts";
 import { wireNameOf } from "#kds/name.ts";
@@ -213,4 +213,52 @@ test("from global: what is invalid and what cannot be checked is refused by name
   ];
   assert.deepEqual(refused(zone.client.links), both("here"));
   await eventually("global is told", 5_000, async () => assert.deepEqual(refused(global.server.links), both("there")));
+});
+
+const mebibyte = 1_048_576;
+const secret = (name: string, sizeMiB: number) =>
+  resource("Secret", name, { data: Buffer.alloc(sizeMiB * mebibyte, 1).toString("base64") });
+const stemsOf = ({ resources }: { readonly resources: readonly { readonly name: string }[] }) =>
+  resources.map(({ name }) => name.replace(/\.default$/, "").replace(/-\w{16}$/, "")).sort();
+
+test("toward a Kuma zone: of a kind that is too large for one message the largest are left out, by name; other kinds go, and later changes", async (t) => {
+  const global = await startGlobal(t);
+  await global.put(secret("five", 5), secret("six", 6), secret("one", 1), resource("MeshTimeout", "other", {}));
+  const zone = handMadeZone(t, global, "a", { isStock: true });
+  const response = await zone.ask("Secret");
+  assert.deepEqual(stemsOf(response), ["five", "one"]);
+  zone.answer(response);
+  assert.deepEqual(stemsOf(await zone.ask("MeshTimeout")), ["other"]);
+
+  const { run } = await served(t, { links: global.server.links });
+  const shows = async (line: RegExp) => assert.match((await run(["get", "zones"])).out, line);
+  await eventually("`kodiak get zones`", 5_000, () =>
+    shows(
+      /^ {2}Secret "six" in mesh "default" by a for \w+: not sent: it has 6,\d+,\d+ bytes, .* at most 10,485,760$/m,
+    ),
+  );
+  await global.put(secret("six", 5.9), secret("four", 8));
+  const later = await zone.next("Secret", response);
+  assert.deepEqual(stemsOf(later), ["six"], "in parts: what is there stays");
+  assert.deepEqual(stemsOf(await zone.next("Secret", later)), ["four"]);
+  zone.answer(later);
+  await eventually("nothing is refused", 5_000, async () =>
+    assert.doesNotMatch((await run(["get", "zones"])).out, /REFUSED/),
+  );
+});
+
+test("between two Kodiaks: what is too large for a message by itself is left out, by name; all else goes", async (t) => {
+  const global = await startGlobal(t);
+  await global.put(secret("seven", 7), secret("eleven", 11), secret("six", 6));
+  const zone = startZone(t, "a", global.target);
+  await zone.has("Secret", "seven");
+  await zone.has("Secret", "six");
+  await eventually("global says so", 5_000, async () => {
+    const [link] = global.server.links.list();
+    assert.deepEqual(
+      link?.refused.map(({ name, where }) => `${name} ${where}`),
+      ["eleven there"],
+    );
+  });
+  assert.equal(zone.store.list("Secret").length, 2);
 });
