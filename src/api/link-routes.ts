@@ -6,11 +6,12 @@ import { KodiakError } from "#lib/failure.ts";
 import type { JsonObject } from "#lib/json.ts";
 import type { Links, LinkView } from "#resources/links.ts";
 
-export const linkRoutes = (links: Links): Route[] => [
+/** `frozenSince`: of this control plane itself. */
+export const linkRoutes = (links: Links, frozenSince: () => number | undefined = () => undefined): Route[] => [
   {
     path: "/_links",
     access: { admin: "links to other control planes" },
-    methods: { GET: () => ({ json: { items: links.list().map(viewOf) } }) },
+    methods: { GET: () => ({ json: { items: links.list().map(viewOf), ...frozenIn(frozenSince()) } }) },
   },
   {
     path: "/_links/:peer/accept",
@@ -24,7 +25,7 @@ export const noLinks: Links = {
   accept: () => Promise.reject(new KodiakError({ kind: "not-found", what: "a link to another control plane" })),
 };
 
-function viewOf({ peer, connection, held, heldSince, refused, behind }: LinkView): JsonObject {
+function viewOf({ peer, connection, held, heldSince, refused, behind, frozenSince }: LinkView): JsonObject {
   return {
     peer,
     ...(connection && {
@@ -49,7 +50,10 @@ function viewOf({ peer, connection, held, heldSince, refused, behind }: LinkView
       since: time(since),
     })),
     ...(behind && { behind: { ...behind, since: time(behind.since) } }),
+    ...frozenIn(frozenSince),
   };
 }
+
+const frozenIn = (since: number | undefined): JsonObject => (since === undefined ? {} : { frozenSince: time(since) });
 
 const time = (ms: number): string => new Date(ms).toISOString();

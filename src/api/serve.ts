@@ -25,6 +25,8 @@ export interface ApiOptions {
   readonly tokens: TokenIssuer;
   /** Absent: this control plane is linked to no other. */
   readonly links?: Links;
+  /** Of a zone: nothing is concluded of its proxies since then (milliseconds since the epoch). */
+  readonly frozenSince?: () => number | undefined;
   readonly about: About;
   /** What `/config` answers: settings without secrets. */
   readonly config: Readonly<Record<string, unknown>>;
@@ -87,7 +89,7 @@ const routesOf = (options: ApiOptions): Route[] => [
   ...overviewRoutes(options.store),
   applyRoute(options.store, options.rules),
   ...tokenRoutes(options.tokens),
-  ...linkRoutes(options.links ?? noLinks),
+  ...linkRoutes(options.links ?? noLinks, options.frozenSince),
   ...metaRoutes(options),
 ];
 

@@ -19,7 +19,7 @@ export interface Trouble {
 export const troubleOfLink = (name: string, link: JsonObject | undefined): Trouble => ({
   name,
   refused: objects(link?.refused).map(({ type, mesh, name: refused, where, why, since }) => ({
-    what: `${nameOf(type, mesh, refused)} ${where === "here" ? `from ${name}` : `by ${name}`}`,
+    what: `${nameOf(type, mesh, refused)} ${refusedWhere(where)} ${name}`,
     why: String(why),
     since: String(since),
   })),
@@ -76,6 +76,7 @@ export const refusedText = (troubles: readonly Trouble[], { now }: Pick<Terminal
     .join("");
 
 const objects = (list: unknown): readonly JsonObject[] => (Array.isArray(list) ? list.filter(isObject) : []);
+const refusedWhere = (where: unknown): string => (where === "here" ? "from" : where === "there" ? "by" : "to");
 const counted = (count: number): string => `${count} object${count === 1 ? "" : "s"}`;
 
 function nameOf(type: unknown, mesh: unknown, name: unknown): string {

@@ -3,7 +3,8 @@
 import { behindColumns, refusedText, troubleOfLink, troubleOfProxy } from "#cli/behind.ts";
 import { type Api, apiClient, apiSettings } from "#cli/client.ts";
 import { columnsOf, shownByOverview } from "#cli/columns.ts";
-import { heldColumns, heldText, linksAt, rowsBesides } from "#cli/held.ts";
+import { frozenColumns, frozenText } from "#cli/frozen.ts";
+import { heldColumns, heldText, type LinksShown, linksAt, rowsBesides } from "#cli/held.ts";
 import { kindCalled, pathOf } from "#cli/kind-noun.ts";
 import { jsonOf, tableOf, yamlDocuments, yamlOf } from "#cli/print.ts";
 import { defineVerb } from "#cli/verb.ts";
@@ -38,13 +39,15 @@ export const getVerb = defineVerb({
     const mesh = values.allMeshes && name === undefined ? undefined : values.mesh;
     const isTable = values.output === "table";
     // Tables of proxies and zones say who is online, which the resource itself does not.
-    const links = isTable && kind.name === "Zone" ? await linksAt(api) : noLinks;
+    const { links, frozenSince } = isTable && kind.name === "Zone" ? await linksAt(api) : noLinks;
     const suffix = isTable && shownByOverview.has(kind.name) ? "/_overview" : "";
     if (name === undefined) {
       const listed = await listOf(api, kind, `${pathOf(kind, mesh)}${suffix}`);
       const items = [...listed, ...rowsBesides(links, listed)];
-      if (isTable && items.length === 0) terminal.err(`there are no ${kind.plural}${where(kind, mesh)}\n`);
-      else terminal.out(shown(items));
+      if (isTable && items.length === 0) {
+        terminal.err(`there are no ${kind.plural}${where(kind, mesh)}\n`);
+        terminal.out(frozenText(links, frozenSince, terminal));
+      } else terminal.out(shown(items));
       return 0;
     }
     const what = describeId({ kind: kind.name, mesh: kind.scope === "Mesh" ? values.mesh : "", name });
@@ -64,13 +67,15 @@ export const getVerb = defineVerb({
         ...columnsOf(kind, terminal),
         ...heldColumns(links),
         ...behindColumns(troubles, terminal, troubleOf),
+        ...frozenColumns(links, terminal),
       ];
       const rows = items.map((item) => columns.map(({ show }) => show(item)));
       const table = tableOf(
         columns.map(({ head }) => head),
         rows,
       );
-      return `${table}${heldText(links, terminal)}${refusedText(troubles, terminal)}`;
+      const texts = [heldText(links, terminal), refusedText(troubles, terminal)];
+      return `${table}${texts.join("")}${frozenText(links, frozenSince, terminal)}`;
     }
   },
 });
@@ -78,7 +83,7 @@ export const getVerb = defineVerb({
 /** Where an overview has what is known of a proxy. */
 const insightOf = ({ name }: Kind): string => `${name[0]?.toLowerCase()}${name.slice(1)}Insight`;
 
-const noLinks: ReadonlyMap<string, JsonObject> = new Map();
+const noLinks: LinksShown = { links: new Map(), frozenSince: undefined };
 
 const where = (kind: Kind, mesh: string | undefined): string =>
   kind.scope === "Mesh" && mesh !== undefined ? ` in mesh "${mesh}"` : "";

@@ -7,11 +7,19 @@ import type { Terminal } from "#cli/terminal.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 import { describeId } from "#resources/resource.ts";
 
-/** As `/_links` answers, by peer: a zone, or `global`. Empty from a control plane that does not know such links. */
-export async function linksAt(api: Api): Promise<ReadonlyMap<string, JsonObject>> {
+export interface LinksShown {
+  /** By peer: a zone, or `global`. */
+  readonly links: ReadonlyMap<string, JsonObject>;
+  /** Of the control plane itself. */
+  readonly frozenSince: string | undefined;
+}
+
+/** As `/_links` answers. Empty from a control plane that does not know such links. */
+export async function linksAt(api: Api): Promise<LinksShown> {
   const { status, json } = await api.ask("GET", "/_links");
   const items = status === 200 && Array.isArray(json.items) ? json.items.filter(isObject) : [];
-  return new Map(items.map((link) => [String(link.peer), link]));
+  const frozenSince = typeof json.frozenSince === "string" ? json.frozenSince : undefined;
+  return { links: new Map(items.map((link) => [String(link.peer), link])), frozenSince };
 }
 
 /** None while nothing is held. */

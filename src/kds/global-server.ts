@@ -25,10 +25,10 @@ import { type LinkEnd, links, newLinkEnd } from "#kds/links.ts";
 import { type OutgoingByKind, sharedSets } from "#kds/outgoing.ts";
 import { receiving } from "#kds/receiving.ts";
 import { type Sending, sending } from "#kds/sending.ts";
-import { headerValues, type Peer, path, type Self } from "#kds/wire.ts";
+import { frozenHeader, headerValues, type Peer, path, type Self } from "#kds/wire.ts";
 import { type SubscriptionRecord, zoneStatuses } from "#kds/zone-statuses.ts";
 import { KodiakError } from "#lib/failure.ts";
-import type { ZoneStatus, ZoneStream } from "#owned/zone-insight.ts";
+import { isZoneOnline, type ZoneStatus, type ZoneStream } from "#owned/zone-insight.ts";
 import type { Validate } from "#resources/kind.ts";
 import { zoneToGlobalKinds } from "#resources/kinds.ts";
 import type { Links } from "#resources/links.ts";
@@ -94,7 +94,8 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
     },
     unary: {
       [path.healthCheck]: (_, call) => {
-        statuses.pinged(zoneOf(call, options.allowedZones));
+        const [frozen] = headerValues(call.headers, frozenHeader);
+        statuses.pinged(zoneOf(call, options.allowedZones), frozen === undefined ? undefined : Number(frozen));
         // No interval of ours: the zone keeps its own.
         return toBinary(ZoneHealthCheckResponseSchema, create(ZoneHealthCheckResponseSchema, { interval: {} }));
       },
@@ -110,6 +111,10 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       sideOf: fromZone,
       end: (zone) => ends.get(zone),
       clock,
+      frozenSince(zone) {
+        const status = statuses.of(zone);
+        return status && isZoneOnline(status) ? status.frozenSince : undefined;
+      },
       renew(zone) {
         const status = { code: grpcCode.unavailable, message: "what was held is asked for anew" };
         for (const [stream, sender] of uploads) if (sender === zone) stream.end(status);

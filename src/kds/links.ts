@@ -19,6 +19,7 @@ export interface LinksOptions {
   readonly end: (peer: Peer) => LinkEnd | undefined;
   readonly clock: Pick<Clock, "now">;
   readonly connection?: () => NonNullable<LinkView["connection"]>;
+  readonly frozenSince?: (peer: Peer) => number | undefined;
   /** Connects anew, so that the peer sends what was not taken from it. */
   readonly renew: (peer: Peer) => void;
 }
@@ -37,13 +38,15 @@ export const newLinkEnd = (clock: Pick<Clock, "now">): LinkEnd => ({
   sender: undefined,
 });
 
-export function links({ store, peers, sideOf, end, clock, connection, renew }: LinksOptions): Links {
+export function links(options: LinksOptions): Links {
+  const { store, peers, sideOf, end, clock, connection, renew } = options;
   return {
     list: () =>
       peers().map((peer) => {
         const { held, against } = linkTo(peer, store);
         const { refusedHere, refusedThere, sender } = end(peer) ?? {};
         const behind = behindIn(sender, clock.now());
+        const frozenSince = options.frozenSince?.(peer);
         return {
           peer,
           ...(connection && { connection: connection() }),
@@ -51,6 +54,7 @@ export function links({ store, peers, sideOf, end, clock, connection, renew }: L
           heldSince: against?.sinceMs,
           refused: [...refusedIn("here", refusedHere), ...refusedIn("there", refusedThere)],
           ...(behind && { behind }),
+          ...(frozenSince !== undefined && { frozenSince }),
         };
       }),
     async accept(peer) {
@@ -68,10 +72,10 @@ export function links({ store, peers, sideOf, end, clock, connection, renew }: L
   };
 }
 
-const refusedIn = (where: RefusedView["where"], list: RefusedList | undefined): readonly RefusedView[] =>
-  (list?.all() ?? []).map(({ kind, name, why, sinceMs }) => ({
+const refusedIn = (where: "here" | "there", list: RefusedList | undefined): readonly RefusedView[] =>
+  (list?.all() ?? []).map(({ kind, name, why, isTooLarge, sinceMs }) => ({
     ...idOfWireName(kindNamed(kind), name),
-    where,
+    where: isTooLarge ? "too large" : where,
     why,
     since: sinceMs,
   }));

@@ -8,6 +8,7 @@ export interface Refused {
   /** As on the wire; empty where a peer does not say which of several. */
   readonly name: string;
   readonly why: string;
+  readonly isTooLarge: boolean;
   readonly sinceMs: number;
 }
 
@@ -19,6 +20,8 @@ export interface Answered {
   readonly names: Iterable<string>;
   /** name → why. */
   readonly refused: ReadonlyMap<string, string>;
+  /** The same of what was too large to be sent. */
+  readonly tooLarge?: ReadonlyMap<string, string>;
 }
 
 export interface RefusedList {
@@ -29,15 +32,17 @@ export interface RefusedList {
 export function refusedList(clock: Pick<Clock, "now">): RefusedList {
   const byKind = new Map<string, Map<string, Refused>>();
   return {
-    answered(kind, { isFirst, names, refused }) {
+    answered(kind, { isFirst, names, refused, tooLarge = new Map() }) {
       const before = byKind.get(kind) ?? new Map<string, Refused>();
       const after = new Map(isFirst ? [] : before);
       for (const name of names) after.delete(name);
-      for (const [name, lines] of refused) {
+      const add = (isTooLarge: boolean, [name, lines]: readonly [string, string]): void => {
         const why = lines.replaceAll("\n", " ");
         const known = before.get(name);
-        after.set(name, { kind, name, why, sinceMs: known?.why === why ? known.sinceMs : clock.now() });
-      }
+        after.set(name, { kind, name, why, isTooLarge, sinceMs: known?.why === why ? known.sinceMs : clock.now() });
+      };
+      for (const one of tooLarge) add(true, one);
+      for (const one of refused) add(false, one);
       byKind.set(kind, after);
     },
     all: () => [...byKind.values()].flatMap((refused) => [...refused.values()]),

@@ -213,13 +213,17 @@ export function sending(options: SendingOptions): Sending {
   function tellRefused(kind: string, { inFlight, answered: isLater }: Subscription, event: Answer): void {
     const { nonce } = event;
     const isNew = inFlight?.nonce === nonce;
-    const own = isNew ? (leftOut.get(kind) ?? new Map<string, string>()) : new Map<string, string>();
     if (isNew) answered.set(kind, { nonce, names: new Set(inFlight.sent.keys()) });
     const sent = answered.get(kind);
     if (sent?.nonce !== nonce) return;
-    const theirs = event.kind === "nack" ? refusedIn(event.reason, sent.names) : new Map<string, string>();
+    const refused = event.kind === "nack" ? refusedIn(event.reason, sent.names) : new Map<string, string>();
     const names = isNew ? sent.names : [];
-    options.refused.answered(kind, { isFirst: isNew && !isLater, names, refused: new Map([...own, ...theirs]) });
+    options.refused.answered(kind, {
+      isFirst: isNew && !isLater,
+      names,
+      refused,
+      ...(isNew && { tooLarge: leftOut.get(kind) ?? new Map() }),
+    });
   }
 
   return {

@@ -24,6 +24,9 @@ export const headersOf = (zone: string, version: string): Readonly<Record<string
   version,
 });
 
+/** With a health check: the zone concludes nothing of its proxies since then (milliseconds since the epoch). Kuma ignores it. */
+export const frozenHeader = "kodiak-frozen-since";
+
 /** The values of a header; some libraries join repeated ones to `a, b`. */
 export const headerValues = (headers: Headers, name: string): readonly string[] =>
   (headers[name] ?? []).flatMap((value) => value.split(",")).map((value) => value.trim());

@@ -28,7 +28,7 @@ import { type OutgoingByKind, type SharedSets, sharedSets } from "#kds/outgoing.
 import { type Receiving, receiving } from "#kds/receiving.ts";
 import { type Sending, sending } from "#kds/sending.ts";
 import { nameUp } from "#kds/up.ts";
-import { headersOf, path, type Self } from "#kds/wire.ts";
+import { frozenHeader, headersOf, path, type Self } from "#kds/wire.ts";
 import type { Validate } from "#resources/kind.ts";
 import { globalToZoneKinds } from "#resources/kinds.ts";
 import type { Links } from "#resources/links.ts";
@@ -46,6 +46,8 @@ export interface KdsClientOptions {
   readonly log: Log;
   readonly self: Self;
   readonly validate: Validate;
+  /** This zone concludes nothing of its proxies since then. */
+  readonly frozenSince?: () => number | undefined;
   readonly onLink: (link: Link) => void;
   /** All that global has is here; once for each connection. */
   readonly onComplete?: () => void;
@@ -66,6 +68,8 @@ export interface KdsClient {
   start(): void;
   /** To be told of each settle. Nothing is sent before the first one. */
   publish(changes: Changes): void;
+  /** `frozenSince` says something else than before. */
+  tellFrozen(): void;
   link(): Link;
   /** The one link, to global. */
   readonly links: Links;
@@ -91,6 +95,7 @@ export function kdsClient(options: KdsClientOptions): KdsClient {
       const names = sets.settled(changes);
       attempt?.sender.settled(names);
     },
+    tellFrozen: () => attempt?.tellFrozen(),
     link: () => link,
     links: links({
       store: options.store,
@@ -152,6 +157,7 @@ export function kdsClient(options: KdsClientOptions): KdsClient {
 
 interface Attempt {
   readonly sender: Sending;
+  tellFrozen(): void;
   end(): void;
 }
 
@@ -178,6 +184,7 @@ function attemptOf(
   const { zone, clock, store, self } = options;
   const call = { headers: headersOf(zone, self.version), gzip: true };
   let isOver = false;
+  let hasBegun = false;
   let hasGreeted = false;
   let cancelHealthCheck: (() => void) | undefined;
   let cancelAnswers: (() => void) | undefined;
@@ -230,10 +237,14 @@ function attemptOf(
   connection.onClose((reason) => lose(reason));
   // What is said first names all that is here: not worth the work for a global that is not there.
   connection.ready.then(begin, (error: unknown) => lose(textOf(error)));
-  return { sender, end };
+  const tellFrozen = (): void => {
+    if (hasBegun && !isOver) void checkHealth();
+  };
+  return { sender, tellFrozen, end };
 
   function begin(): void {
     if (isOver) return;
+    hasBegun = true;
     receiver.subscribe();
     void checkHealth();
   }
@@ -286,12 +297,15 @@ function attemptOf(
   }
 
   async function checkHealth(everyMs = healthCheckEveryMs): Promise<void> {
-    cancelHealthCheck = undefined;
+    cancelHealthCheck?.();
     try {
-      const response = await connection.unary(path.healthCheck, new Uint8Array(), call);
+      const since = options.frozenSince?.();
+      const headers = { ...call.headers, ...(since !== undefined && { [frozenHeader]: String(since) }) };
+      const response = await connection.unary(path.healthCheck, new Uint8Array(), { ...call, headers });
       const { interval } = fromBinary(ZoneHealthCheckResponseSchema, response);
       const wantedMs = interval ? durationMs(interval) : 0;
       const nextMs = wantedMs > 0 ? wantedMs : everyMs;
+      cancelHealthCheck?.();
       if (!isOver) cancelHealthCheck = clock.alarm(clock.now() + nextMs, () => void checkHealth(nextMs));
     } catch (error) {
       if (error instanceof GrpcError && error.status.code === grpcCode.unimplemented) return;

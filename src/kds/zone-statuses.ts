@@ -24,8 +24,10 @@ export interface SubscriptionRecord {
 
 export interface ZoneStatuses {
   all(): readonly ZoneStatus[];
+  of(zone: string): ZoneStatus | undefined;
   opened(zone: string, stream: ZoneStream): void;
-  pinged(zone: string): void;
+  /** `frozenSince`: as `LinkView` has it. */
+  pinged(zone: string, frozenSince: number | undefined): void;
   connected(zone: string, peer: Peer, sentToken: boolean): SubscriptionRecord;
   stop(): void;
 }
@@ -64,13 +66,14 @@ export function zoneStatuses({ global, known, clock, random, onStatus }: ZoneSta
 
   return {
     all: () => [...statuses.values()],
+    of: (zone) => statuses.get(zone),
     opened(zone, stream) {
       const at = clock.now();
       change(zone, "record", ({ streams }) => ({ streams: { ...streams, [stream]: at } }));
     },
-    pinged(zone) {
+    pinged(zone, frozenSince) {
       const pingedAt = clock.now();
-      change(zone, "record", () => ({ pingedAt }));
+      change(zone, "record", () => ({ pingedAt, frozenSince }));
     },
     connected(zone, peer, sentToken) {
       const now = clock.now();

@@ -14,6 +14,8 @@ export interface ZoneStatus {
   /** When each stream was opened last. */
   readonly streams: Readonly<Partial<Record<ZoneStream, number>>>;
   readonly pingedAt: number | undefined;
+  /** It concludes nothing of its proxies since then, as it said last. */
+  readonly frozenSince?: number | undefined;
 }
 export type ZoneStream = "globalToZone" | "zoneToGlobal" | "configDump" | "stats" | "clusters";
 

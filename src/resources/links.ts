@@ -19,11 +19,13 @@ export interface LinkView {
   readonly refused: readonly RefusedView[];
   /** What this control plane has for the peer and the peer has not taken. */
   readonly behind?: BehindView;
+  /** The peer is a zone that concludes nothing of its proxies since then, as most of them are away at once. */
+  readonly frozenSince?: number;
 }
 
 export interface RefusedView extends ResourceId {
-  /** `here`: what the peer sent; `there`: what this control plane sent. */
-  readonly where: "here" | "there";
+  /** `here`: what the peer sent; `there`: what this control plane sent, or would have if it were not too large. */
+  readonly where: "here" | "there" | "too large";
   readonly why: string;
   readonly since: number;
 }

@@ -45,6 +45,8 @@ export interface ProxiesOptions {
   readonly marked: Source<true>;
   /** Tells the graph that `statuses` or `marked` has changed. */
   readonly touch: () => void;
+  /** `frozenSince` says something else than before. */
+  readonly onFrozen: () => void;
   readonly credentials: Pick<Credentials, "verifyDataplaneToken" | "verifyZoneToken">;
   readonly validate: (resource: Resource) => readonly Issue[];
 }
@@ -60,6 +62,7 @@ export function proxies(options: ProxiesOptions) {
   /** Proxies that were there at some time, or may have been, and whether they brought what they are. */
   const known = new Map<string, { readonly id: ResourceId; readonly isOwn: boolean }>();
   for (const id of earlierProxies(store)) known.set(statusKey(id), { id, isOwn: false });
+  let frozenSince: number | undefined;
   const presences = presence({
     clock,
     expected: [...known.keys()],
@@ -71,6 +74,8 @@ export function proxies(options: ProxiesOptions) {
     },
     forget,
     onFrozen(since) {
+      frozenSince = since;
+      options.onFrozen();
       if (since === undefined) log.info({}, "proxies are back: what is known of them holds again");
       else
         log.warn(
@@ -297,6 +302,8 @@ export function proxies(options: ProxiesOptions) {
   return {
     admit,
     leave,
+    /** As most proxies are away at once, nothing is concluded since then; `undefined`: it is. */
+    frozenSince: () => frozenSince,
     /** One that starts anew does not leave any more. */
     begin: (id: ResourceId): void => void leaving.delete(statusKey(id)),
     /** Nothing that proxies brought is deleted for the loss of this control plane. */

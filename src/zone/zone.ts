@@ -115,23 +115,6 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     { wanted: owned.ingresses, deletes: false },
     { wanted: owned.insights, deletes: true, isRecord: true },
   ]);
-  const known = proxies({
-    place,
-    store,
-    clock,
-    random,
-    log: logOf("proxies"),
-    instanceId,
-    configs: pipeline,
-    statuses,
-    marked,
-    served,
-    ingressServices: pipeline.ingressServices,
-    touch: running.touch,
-    credentials,
-    validate,
-  });
-  const xds = xdsServer({ instanceId, log: logOf("xds"), bundles: pipeline.bundles, admit: known.admit });
   const link =
     settings.global &&
     outgoing &&
@@ -147,10 +130,29 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       // Of a zone's configuration a stock global reads only this, to know how names are formed: as on Universal.
       self: { instanceId, version: settings.version, config: { store: { type: "memory" } } },
       validate,
+      frozenSince: () => known.frozenSince(),
       // The link logs for itself; nothing else here depends on it yet.
       onLink: () => {},
       onComplete: ready.synced,
     });
+  const known = proxies({
+    place,
+    store,
+    clock,
+    random,
+    log: logOf("proxies"),
+    instanceId,
+    configs: pipeline,
+    statuses,
+    marked,
+    served,
+    ingressServices: pipeline.ingressServices,
+    touch: running.touch,
+    onFrozen: () => link?.tellFrozen(),
+    credentials,
+    validate,
+  });
+  const xds = xdsServer({ instanceId, log: logOf("xds"), bundles: pipeline.bundles, admit: known.admit });
   await firstStart(store, clock, random, place.isFederated);
   running.start((changes) => {
     // First who uses it. What follows from it is written before the link sends, so that both travel as one revision.
@@ -195,6 +197,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     authenticate: tokens.authenticate,
     tokens: tokens.issue,
     ...(link && { links: link.links }),
+    frozenSince: known.frozenSince,
     about: { clusterId: clusterIdOf(store), instanceId, hostname: hostname(), version: settings.version },
     config: settings.shown,
     http: { host: "127.0.0.1", port: settings.apiPort },

@@ -234,7 +234,7 @@ test("toward a Kuma zone: of a kind that is too large for one message the larges
   const shows = async (line: RegExp) => assert.match((await run(["get", "zones"])).out, line);
   await eventually("`kodiak get zones`", 5_000, () =>
     shows(
-      /^ {2}Secret "six" in mesh "default" by a for \w+: not sent: it has 6,\d+,\d+ bytes, .* at most 10,485,760$/m,
+      /^ {2}Secret "six" in mesh "default" to a for \w+: not sent: it has 6,\d+,\d+ bytes, .* at most 10,485,760$/m,
     ),
   );
   await global.put(secret("six", 5.9), secret("four", 8));
@@ -257,7 +257,7 @@ test("between two Kodiaks: what is too large for a message by itself is left out
     const [link] = global.server.links.list();
     assert.deepEqual(
       link?.refused.map(({ name, where }) => `${name} ${where}`),
-      ["eleven there"],
+      ["eleven too large"],
     );
   });
   assert.equal(zone.store.list("Secret").length, 2);

@@ -5,7 +5,7 @@ import { type TestContext, test } from "node:test";
 import { kodiak, served } from "#cli/cli.fixture.ts";
 import { relayTo } from "#host/relay-for-test.ts";
 import { resource, startGlobal, startZone, type TestGlobal } from "../kds/control-planes.ts";
-import { eventually, lab, put, startZone as startLabZone } from "../lab/lab.ts";
+import { eventually, lab, put, startGlobal as startLabGlobal, startZone as startLabZone } from "../lab/lab.ts";
 import { dataplane } from "../lab/manifests.ts";
 import { startFakeProxy } from "../operations/fake-proxy.ts";
 import { handMadeZone } from "./hand-made-zone.ts";
@@ -95,4 +95,39 @@ test("a proxy that does not read: how many objects wait, and since when", async 
     const { out } = await kodiak(["get", "dataplanes", "--api", zone.api]);
     assert.doesNotMatch(out, /BEHIND/);
   });
+});
+
+test("frozen: which zone concludes nothing of its proxies, and since when, on global and in the zone", async (t) => {
+  const of = await lab(t);
+  const global = await startLabGlobal(of, ["zone-a"]);
+  await put(global.api, "/meshes/default", { type: "Mesh", name: "default" });
+  const zone = await startLabZone(of, "zone-a", global);
+  const token = await zone.tokenFor("default");
+  await eventually("the mesh", 10_000, async () =>
+    assert.ok(zone.store.get({ kind: "Mesh", mesh: "", name: "default" })),
+  );
+  const relay = await relayTo(zone.dpPort);
+  of.atEnd(relay.close);
+  const start = (name: string, address: string) =>
+    startFakeProxy(
+      of,
+      zone,
+      dataplane({ mesh: "default", name, service: "web", address, port: 80, appPort: 81 }),
+      token,
+      relay.port,
+    );
+  const startAll = () => Promise.all([1, 2, 3].map((i) => start(`web-${i}`, `127.0.9.${i}`)));
+  const says = (api: string, ...lines: readonly RegExp[]) =>
+    eventually("`kodiak get zones`", 15_000, async () => {
+      const { out } = await kodiak(["get", "zones", "--api", api]);
+      for (const line of lines) assert.match(out, line);
+    });
+  await startAll();
+  await says(global.api, /^zone-a +online since \w+$/m);
+  relay.cut();
+  await says(global.api, /^NAME .* FROZEN$/m, /^zone-a .* for \w+$/m, /^zone-a: frozen for \w+: .* traffic goes on$/m);
+  await says(zone.api, /^this zone: frozen for \w+: /m);
+  await startAll();
+  await says(global.api, /^zone-a +online since \w+$/m);
+  await says(zone.api, /^global +online since \w+\n$/m);
 });
