@@ -134,7 +134,7 @@ export function admitDelete(
   const title = "Could not delete a resource";
   if (!stored) throw notFound(title);
   requireOwn(rules, stored, title, `[${JSON.stringify(label.origin)}]`);
-  const issues = deletionIssues(view, stored);
+  const issues = deletionIssues(view, stored, rules.isConnected);
   if (issues.length > 0) throw invalid(title, issues);
   return [
     { kind: "delete", id: stored, expected: { modificationTime: stored.modificationTime } },

@@ -3,20 +3,22 @@
 import type { Issue } from "#lib/issue.ts";
 import { isObject, type JsonObject, type JsonValue } from "#lib/json.ts";
 import { isOnline } from "#owned/online.ts";
-import type { Resource, ResourceId } from "#resources/resource.ts";
+import { label, type Resource, type ResourceId } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
 
 /** A state to check against: the store's, or the one after a transaction that is being put together. */
 export type View = Pick<Store, "get" | "list">;
 
-export function deletionIssues(view: View, resource: Resource): Issue[] {
+/** `isConnected`: as a global control plane knows it, before it is written. */
+export function deletionIssues(view: View, resource: Resource, isConnected?: (zone: string) => boolean): Issue[] {
   switch (resource.kind) {
     case "Mesh":
       return view.list("Dataplane").some((dataplane) => dataplane.mesh === resource.name)
         ? [{ path: "mesh", message: "unable to delete mesh, there are still some dataplanes attached" }]
         : [];
     case "Zone":
-      return isOnline(view.get({ kind: "ZoneInsight", mesh: "", name: resource.name }))
+      return (isConnected?.(resource.name) ??
+        isOnline(view.get({ kind: "ZoneInsight", mesh: "", name: resource.name })))
         ? [{ path: "zone", message: "unable to delete Zone, Zone CP is still connected, please shut it down first" }]
         : [];
     case "Secret":
@@ -85,10 +87,13 @@ export const insightKinds: Readonly<Record<string, string>> = {
   Zone: "ZoneInsight",
 };
 
-/** What is deleted with a resource, in the same transaction: a mesh's contents, a proxy's insight. */
-export function dependents(resource: Resource, all: Iterable<Resource>): ResourceId[] {
-  const insight = insightKinds[resource.kind];
-  if (insight !== undefined) return [{ kind: insight, mesh: resource.mesh, name: resource.name }];
-  if (resource.kind !== "Mesh") return [];
-  return [...all].filter(({ mesh }) => mesh === resource.name);
+/** What is deleted with a resource, in the same transaction: a mesh's contents, a proxy's insight, what a zone sent. */
+export function dependents({ kind, mesh, name }: Resource, all: Iterable<Resource>): ResourceId[] {
+  const insight = insightKinds[kind];
+  const own = insight === undefined ? [] : [{ kind: insight, mesh, name }];
+  if (kind === "Zone") return [...own, ...[...all].filter((other) => isSentBy(name, other))];
+  return kind === "Mesh" ? [...all].filter((other) => other.mesh === name) : own;
 }
+
+const isSentBy = (zone: string, { labels }: Resource): boolean =>
+  labels[label.zone] === zone && labels[label.origin] === "zone";

@@ -11,6 +11,8 @@ import { describeId, type Labels, label, type Resource } from "#resources/resour
 export interface Site {
   readonly place: Place;
   readonly globalAddress?: string;
+  /** Of a global control plane: whether the zone is connected now. */
+  readonly isConnected?: (zone: string) => boolean;
 }
 
 export const isFederatedZone = (place: Place): boolean => place.kind === "zone" && place.isFederated;

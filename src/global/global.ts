@@ -120,7 +120,13 @@ export async function global(settings: GlobalSettings, { clock, random, network,
   const tokens = tokenIssuer(store, clock, random);
   const api = await (settings.serveApi ?? serveApi)({
     store,
-    rules: { place: { kind: "global" }, validate: validateResource, unknownMembers, isActedOn },
+    rules: {
+      place: { kind: "global" },
+      isConnected: kds.isConnected,
+      validate: validateResource,
+      unknownMembers,
+      isActedOn,
+    },
     authenticate: tokens.authenticate,
     tokens: tokens.issue,
     links: kds.links,

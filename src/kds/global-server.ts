@@ -56,6 +56,7 @@ export interface KdsServer extends Required<Pick<ListenOptions, "streams" | "una
   publish(changes: Changes): void;
   /** Of every zone that is connected, was, or is known from before. */
   statuses(): readonly ZoneStatus[];
+  isConnected(zone: string): boolean;
   /** To each zone. */
   readonly links: Links;
   /** Of all zones together. */
@@ -105,16 +106,14 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       for (const sender of senders) sender.settled(names);
     },
     statuses: statuses.all,
+    isConnected,
     links: links({
       store,
       peers: () => store.list("Zone").map(({ name }) => name),
       sideOf: fromZone,
       end: (zone) => ends.get(zone),
       clock,
-      frozenSince(zone) {
-        const status = statuses.of(zone);
-        return status && isZoneOnline(status) ? status.frozenSince : undefined;
-      },
+      frozenSince: (zone) => (isConnected(zone) ? statuses.of(zone)?.frozenSince : undefined),
       renew(zone) {
         const status = { code: grpcCode.unavailable, message: "what was held is asked for anew" };
         for (const [stream, sender] of uploads) if (sender === zone) stream.end(status);
@@ -123,6 +122,11 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
     counts,
     stop: statuses.stop,
   };
+
+  function isConnected(zone: string): boolean {
+    const status = statuses.of(zone);
+    return status !== undefined && isZoneOnline(status);
+  }
 
   function admitting(name: ZoneStream, serve: (stream: ServerStream, zone: string) => void) {
     return (stream: ServerStream): void => {

@@ -22,9 +22,13 @@ export interface GlobalOwned {
 
 export function globalOwned(graph: Graph, { of, statuses }: GlobalOwnedInput): GlobalOwned {
   const stored = of("ZoneInsight") as Collection<Resource>;
+  const zones = of("Zone");
   return {
-    // What was stored is read as it is, not as it becomes: an insight is written because a status changed.
-    zoneInsights: graph.derive("zone insights", statuses, (status, _, zone) => zoneInsight(status, stored.get(zone))),
+    // What was stored is read as it is, not as it becomes: an insight is written because a status changed. A zone that was
+    // deleted has none.
+    zoneInsights: graph.derive("zone insights", statuses, (status, read, zone) =>
+      read.one(zones, zone) ? zoneInsight(status, stored.get(zone)) : undefined,
+    ),
     serviceInsights: serviceInsights(graph, {
       dataplanes: of<DataplaneJson>("Dataplane"),
       insights: of<DataplaneInsightJson>("DataplaneInsight"),
