@@ -17,6 +17,7 @@ import { incrementalGraph } from "#incremental/graph.ts";
 import { kdsMetrics } from "#kds/counts.ts";
 import { kdsServer } from "#kds/global-server.ts";
 import { downwardResources } from "#kds/outgoing.ts";
+import { refusalsOfLinks, troubleMetrics } from "#kds/trouble-metrics.ts";
 import { defaultPolicies } from "#owned/default-policies.ts";
 import { missingKeys } from "#owned/defaults.ts";
 import { globalOwned } from "#owned/global-owned.ts";
@@ -141,6 +142,10 @@ export async function global(settings: GlobalSettings, { clock, random, network,
   if (diagnostics) {
     storeMetrics(diagnostics.metrics, store, graph);
     kdsMetrics(diagnostics.metrics, kds.counts);
+    troubleMetrics(diagnostics.metrics, {
+      refused: () => refusalsOfLinks(kds.links.list()),
+      frozenZones: () => kds.links.list().filter(({ frozenSince }) => frozenSince !== undefined).length,
+    });
   }
   let notReady: string | undefined;
   const readiness = {

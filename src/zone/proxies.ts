@@ -304,6 +304,11 @@ export function proxies(options: ProxiesOptions) {
     leave,
     /** As most proxies are away at once, nothing is concluded since then; `undefined`: it is. */
     frozenSince: () => frozenSince,
+    /** What Envoys refuse now. */
+    refusals: () =>
+      [...statuses.keys()].flatMap((proxy) =>
+        (statuses.get(proxy)?.refusals ?? []).map(({ type }) => ({ kind: type, reason: "proxy" as const })),
+      ),
     /** One that starts anew does not leave any more. */
     begin: (id: ResourceId): void => void leaving.delete(statusKey(id)),
     /** Nothing that proxies brought is deleted for the loss of this control plane. */

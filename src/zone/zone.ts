@@ -17,6 +17,7 @@ import { tokenIssuer } from "#identity/token-issuer.ts";
 import { incrementalGraph } from "#incremental/graph.ts";
 import { kdsMetrics } from "#kds/counts.ts";
 import { upwardResources } from "#kds/outgoing.ts";
+import { refusalsOfLinks, troubleMetrics } from "#kds/trouble-metrics.ts";
 import { kdsClient } from "#kds/zone-client.ts";
 import { defaultPolicies } from "#owned/default-policies.ts";
 import { missingKeys } from "#owned/defaults.ts";
@@ -210,6 +211,10 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     storeMetrics(diagnostics.metrics, store, graph);
     xdsMetrics(diagnostics.metrics, xds);
     if (link) kdsMetrics(diagnostics.metrics, link.counts);
+    troubleMetrics(diagnostics.metrics, {
+      refused: () => [...refusalsOfLinks(link?.links.list() ?? []), ...known.refusals()],
+      frozenZones: () => (known.frozenSince() === undefined ? 0 : 1),
+    });
   }
   const probed = diagnostics && (await serveDiagnostics({ host: address, ...diagnostics, readiness: ready, log }));
 

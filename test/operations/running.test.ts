@@ -89,6 +89,7 @@ test("control planes, as whoever runs them meets them", async (t) => {
       assert.ok(one(atZone, "kodiak_store_commit_seconds_count") > 1);
       assert.ok([...atZone.keys()].some((name) => name.startsWith("kodiak_recomputed_keys_total{")));
       assert.ok(one(atZone, 'kodiak_kds_acks_total{kind="Dataplane"}') >= 1);
+      assert.deepEqual([one(atZone, "kodiak_frozen_zones"), one(atGlobal, "kodiak_frozen_zones")], [0, 0]);
       assert.ok(one(atGlobal, 'kodiak_kds_pushes_total{kind="Mesh"}') >= 1);
       assert.ok(one(atGlobal, 'kodiak_kds_received_total{kind="Dataplane"}') >= 1);
     });
