@@ -11,9 +11,12 @@ import { decodeResource, itemOf } from "#kds/codec.ts";
 import type { Kind } from "#resources/kind.ts";
 
 /** Of a Kuma control plane, uncompressed (interop 4.1), and of ours. */
-export const mostMessageBytes = 10_485_760;
+const mostMessageBytes = 10_485_760;
 /** For what a message has besides its resources. */
 const frameBytes = 1_024;
+
+/** What its resources may have. */
+export const mostResourceBytes = mostMessageBytes - frameBytes;
 
 export interface Fitted {
   readonly upsert: readonly Item[];

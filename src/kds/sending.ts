@@ -24,7 +24,7 @@ import {
 } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import type { Log } from "#host/log.ts";
 import type { Clock, Stream } from "#host/world.ts";
-import { fitted, mostMessageBytes, type Way } from "#kds/fit.ts";
+import { fitted, mostResourceBytes, type Way } from "#kds/fit.ts";
 import type { Audience, SharedSets } from "#kds/outgoing.ts";
 import { type RefusedList, refusedIn } from "#kds/refused.ts";
 import { type Resume, resumeIn, saidText } from "#kds/resume.ts";
@@ -137,7 +137,7 @@ export function sending(options: SendingOptions): Sending {
   function sendAlone(kind: string, push: Push): void {
     const isFirst = !subscriptions.get(kind)?.answered;
     const whole = { upsert: fit(kind, push, isFirst ? "in one message" : "in parts"), remove: push.remove, absent: [] };
-    const parts = isFirst ? [whole] : partsOf(whole, mostMessageBytes);
+    const parts = isFirst ? [whole] : partsOf(whole, mostResourceBytes);
     for (const part of parts) send(kind, push.nonce, part, "");
   }
 

@@ -12,12 +12,14 @@ import { asDataplane } from "#resources/dataplane.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import type { Links } from "#resources/links.ts";
 import type { Resource } from "#resources/resource.ts";
+import { memoryStore } from "#store/memory.ts";
 import { adsPath } from "#xds/server.ts";
 import { recordingLog } from "../agent/recording-log.ts";
-import { resource, startGlobal, startZone } from "../kds/control-planes.ts";
+import { resource, startGlobal, startZone, world } from "../kds/control-planes.ts";
 import { get } from "../lab/http.ts";
 import { eventually, freePort, type Lab, type LabProxy, type LabZone, lab } from "../lab/lab.ts";
 import { oneZone } from "../lab/one-zone.ts";
+import { handMadeGlobal } from "./hand-made-global.ts";
 import { handMadeZone } from "./hand-made-zone.ts";
 
 test("eleven clusters in one push, one of them invalid: ten within a second, the one is named, and all else goes on", async (t) => {
@@ -245,6 +247,22 @@ test("toward a Kuma zone: of a kind that is too large for one message the larges
   await eventually("nothing is refused", 5_000, async () =>
     assert.doesNotMatch((await run(["get", "zones"])).out, /REFUSED/),
   );
+});
+
+test("toward a Kuma global: insights are trimmed until they fit, and none is left out; other kinds go", async (t) => {
+  const store = memoryStore(world.clock, world.random);
+  const metadata = { filler: "x".repeat(2 * mebibyte) };
+  const insights = Array.from({ length: 6 }, (_, i) => resource("DataplaneInsight", `i-${i}`, { metadata }));
+  await store.write([...insights, resource("Dataplane", "web", {})].map((one) => ({ kind: "put", resource: one })));
+  const kinds = ["DataplaneInsight", "Dataplane"];
+  const global = await handMadeGlobal(t, kinds);
+  const zone = startZone(t, "a", global.target, { store });
+  const first = await global.all();
+  const { response, sizeBytes = 0 } = first.get("DataplaneInsight") ?? {};
+  assert.equal(response?.resources.length, 6);
+  assert.ok(sizeBytes > 8 * mebibyte && sizeBytes <= 10 * mebibyte, `${sizeBytes} bytes: no more is trimmed than must`);
+  assert.equal(first.get("Dataplane")?.response.resources.length, 1);
+  assert.deepEqual(zone.client.links.list()[0]?.refused, []);
 });
 
 test("between two Kodiaks: what is too large for a message by itself is left out, by name; all else goes", async (t) => {
