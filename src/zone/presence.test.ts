@@ -157,3 +157,14 @@ test("what ends because this control plane ends says nothing", () => {
   pass(20_000);
   assert.deepEqual(said(), ["a marked"]);
 });
+
+test("nobody waits for who is deleted: when all who were away are, what is known holds again", () => {
+  const { ends, removed, said, there } = stage();
+  there("a", "b", "c");
+  for (const proxy of ["a", "b", "c"]) ends(proxy);
+  assert.equal(said().at(-1), "frozen");
+  for (const proxy of ["a", "b", "other"]) removed(proxy);
+  assert.deepEqual(said(), []);
+  removed("c");
+  assert.deepEqual(said(), ["thawed"]);
+});

@@ -25,6 +25,8 @@ export interface Presence {
   /** Its Envoy has all that it needs. */
   serves(proxy: string): void;
   ends(proxy: string): void;
+  /** Its resource was deleted: nobody waits for it to come back. */
+  removed(proxy: string): void;
   stop(): void;
 }
 
@@ -111,6 +113,9 @@ export function presence({ clock, setMark, forget, onFrozen, expected }: Presenc
       recent = [...recent.filter(({ at }) => now - at < togetherMs), { proxy, at: now }];
       if (recent.length > few && recent.length > there.size) freeze(new Set(recent.map((end) => end.proxy)));
       else leave(proxy);
+    },
+    removed(proxy) {
+      if (missing?.delete(proxy) && missing.size === 0) thaw();
     },
     stop() {
       isStopped = true;

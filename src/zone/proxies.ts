@@ -2,7 +2,6 @@
 //
 //   first request ─► token and resource checked ─► store ─► admitted ─► gone ─► (10 s) ─► what it brought is deleted
 
-import type { Struct } from "@bufbuild/protobuf/wkt";
 import type { TypedRefusal } from "#discovery/order.ts";
 import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
@@ -13,7 +12,7 @@ import { dataplaneTokenKeys, keysInSecrets, zoneTokenKeys, zoneTokenPublicKeys }
 import type { Collection, Source } from "#incremental/collection.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { Issue } from "#lib/issue.ts";
-import { isObject, type JsonObject } from "#lib/json.ts";
+import type { JsonObject } from "#lib/json.ts";
 import { closedInsight, isOnline } from "#owned/online.ts";
 import { type ProxyStatus, type RefusalStatus, refusalsIn, statusKey } from "#owned/proxy-insight.ts";
 import type { ProxyConfig } from "#proxy/bundle.ts";
@@ -26,6 +25,7 @@ import type { Store } from "#resources/store.ts";
 import { foreignZone } from "#xds/bootstrap-refusal.ts";
 import type { Admitted } from "#xds/server.ts";
 import type { Session } from "#xds/session.ts";
+import { bearerOf, identityOf, jsonOf, parsed, refused, tokenAdvice, tokenOf } from "#zone/claims.ts";
 import { presence } from "#zone/presence.ts";
 
 export interface ProxiesOptions {
@@ -83,6 +83,9 @@ export function proxies(options: ProxiesOptions) {
           "most proxies are away at once, so it is this control plane that cannot be reached: nothing is concluded until some are back",
         );
     },
+  });
+  const unwatch = store.watch(({ changes }) => {
+    for (const { id, after } of changes) if (!after) presences.removed(statusKey(id));
   });
   /** They have said that they leave. A stream of theirs that breaks and comes back meanwhile brings them no traffic again. */
   const leaving = new Set<string>();
@@ -314,6 +317,7 @@ export function proxies(options: ProxiesOptions) {
     /** Nothing that proxies brought is deleted for the loss of this control plane. */
     stop(): void {
       cancelRecording?.();
+      unwatch();
       presences.stop();
     },
   };
@@ -338,49 +342,6 @@ const earlierProxies = (store: Store): readonly ResourceId[] =>
     const online = store.list(`${kind}Insight`).filter(isOnline);
     return [...stored, ...online].map(({ mesh, name }) => ({ kind, mesh, name }));
   });
-
-const refused = (why: string): KodiakError => new KodiakError({ kind: "forbidden", why });
-
-function tokenAdvice(resource: Resource, { isFederated }: ProxiesOptions["place"]): string {
-  const give = `give ${describeId(resource)} a token that`;
-  if (resource.kind === "Dataplane") return `${give} \`kodiak token dataplane\` makes for it`;
-  return `${give} \`kodiak token zone --scope ingress\` makes for it${isFederated ? ", on the global control plane" : ""}`;
-}
-
-function tokenOf({ headers }: ServerStream): string {
-  const tokens = headers.authorization ?? [];
-  if (tokens.length > 1) throw refused("authentication failed: more than one authorization header");
-  return tokens[0] ?? "";
-}
-
-/** `<mesh>.<name>`, split at the first dot; zone proxies have no mesh (interop 6.3). */
-function identityOf(nodeId: string): { readonly mesh: string; readonly name: string } {
-  const dot = nodeId.indexOf(".");
-  if (dot < 0) throw refused(`the node's id must be <mesh>.<name>, not ${JSON.stringify(nodeId)}`);
-  return { mesh: nodeId.slice(0, dot), name: nodeId.slice(dot + 1) };
-}
-
-const jsonOf = (struct: Struct | JsonObject | undefined): JsonObject => (struct ?? {}) as JsonObject;
-
-function parsed(text: string): JsonObject {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (isObject(value)) return value;
-  } catch {
-    // Said below.
-  }
-  throw refused("the definition that the proxy brings must be a JSON object");
-}
-
-function bearerOf(resource: Resource) {
-  const { inbound = [], gateway } = asDataplane(resource).spec.networking ?? {};
-  const tags = new Map<string, string[]>();
-  for (const set of [...inbound.map((one) => one.tags ?? {}), gateway?.tags ?? {}]) {
-    for (const [name, value] of Object.entries(set)) tags.set(name, [...(tags.get(name) ?? []), value]);
-  }
-  const { mesh, name, labels } = resource;
-  return { mesh, name, tags: Object.fromEntries(tags), workload: labels[label.workload] };
-}
 
 /** Every inbound says in which zone it is (interop 4.6.2). */
 export function withZoneTag(spec: DataplaneJson, zone: string): JsonObject {

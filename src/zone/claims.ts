@@ -1,0 +1,52 @@
+// What a proxy says of itself with the first request of its stream, read: who it is, its token, and what it brings. What cannot be
+// read is refused with a sentence for whoever runs the proxy.
+
+import type { Struct } from "@bufbuild/protobuf/wkt";
+import type { ServerStream } from "#host/world.ts";
+import { KodiakError } from "#lib/failure.ts";
+import { isObject, type JsonObject } from "#lib/json.ts";
+import { asDataplane } from "#resources/dataplane.ts";
+import { describeId, label, type Resource } from "#resources/resource.ts";
+
+export const refused = (why: string): KodiakError => new KodiakError({ kind: "forbidden", why });
+
+export function tokenAdvice(resource: Resource, { isFederated }: { readonly isFederated: boolean }): string {
+  const give = `give ${describeId(resource)} a token that`;
+  if (resource.kind === "Dataplane") return `${give} \`kodiak token dataplane\` makes for it`;
+  return `${give} \`kodiak token zone --scope ingress\` makes for it${isFederated ? ", on the global control plane" : ""}`;
+}
+
+export function tokenOf({ headers }: ServerStream): string {
+  const tokens = headers.authorization ?? [];
+  if (tokens.length > 1) throw refused("authentication failed: more than one authorization header");
+  return tokens[0] ?? "";
+}
+
+/** `<mesh>.<name>`, split at the first dot; zone proxies have no mesh (interop 6.3). */
+export function identityOf(nodeId: string): { readonly mesh: string; readonly name: string } {
+  const dot = nodeId.indexOf(".");
+  if (dot < 0) throw refused(`the node's id must be <mesh>.<name>, not ${JSON.stringify(nodeId)}`);
+  return { mesh: nodeId.slice(0, dot), name: nodeId.slice(dot + 1) };
+}
+
+export const jsonOf = (struct: Struct | JsonObject | undefined): JsonObject => (struct ?? {}) as JsonObject;
+
+export function parsed(text: string): JsonObject {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (isObject(value)) return value;
+  } catch {
+    // Said below.
+  }
+  throw refused("the definition that the proxy brings must be a JSON object");
+}
+
+export function bearerOf(resource: Resource) {
+  const { inbound = [], gateway } = asDataplane(resource).spec.networking ?? {};
+  const tags = new Map<string, string[]>();
+  for (const set of [...inbound.map((one) => one.tags ?? {}), gateway?.tags ?? {}]) {
+    for (const [name, value] of Object.entries(set)) tags.set(name, [...(tags.get(name) ?? []), value]);
+  }
+  const { mesh, name, labels } = resource;
+  return { mesh, name, tags: Object.fromEntries(tags), workload: labels[label.workload] };
+}
