@@ -8,12 +8,13 @@ import { parseArgs } from "node:util";
 import Table from "cli-table3";
 import { envoyVersion, findEnvoy } from "#agent/envoy-binary.ts";
 import { fetchEnvoy, progressLine } from "#agent/envoy-fetch.ts";
+import { lossRows } from "./losses.ts";
 import { zoneRows } from "./rows.ts";
 import { scaleRows } from "./scale.ts";
 import { processes } from "./stage.ts";
 import type { Measured } from "./suite.ts";
 
-const suites = [zoneRows, scaleRows] as const;
+const suites = [zoneRows, lossRows, scaleRows] as const;
 
 interface Row extends Pick<Measured, "name" | "unit"> {
   readonly n: number;

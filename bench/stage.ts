@@ -15,7 +15,7 @@ import { request } from "#host/https.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { openCrowd } from "./crowd.ts";
 
-const program = fileURLToPath(new URL("../dist/kodiak.js", import.meta.url));
+export const program = fileURLToPath(new URL("../dist/kodiak.js", import.meta.url));
 export const fakeProgram = fileURLToPath(new URL("fake-proxies.ts", import.meta.url));
 
 export const samples = 50;

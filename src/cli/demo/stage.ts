@@ -69,7 +69,8 @@ interface Component extends Part {
 /** Any free ones at the first start, and the same ones at the next. */
 const anyPorts = { "dp-port": 0, "api-port": 0, "api-https-port": 0, "diagnostics-port": 0 };
 
-export async function openStage(progress: (what: string) => void): Promise<Stage> {
+/** `program`: absent, the one that runs. */
+export async function openStage(progress: (what: string) => void, program?: string): Promise<Stage> {
   const folder = await mkdtemp(join(tmpdir(), "kodiak-demo-"));
   const parts = new Map<string, Component>();
   const hosts = { "zone-a": 10, "zone-b": 20 };
@@ -88,6 +89,9 @@ export async function openStage(progress: (what: string) => void): Promise<Stage
     return part;
   }
 
+  const startPart = (name: string, args: readonly string[]): Promise<Child> =>
+    startChild({ folder, name, args, ...(program !== undefined && { program }) });
+
   /** One that is up must not lose its place to a second one, which nobody would end. */
   function mustBeDown({ name, state }: Part): void {
     if (state !== "stopped" && state !== "killed") throw new Error(`${name} is ${state} already`);
@@ -96,7 +100,7 @@ export async function openStage(progress: (what: string) => void): Promise<Stage
   async function run(part: Component): Promise<JsonObject> {
     part.state = "starting";
     await writeFile(file(`${part.name}.settings.yaml`), stringify(part.settings));
-    const child = await startChild({ folder, name: part.name, args: part.startCommand.split(" ").slice(1) });
+    const child = await startPart(part.name, part.startCommand.split(" ").slice(1));
     part.child = child;
     part.stopCommand = `kill ${child.pid}`;
     try {
@@ -132,7 +136,7 @@ export async function openStage(progress: (what: string) => void): Promise<Stage
   }
 
   async function startApp(name: string): Promise<{ readonly child: Child; readonly port: number }> {
-    const child = await startChild({ folder, name: `${name}-app`, args: ["demo-app", name] });
+    const child = await startPart(`${name}-app`, ["demo-app", name]);
     const { port } = await child.said(/^the application listens/);
     return { child, port: Number(port) };
   }
@@ -224,7 +228,8 @@ export async function openStage(progress: (what: string) => void): Promise<Stage
     async pids(names) {
       const found = names.map(partNamed).map(async ({ name, child, app }) => {
         const envoys = await pidsOf(`--config-path\0${join(workDir(name), "bootstrap.yaml")}\0`);
-        return [...envoys, child?.pid, app?.child.pid].filter((pid) => pid !== undefined);
+        // Its agent first: one that sees its Envoy end clears up for the next, and cannot finish that.
+        return [child?.pid, ...envoys, app?.child.pid].filter((pid) => pid !== undefined);
       });
       return (await Promise.all(found)).flat();
     },
