@@ -21,7 +21,7 @@ import { kindNamed } from "#resources/kinds.ts";
 import { completeLabels, type Place } from "#resources/labels.ts";
 import { describeId, keyOf, label, type Resource, type ResourceId, tag } from "#resources/resource.ts";
 import { fromRest } from "#resources/rest.ts";
-import type { Store } from "#resources/store.ts";
+import type { Edit, Store } from "#resources/store.ts";
 import { foreignZone } from "#xds/bootstrap-refusal.ts";
 import type { Admitted } from "#xds/server.ts";
 import type { Session } from "#xds/session.ts";
@@ -58,10 +58,18 @@ export function proxies(options: ProxiesOptions) {
   const { place, store, clock, random, log, instanceId, configs, statuses, marked, touch, credentials, validate } =
     options;
   const { ingressServices, served } = options;
+  /** Whether a proxy brought it, over a restart of the control plane: a note beside it. */
+  const isBrought = (id: ResourceId): boolean => store.note(broughtKey(id)) !== undefined;
+  const broughtEdit = (id: ResourceId, isSo: boolean): Edit => ({
+    kind: "note",
+    key: broughtKey(id),
+    before: store.note(broughtKey(id)),
+    after: isSo ? "by its proxy" : undefined,
+  });
   const connected = new Map<string, symbol>();
   /** Proxies that were there at some time, or may have been, and whether they brought what they are. */
   const known = new Map<string, { readonly id: ResourceId; readonly isOwn: boolean }>();
-  for (const id of earlierProxies(store)) known.set(statusKey(id), { id, isOwn: false });
+  for (const id of earlierProxies(store)) known.set(statusKey(id), { id, isOwn: isBrought(id) });
   let frozenSince: number | undefined;
   const presences = presence({
     clock,
@@ -85,7 +93,12 @@ export function proxies(options: ProxiesOptions) {
     },
   });
   const unwatch = store.watch(({ changes }) => {
-    for (const { id, after } of changes) if (!after) presences.removed(statusKey(id));
+    for (const { id, after } of changes) {
+      if (after) continue;
+      presences.removed(statusKey(id));
+      // Who writes it by hand later keeps it.
+      if (isBrought(id)) void store.write([broughtEdit(id, false)]);
+    }
   });
   /** They have said that they leave. A stream of theirs that breaks and comes back meanwhile brings them no traffic again. */
   const leaving = new Set<string>();
@@ -125,6 +138,7 @@ export function proxies(options: ProxiesOptions) {
     // An Envoy that brings nothing of an earlier stream has just started: others hear of it when it serves.
     presences.begins(statusKey(id), Object.keys(first.initialResourceVersions).length === 0);
     if (brought) await bring(completed(brought, existing));
+    else if (isBrought(id)) await store.write([broughtEdit(id, false)]);
     // An Envoy that starts anew may take what another one refused.
     const isResumed = Object.keys(first.initialResourceVersions).length > 0;
     return admitted(id, metadata, isResumed ? refusedBefore(id) : []);
@@ -218,14 +232,18 @@ export function proxies(options: ProxiesOptions) {
     const { id, isOwn } = known.get(proxy) ?? {};
     if (!id) return;
     leaving.delete(proxy);
-    if (!statuses.get(proxy)) void closeInsight(id);
-    else if (isOwn) {
-      statuses.set(proxy, undefined);
-      marked.set(keyOf(id), undefined);
-      known.delete(proxy);
-      touch();
-      void store.write([{ kind: "delete", id }]);
+    if (!isOwn) {
+      if (!statuses.get(proxy)) void closeInsight(id);
+      return;
     }
+    // The insight of a proxy that has not been there since this control plane started is nobody else's to delete.
+    const insight = { ...id, kind: `${id.kind}Insight` };
+    const isEarlier = !statuses.get(proxy) && store.get(insight) !== undefined;
+    statuses.set(proxy, undefined);
+    marked.set(keyOf(id), undefined);
+    known.delete(proxy);
+    touch();
+    void store.write([{ kind: "delete", id }, ...(isEarlier ? [{ kind: "delete" as const, id: insight }] : [])]);
   }
 
   /** Of a proxy that was there when this control plane ended, and is not any more. */
@@ -266,8 +284,8 @@ export function proxies(options: ProxiesOptions) {
   }
 
   async function bring(resource: Resource): Promise<void> {
-    if (!leaving.has(statusKey(resource))) await store.write([{ kind: "put", resource }]);
-    else await withdraw(resource);
+    if (leaving.has(statusKey(resource))) return withdraw(resource);
+    await store.write([{ kind: "put", resource }, ...(isBrought(resource) ? [] : [broughtEdit(resource, true)])]);
   }
 
   /** An ingress that leaves is no way into this zone; instances stay known while they finish what they have begun. */
@@ -334,6 +352,8 @@ function notReady(dataplane: Resource): Resource {
   const inbound = (networking.inbound ?? []).map((one) => ({ ...one, state: "NotReady" }));
   return { ...dataplane, spec: { ...dataplane.spec, networking: { ...networking, inbound } } as JsonObject };
 }
+
+const broughtKey = (id: ResourceId): string => `brought ${statusKey(id)}`;
 
 /** Of this zone: what is stored, as proxies may have come and gone in the last second of an earlier control plane, and what was online. */
 const earlierProxies = (store: Store): readonly ResourceId[] =>

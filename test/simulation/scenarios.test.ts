@@ -175,3 +175,34 @@ test("A11: a link is cut, both sides change; it is shown since when, and only wh
   assert.deepEqual(sentPolicies.map((name) => name.split("-")[0]).sort(), ["changes", "comes"]);
   end(on);
 });
+
+test("an instance that is lost with its control plane is forgotten when that has been back for 40 s; one that a user wrote stays", async () => {
+  const on = await twoZones();
+  const { zoneA } = on;
+  const [second, third] = [instance(on, zoneA, 2), instance(on, zoneA, 3)];
+  const written = { kind: "Dataplane", mesh: "m1", name: "by-hand" };
+  const inbound = [{ port: 8080, tags: { "kuma.io/service": "backend", "kuma.io/protocol": "http" } }];
+  on.put(zoneA, { type: "Dataplane", mesh: "m1", name: written.name, networking: { address: "10.0.0.9", inbound } });
+  await on.time.advance(minute);
+  zoneA.kill();
+  for (const one of [second, third]) one.kill();
+  await on.time.advance(minute);
+  zoneA.start();
+  await on.time.advance(39_000);
+  for (const one of [second, third]) assert.ok(zoneA.disk.get(one), "those that are not back have 30 s, and 10 s more");
+  await on.time.advance(5_000);
+  for (const one of [second, third]) {
+    assert.equal(zoneA.disk.get(one), undefined);
+    assert.equal(zoneA.disk.get({ ...one, kind: "DataplaneInsight" }), undefined);
+  }
+  assert.ok(zoneA.disk.get(written));
+  // As a user writes it now, it is no proxy's any more.
+  on.put(zoneA, { type: "Dataplane", mesh: "m1", name: second.name, networking: { address: "10.0.0.2", inbound } });
+  await on.time.advance(minute);
+  zoneA.kill();
+  zoneA.start();
+  await on.time.advance(minute);
+  assert.ok(zoneA.disk.get(second));
+  assert.deepEqual(on.problems, []);
+  end(on);
+});
