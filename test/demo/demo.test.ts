@@ -80,7 +80,45 @@ test("a terminal that is closed ends everything too", async (t) => {
   await endsClean();
 });
 
-test("on a terminal the demo draws its mesh, a key denies and says by which command, and q leaves nothing", async (t) => {
+/** After `d`, which denies: allowed first, then each part is lost and started again. */
+const keys = [
+  {
+    key: "d",
+    command: /\$ kodiak delete meshtrafficpermission deny-backend --api http/,
+    outcome: /✓ allowed on global, 200 .* \d+ ms/,
+  },
+  { key: "a", command: /\$ kill \d+/, outcome: /✓ backend-1 stopped, others have it all after +\d+ ms +0 failed/ },
+  {
+    key: "a",
+    command: /\$ kodiak run proxy --config \S+/,
+    outcome: /✓ backend-1 started, it answers after +\d+ ms +0 failed/,
+  },
+  { key: "b", command: /\$ kill \d+/, outcome: /✓ backend-2 stopped, others have it all after +\d+ ms +0 failed/ },
+  {
+    key: "b",
+    command: /\$ kodiak run proxy --config \S+/,
+    outcome: /✓ backend-2 started, it answers after +\d+ ms +0 failed/,
+  },
+  {
+    key: "k",
+    command: /\$ kill -9 \d+ \d+ \d+/,
+    outcome: /✓ backend-3 killed -9 with its Envoy, .* \d+ ms +[0-4] failed/,
+  },
+  { key: "g", command: /\$ kill -9 \d+/, outcome: /✓ global killed -9, nothing changes.* +0 failed/ },
+  { key: "g", command: /\$ kodiak run global --config \S+/, outcome: /✓ global started, ready after +\d+ ms/ },
+  {
+    key: "z",
+    command: /\$ kill -9 (\d+ )+/,
+    outcome: /✓ all of zone-b killed -9, all local after +\d+ ms +[0-4] failed/,
+  },
+  {
+    key: "z",
+    command: /\$ kodiak run zone --config \S+/,
+    outcome: /✓ zone-b started, zone-a uses it after +\d+ ms +0 failed/,
+  },
+] as const;
+
+test("on a terminal the demo draws its mesh, each key says what it did and by which command, and q leaves nothing", async (t) => {
   const running = onATerminal();
   t.after(() => running.kill());
   let screen = "";
@@ -116,6 +154,13 @@ test("on a terminal the demo draws its mesh, a key denies and says by which comm
   await shows(/denied \d+/, denied);
   running.stdin.write("?");
   await shows(/kodiak get dataplanes/, denied);
+  running.stdin.write("?");
+  let at = denied;
+  for (const { key, command, outcome } of keys) {
+    running.stdin.write(key);
+    at = await shows(command, screen.length);
+    at = await shows(outcome, at);
+  }
   running.stdin.write("q");
   const [code] = await exit;
   assert.equal(code, 0, screen.slice(-4000));
