@@ -12,7 +12,7 @@ import { dataplaneTokenKeys, keysInSecrets, zoneTokenKeys, zoneTokenPublicKeys }
 import type { Collection, Source } from "#incremental/collection.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { Issue } from "#lib/issue.ts";
-import type { JsonObject } from "#lib/json.ts";
+import { isEqual, type JsonObject } from "#lib/json.ts";
 import { closedInsight, isOnline } from "#owned/online.ts";
 import { type ProxyStatus, type RefusalStatus, refusalsIn, statusKey } from "#owned/proxy-insight.ts";
 import type { ProxyConfig } from "#proxy/bundle.ts";
@@ -26,6 +26,7 @@ import { foreignZone } from "#xds/bootstrap-refusal.ts";
 import type { Admitted } from "#xds/server.ts";
 import type { Session } from "#xds/session.ts";
 import { bearerOf, identityOf, jsonOf, parsed, refused, tokenAdvice, tokenOf } from "#zone/claims.ts";
+import { gathered } from "#zone/gathered.ts";
 import { presence } from "#zone/presence.ts";
 
 export interface ProxiesOptions {
@@ -51,8 +52,10 @@ export interface ProxiesOptions {
   readonly validate: (resource: Resource) => readonly Issue[];
 }
 
-/** Counters are records, not facts: written at most this often, and only when they changed. */
-const recordEveryMs = 1_000;
+/** Counters are records, not facts: written at most this often, and only when they changed. As often as Kuma (interop 6.4). */
+const countersEveryMs = 10_000;
+/** Who owes an answer for so long is behind. */
+const silentAfterMs = 1_000;
 
 export function proxies(options: ProxiesOptions) {
   const { place, store, clock, random, log, instanceId, configs, statuses, marked, touch, credentials, validate } =
@@ -102,20 +105,8 @@ export function proxies(options: ProxiesOptions) {
   });
   /** They have said that they leave. A stream of theirs that breaks and comes back meanwhile brings them no traffic again. */
   const leaving = new Set<string>();
-  /** What is to be said of proxies whose counters have changed. */
-  const unrecorded = new Map<string, () => void>();
-  let cancelRecording: (() => void) | undefined;
-
-  /** One alarm for all proxies. */
-  function recordSoon(mark: string, record: () => void): void {
-    unrecorded.set(mark, record);
-    cancelRecording ??= clock.alarm(clock.now() + recordEveryMs, () => {
-      cancelRecording = undefined;
-      const due = [...unrecorded.values()];
-      unrecorded.clear();
-      for (const one of due) one();
-    });
-  }
+  const counts = gathered(clock, countersEveryMs);
+  const silences = gathered(clock, silentAfterMs);
 
   async function admit(first: DeltaDiscoveryRequest, stream: ServerStream): Promise<Admitted> {
     const node = first.node;
@@ -175,14 +166,15 @@ export function proxies(options: ProxiesOptions) {
       touch();
     };
     publish({});
-    const record = (session: Session): void => {
+    const record = (session: Session): void => publish({ counters: { ...session.counters } });
+    const watchSilence = (session: Session): void => {
       const { waiting: objects, isFull } = session;
       const since = silentSince ?? clock.now();
-      const isSilent = objects > 0 && clock.now() - since >= recordEveryMs;
+      const isSilent = objects > 0 && clock.now() - since >= silentAfterMs;
       const behind = isSilent ? { objects, since, why: isFull ? "not reading" : "not answering" } : undefined;
-      publish({ counters: { ...session.counters }, behind });
+      if (!isEqual(behind, status.behind)) publish({ counters: { ...session.counters }, behind });
       // Who is silent gives no other occasion to look again.
-      if (objects > 0 && !isSilent) recordSoon(mark, () => record(session));
+      if (objects > 0 && !isSilent) silences.add(mark, () => watchSilence(session));
     };
     return {
       configs: id.kind === "Dataplane" ? configs.dataplanes : configs.ingresses,
@@ -215,10 +207,12 @@ export function proxies(options: ProxiesOptions) {
           served.set(key, ingressServices.get(key));
           touch();
         }
-        recordSoon(mark, () => record(session));
+        counts.add(mark, () => record(session));
+        if (session.waiting > 0 || status.behind) silences.add(mark, () => watchSilence(session));
       },
       onGone() {
-        unrecorded.delete(mark);
+        counts.remove(mark);
+        silences.remove(mark);
         if (connected.get(mark) !== self) return;
         connected.delete(mark);
         publish({ subscription: { ...status.subscription, disconnectedAt: clock.now() } });
@@ -334,8 +328,9 @@ export function proxies(options: ProxiesOptions) {
     begin: (id: ResourceId): void => void leaving.delete(statusKey(id)),
     /** Nothing that proxies brought is deleted for the loss of this control plane. */
     stop(): void {
-      cancelRecording?.();
       unwatch();
+      counts.stop();
+      silences.stop();
       presences.stop();
     },
   };
