@@ -1,6 +1,7 @@
 // One port: HTTP/1.1, HTTP/2 and gRPC beside each other, opening it, and closing it.
 
 import assert from "node:assert/strict";
+import { subscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import { connect as connectTcp } from "node:net";
@@ -140,6 +141,21 @@ test("a port that can't be opened is refused with a sentence", async () => {
   await first.close("the test is over");
   const again = await listen({ port });
   await again.close("the test is over");
+});
+
+test("connections that come at once are accepted many a turn", async () => {
+  const count = 200;
+  const listening = await listen();
+  const accepted = Promise.withResolvers<void>();
+  let open = 0;
+  subscribe("net.server.socket", () => ++open === count && accepted.resolve());
+  const before = performance.nodeTiming.uvMetricsInfo.loopCount;
+  const sockets = Array.from({ length: count }, () => connectTcp(listening.port, "127.0.0.1"));
+  await accepted.promise;
+  const turns = performance.nodeTiming.uvMetricsInfo.loopCount - before;
+  assert.ok(turns < count / 4, `${turns} turns of the event loop for ${count} connections`);
+  for (const socket of sockets) socket.destroy();
+  await listening.close("the test is over");
 });
 
 test("TLS 1.1 and strangers are turned away, and harm nobody", async () => {

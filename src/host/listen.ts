@@ -4,7 +4,13 @@
 import { once } from "node:events";
 import { IncomingMessage, ServerResponse } from "node:http";
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Stream } from "node:http2";
-import type { Socket } from "node:net";
+import {
+  type AddressInfo,
+  createServer,
+  type ListenOptions as NetListenOptions,
+  type Server,
+  type Socket,
+} from "node:net";
 import { hostPort, messageOf, whyNotListening } from "#host/connection-failure.ts";
 import { serveGrpc } from "#host/grpc-server.ts";
 import { headersOf, serveHttp1, serveHttp2 } from "#host/http-server.ts";
@@ -22,6 +28,12 @@ const closeWithinMs = 2_000;
  * after 1, 3, 7 … seconds. The kernel takes the lower of this and `net.core.somaxconn`.
  */
 const backlog = 4_096;
+
+/**
+ * Node accepts one connection of a socket in each turn of its event loop, and with a thousand proxies a turn takes long: they
+ * would wait for each other until they give up. The kernel deals connections out to sockets that share a port.
+ */
+const doors = 16;
 
 export async function listen(options: ListenOptions, clock: Clock, log: Log): Promise<Listening> {
   const server = openServer(options);
@@ -58,7 +70,7 @@ export async function listen(options: ListenOptions, clock: Clock, log: Log): Pr
     http2.once("close", () => calls.delete(end));
   });
 
-  await bind(server, options);
+  const others = await bind(server, options);
   server.on("error", (error) => log.error({ err: error, port: options.port }, "a connection could not be accepted"));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("a TCP server without a port");
@@ -66,12 +78,12 @@ export async function listen(options: ListenOptions, clock: Clock, log: Log): Pr
   return {
     port: address.port,
     close(reason) {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const all = Promise.all([server, ...others].map(closed));
       for (const end of calls) end({ code: grpcCode.unavailable, message: reason });
       const cancel = clock.alarm(clock.now() + closeWithinMs, () => {
         for (const socket of sockets) socket.destroy();
       });
-      return closed.finally(cancel);
+      return all.then(cancel);
     },
   };
 }
@@ -92,17 +104,33 @@ function openServer(options: ListenOptions): Http2SecureServer {
   }
 }
 
-async function bind(server: Http2SecureServer, options: ListenOptions): Promise<void> {
+/** Resolves with the other doors, which hand to the server what they accept. */
+async function bind(server: Http2SecureServer, { port, host }: ListenOptions): Promise<readonly Server[]> {
+  const options = { host, backlog, reusePort: true };
+  const others = Array.from({ length: doors - 1 }, () =>
+    createServer({ noDelay: true }, (socket) => server.emit("connection", socket)),
+  );
   try {
-    const listening = once(server, "listening");
-    server.listen({ port: options.port, host: options.host, backlog });
-    await listening;
+    // A port is shared with whoever asks to share it: another control plane must not.
+    if (port !== 0) await listening(server, { host, port }).then(() => closed(server));
+    await listening(server, { ...options, port });
+    const { port: bound } = server.address() as AddressInfo;
+    for (const other of others) await listening(other, { ...options, port: bound });
+    return others;
   } catch (error) {
-    throw cannotListen(options, whyNotListening(error), error);
+    throw cannotListen({ host, port }, whyNotListening(error), error);
   }
 }
 
-function cannotListen(options: ListenOptions, why: string, cause: unknown): KodiakError {
+async function listening(server: Server, options: NetListenOptions): Promise<void> {
+  const bound = once(server, "listening");
+  server.listen(options);
+  await bound;
+}
+
+const closed = (server: Server): Promise<void> => new Promise((resolve) => server.close(() => resolve()));
+
+function cannotListen(options: Pick<ListenOptions, "host" | "port">, why: string, cause: unknown): KodiakError {
   const what = `cannot listen on ${hostPort(options.host, options.port)}: ${why}`;
   return new KodiakError({ kind: "unavailable", what }, { cause });
 }

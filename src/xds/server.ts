@@ -8,7 +8,7 @@ import {
   DeltaDiscoveryRequestSchema,
 } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import type { Log } from "#host/log.ts";
-import { grpcCode, type ServerStream, type Status } from "#host/world.ts";
+import { type Clock, grpcCode, type ServerStream, type Status } from "#host/world.ts";
 import type { Changes, Collection } from "#incremental/collection.ts";
 import { describeFailure, KodiakError } from "#lib/failure.ts";
 import type { Bundle, ProxyConfig } from "#proxy/bundle.ts";
@@ -34,6 +34,7 @@ export interface XdsOptions {
   /** As `control_plane.identifier`. */
   readonly instanceId: string;
   readonly log: Log;
+  readonly clock: Pick<Clock, "now" | "alarm">;
   readonly bundles: readonly Collection<Bundle>[];
   /** Checks a stream's first request; rejects with a failure that is told to the proxy. */
   admit(first: DeltaDiscoveryRequest, stream: ServerStream): Promise<Admitted>;
@@ -53,6 +54,13 @@ export interface XdsCounts extends Readonly<Record<EnvoyType, Counters>> {
   readonly encodedBytes: number;
 }
 
+/**
+ * A push costs its time again in answers, and proxies that come meanwhile have to be served, too. So it is paid for before the
+ * next one: what changes until then joins that. A push to a hundred proxies takes some milliseconds, and a change after rest
+ * waits for nothing.
+ */
+const restForPush = 3;
+
 interface Attached {
   readonly stream: ServerStream;
   readonly session: Session;
@@ -60,7 +68,7 @@ interface Attached {
   config: ProxyConfig | undefined;
 }
 
-export function xdsServer({ instanceId, log, bundles, admit }: XdsOptions): XdsServer {
+export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions): XdsServer {
   const attached = new Set<Attached>();
   const byProxy = new Map<Collection<ProxyConfig>, Map<string, Attached>>();
   const users = new Map<Collection<Bundle>, Map<string, Set<Attached>>>(bundles.map((from) => [from, new Map()]));
@@ -72,6 +80,10 @@ export function xdsServer({ instanceId, log, bundles, admit }: XdsOptions): XdsS
     encodedBytes: 0,
   };
   let waiting: (() => void)[] = [];
+  /** What has changed since the last push, by key. */
+  let unpushed = new Map<Collection<unknown>, Set<string>>();
+  let restUntil = 0;
+  let isPushDue = false;
 
   function serve(stream: ServerStream): void {
     const early: DeltaDiscoveryRequest[] = [];
@@ -165,11 +177,29 @@ export function xdsServer({ instanceId, log, bundles, admit }: XdsOptions): XdsS
       const using = users.get(from)?.get(key) ?? new Set();
       users.get(from)?.set(key, using.add(own));
       const bundle = from.get(key);
-      if (bundle) published.get(from)?.set(key, bundle);
+      // Others may still have to hear of what it has become.
+      if (bundle && using.size === 1) published.get(from)?.set(key, bundle);
     }
   }
 
   function publish(changes: Changes): void {
+    for (const from of [...bundles, ...byProxy.keys()]) {
+      const keys = changes.get(from);
+      if (keys) unpushed.set(from, new Set([...(unpushed.get(from) ?? []), ...keys]));
+    }
+    if (unpushed.size === 0 || isPushDue) return;
+    if (clock.now() >= restUntil) push();
+    else {
+      isPushDue = true;
+      clock.alarm(restUntil, push);
+    }
+  }
+
+  function push(): void {
+    const begun = clock.now();
+    isPushDue = false;
+    const changes = unpushed;
+    unpushed = new Map();
     const news = new Map<Attached, BundleChange[]>();
     for (const from of bundles) {
       for (const key of changes.get(from) ?? []) {
@@ -179,7 +209,11 @@ export function xdsServer({ instanceId, log, bundles, admit }: XdsOptions): XdsS
         const difference = bundleChanges(published.get(from)?.get(key) ?? [], bundle);
         published.get(from)?.set(key, bundle);
         for (const { item } of difference) counts.encodedBytes += item?.bytes.length ?? 0;
-        for (const own of using) news.set(own, [...(news.get(own) ?? []), ...difference]);
+        for (const own of using) {
+          const known = news.get(own);
+          if (known) known.push(...difference);
+          else news.set(own, [...difference]);
+        }
       }
     }
     const replaced = new Set<Attached>();
@@ -190,10 +224,13 @@ export function xdsServer({ instanceId, log, bundles, admit }: XdsOptions): XdsS
       }
     }
     for (const [own, difference] of news) if (!replaced.has(own)) own.session.change(difference);
+    const now = clock.now();
+    restUntil = now + restForPush * (now - begun);
+    announceSettled();
   }
 
   function announceSettled(): void {
-    if (waiting.length === 0 || [...attached].some(({ session }) => !session.isSettled)) return;
+    if (waiting.length === 0 || unpushed.size > 0 || [...attached].some(({ session }) => !session.isSettled)) return;
     const resolve = waiting;
     waiting = [];
     for (const done of resolve) done();

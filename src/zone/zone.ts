@@ -153,7 +153,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     credentials,
     validate,
   });
-  const xds = xdsServer({ instanceId, log: logOf("xds"), bundles: pipeline.bundles, admit: known.admit });
+  const xds = xdsServer({ instanceId, log: logOf("xds"), clock, bundles: pipeline.bundles, admit: known.admit });
   await firstStart(store, clock, random, place.isFederated);
   running.start((changes) => {
     // First who uses it. What follows from it is written before the link sends, so that both travel as one revision.

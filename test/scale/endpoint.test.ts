@@ -86,9 +86,13 @@ test("one endpoint is encoded once and written to the proxies that call its serv
   }
   graph.settle();
 
+  let nowMs = 0;
+  const alarms: (() => void)[] = [];
   const server = xdsServer({
     instanceId: "control-plane",
     log: openLog("warn"),
+    // A millisecond passes whenever one looks, so that a push takes some.
+    clock: { now: () => nowMs++, alarm: (_, ring) => (alarms.push(ring), () => {}) },
     bundles: pipeline.bundles,
     admit: async ({ node }) => ({
       ...{ configs: pipeline.dataplanes, key: `default/${node?.id.split(".")[1]}` },
@@ -136,4 +140,16 @@ test("one endpoint is encoded once and written to the proxies that call its serv
   // The same bytes, not equal ones.
   const shared = messages[0]?.filter((piece) => messages.every((pieces) => pieces.includes(piece))) ?? [];
   assert.ok(shared.some((piece) => Buffer.from(piece).includes("10.9.9.9")));
+
+  // What changes while that is being paid for joins the next push.
+  for (const address of ["10.9.9.10", "10.9.9.11"]) {
+    set(dataplane("new", address, 7, []));
+    server.publish(graph.settle());
+  }
+  assert.equal((await exchange()).size, 0);
+  assert.equal(alarms.length, 1);
+  alarms[0]?.();
+  const later = [...(await exchange()).values()];
+  assert.deepEqual([later.length, later.flat().length], [users.length, users.length]);
+  assert.ok(later.flat().every((pieces) => Buffer.concat(pieces).includes("10.9.9.11")));
 });
