@@ -88,11 +88,15 @@ test("one endpoint is encoded once and written to the proxies that call its serv
 
   let nowMs = 0;
   const alarms: (() => void)[] = [];
+  const alarm = (_: number, ring: () => void) => {
+    alarms.push(ring);
+    return () => {};
+  };
   const server = xdsServer({
     instanceId: "control-plane",
     log: openLog("warn"),
     // A millisecond passes whenever one looks, so that a push takes some.
-    clock: { now: () => nowMs++, alarm: (_, ring) => (alarms.push(ring), () => {}) },
+    clock: { now: () => nowMs++, alarm },
     bundles: pipeline.bundles,
     admit: async ({ node }) => ({
       ...{ configs: pipeline.dataplanes, key: `default/${node?.id.split(".")[1]}` },
