@@ -25,10 +25,9 @@ const firstShell = heightOf.get("host") ?? 0;
 /** Each package once, with the folders that may import it. `gen` is free: it is generated. */
 const packages: Readonly<Record<string, readonly string[]>> = {
   "@bufbuild/protobuf": ["gen", "resources", "discovery", "envoy", "proxy", "xds", "kds", "agent", "zone", "cli"],
-  "@peculiar/asn1-schema": ["identity"],
-  "@peculiar/asn1-x509": ["identity"],
   "@peculiar/x509": ["identity", "host"],
   "reflect-metadata": ["identity", "host"],
+  asn1js: ["identity"],
   "cli-table3": ["cli"],
   commander: ["cli"],
   fastify: ["api"],
