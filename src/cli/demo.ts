@@ -11,7 +11,7 @@ export const demoVerb = defineVerb({
   summary: "run a mesh over two zones on this machine, with real Envoys and real traffic",
   settings: { once: { type: "boolean", help: "end after the steps, with 0 only if all of them held", default: false } },
   examples: ["kodiak demo", "kodiak demo --once"],
-  run: ({ once }, _args, terminal) => runDemo({ once, terminal, stop: stopSignals().leave }),
+  run: ({ once }, _args, terminal) => runDemo({ once, terminal, stop: stopSignals("SIGHUP").leave }),
 });
 
 export const demoAppVerb = defineVerb({
