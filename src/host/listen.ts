@@ -108,7 +108,9 @@ function openServer(options: ListenOptions): Http2SecureServer {
 async function bind(server: Http2SecureServer, { port, host }: ListenOptions): Promise<readonly Server[]> {
   const options = { host, backlog, reusePort: true };
   const others = Array.from({ length: doors - 1 }, () =>
-    createServer({ noDelay: true }, (socket) => server.emit("connection", socket)),
+    createServer({ noDelay: true }, (socket) => server.emit("connection", socket)).on("error", (error) =>
+      server.emit("error", error),
+    ),
   );
   try {
     // A port is shared with whoever asks to share it: another control plane must not.
@@ -118,6 +120,7 @@ async function bind(server: Http2SecureServer, { port, host }: ListenOptions): P
     for (const other of others) await listening(other, { ...options, port: bound });
     return others;
   } catch (error) {
+    for (const one of [server, ...others]) one.close();
     throw cannotListen({ host, port }, whyNotListening(error), error);
   }
 }
