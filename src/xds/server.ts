@@ -60,6 +60,8 @@ export interface XdsCounts extends Readonly<Record<EnvoyType, Counters>> {
  * waits for nothing.
  */
 const restForPush = 3;
+/** A clock that was set says nothing of how long a push took. */
+const longestRestMs = 1_000;
 
 interface Attached {
   readonly stream: ServerStream;
@@ -187,9 +189,10 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
       const keys = changes.get(from);
       if (keys) unpushed.set(from, new Set([...(unpushed.get(from) ?? []), ...keys]));
     }
-    if (unpushed.size === 0 || isPushDue) return;
-    if (clock.now() >= restUntil) push();
-    else {
+    if (unpushed.size === 0) return;
+    const restMs = restUntil - clock.now();
+    if (restMs <= 0 || restMs > longestRestMs) push();
+    else if (!isPushDue) {
       isPushDue = true;
       clock.alarm(restUntil, push);
     }
@@ -198,6 +201,7 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
   function push(): void {
     const begun = clock.now();
     isPushDue = false;
+    if (unpushed.size === 0) return;
     const changes = unpushed;
     unpushed = new Map();
     const news = new Map<Attached, BundleChange[]>();
@@ -225,7 +229,7 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
     }
     for (const [own, difference] of news) if (!replaced.has(own)) own.session.change(difference);
     const now = clock.now();
-    restUntil = now + restForPush * (now - begun);
+    restUntil = now + Math.min(restForPush * (now - begun), longestRestMs);
     announceSettled();
   }
 
