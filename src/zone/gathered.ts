@@ -5,6 +5,8 @@ import type { Clock } from "#host/world.ts";
 export interface Gathered {
   /** Instead of what was to be done for the same proxy. */
   add(proxy: string, act: () => void): void;
+  /** What was to be done for this one, if anything. */
+  doNow(proxy: string): void;
   remove(proxy: string): void;
   stop(): void;
 }
@@ -25,6 +27,11 @@ export function gathered(clock: Pick<Clock, "now" | "alarm">, afterMs: number): 
     add(proxy, one) {
       waiting.set(proxy, one);
       cancel ??= clock.alarm(clock.now() + afterMs, act);
+    },
+    doNow(proxy) {
+      const one = waiting.get(proxy);
+      waiting.delete(proxy);
+      one?.();
     },
     remove: (proxy) => void waiting.delete(proxy),
     stop: () => cancel?.(),

@@ -161,6 +161,8 @@ export function proxies(options: ProxiesOptions) {
     /** Since when it owes an answer, and gives none. */
     let silentSince: number | undefined;
     const publish = (change: Partial<ProxyStatus>): void => {
+      // A newer stream of the same proxy has taken over.
+      if (connected.get(mark) !== self) return;
       status = { ...status, ...change, updatedAt: clock.now() };
       statuses.set(mark, status);
       touch();
@@ -211,11 +213,11 @@ export function proxies(options: ProxiesOptions) {
         if (session.waiting > 0 || status.behind) silences.add(mark, () => watchSilence(session));
       },
       onGone() {
-        counts.remove(mark);
-        silences.remove(mark);
         if (connected.get(mark) !== self) return;
-        connected.delete(mark);
+        counts.doNow(mark);
+        silences.remove(mark);
         publish({ subscription: { ...status.subscription, disconnectedAt: clock.now() } });
+        connected.delete(mark);
         presences.ends(mark);
       },
     };
