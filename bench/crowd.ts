@@ -1,9 +1,12 @@
 // Fake proxies of several processes as one: what the bench tells them, and what they saw together.
 
+import { fileURLToPath } from "node:url";
 import { request } from "#host/https.ts";
 import type { FakeProxies, Order } from "./fake-proxies.ts";
-import { fakeProgram, type Processes } from "./stage.ts";
+import type { Processes } from "./stage.ts";
 import { type Received, together, type Watched } from "./tally.ts";
+
+const fakeProgram = fileURLToPath(new URL("fake-proxies.ts", import.meta.url));
 
 export interface Crowd {
   /** All connect, at once. Resolves with what came until each had everything. */

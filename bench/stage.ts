@@ -16,7 +16,6 @@ import type { JsonObject } from "#lib/json.ts";
 import { openCrowd } from "./crowd.ts";
 
 export const program = fileURLToPath(new URL("../dist/kodiak.js", import.meta.url));
-export const fakeProgram = fileURLToPath(new URL("fake-proxies.ts", import.meta.url));
 
 export const samples = 50;
 const fakesInZone = 100;

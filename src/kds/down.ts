@@ -2,9 +2,9 @@
 // zones; what depends on the zone is only whether it passes.
 
 import { createPublicKey } from "node:crypto";
+import type { Outgoing } from "#kds/audience.ts";
 import { itemOf } from "#kds/codec.ts";
 import { wireNameOf, withHashedName } from "#kds/name.ts";
-import type { Outgoing } from "#kds/outgoing.ts";
 import { emptyStatusOf, isHeldBack } from "#kds/sharing.ts";
 import type { Feature } from "#kds/wire.ts";
 import { isObject, type JsonObject, type JsonValue } from "#lib/json.ts";

@@ -35,7 +35,7 @@ export function fitted(kind: Kind, upsert: readonly Item[], way: Way, mostBytes 
 
   const leftOut = new Map<string, string>();
   if (!upsert.some(isTooMuch)) return { upsert, leftOut };
-  for (const item of largestFirst().filter(isInsight(kind))) {
+  for (const item of kind.name.endsWith("Insight") ? largestFirst() : []) {
     if (!isTooMuch(item)) break;
     const smaller = withoutMetadata(kind, item);
     items.set(item.name, smaller);
@@ -52,11 +52,6 @@ export function fitted(kind: Kind, upsert: readonly Item[], way: Way, mostBytes 
 
 /** In a message, with tag and length. */
 const sizeOf = ({ bytes }: Item): number => bytes.length + 6;
-
-const isInsight =
-  ({ name }: Kind) =>
-  () =>
-    name.endsWith("Insight");
 
 function withoutMetadata(kind: Kind, item: Item): Item {
   const { resource } = fromBinary(ResourceSchema, item.bytes);

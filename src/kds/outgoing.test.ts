@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { incrementalGraph } from "#incremental/graph.ts";
-import { type Outgoing, sharedSets } from "#kds/outgoing.ts";
+import type { Outgoing } from "#kds/audience.ts";
+import { sharedSets } from "#kds/outgoing.ts";
 
 const outgoing = (name: string, more: Partial<Outgoing> = {}): Outgoing => ({
   item: { name, version: "1", bytes: new Uint8Array() },

@@ -6,26 +6,11 @@
 
 import { type Item, type Wanted, wantedOf } from "#discovery/item.ts";
 import type { Changes, Collection, Graph } from "#incremental/collection.ts";
+import { type Audience, type Outgoing, passes } from "#kds/audience.ts";
 import { downward } from "#kds/down.ts";
 import { upward } from "#kds/up.ts";
-import type { Feature } from "#kds/wire.ts";
 import { globalToZoneKinds, zoneToGlobalKinds } from "#resources/kinds.ts";
 import type { Resource } from "#resources/resource.ts";
-
-export interface Outgoing {
-  readonly item: Item;
-  /** The zone that it comes from, which has it already. */
-  readonly notTo?: string;
-  readonly onlyTo?: string;
-  /** What a zone must understand to get it. */
-  readonly needs: readonly Feature[];
-}
-
-/** A zone as far as it matters for what it gets. */
-export interface Audience {
-  readonly zone: string;
-  readonly features: ReadonlySet<string>;
-}
 
 export type SourceOf = (kind: string) => Collection<Resource>;
 /** By the name of the kind. */
@@ -55,9 +40,6 @@ export function upwardResources(graph: Graph, sourceOf: SourceOf, zone: string):
     ]),
   );
 }
-
-export const passes = ({ notTo, onlyTo, needs }: Outgoing, { zone, features }: Audience): boolean =>
-  notTo !== zone && (onlyTo === undefined || onlyTo === zone) && needs.every((feature) => features.has(feature));
 
 export interface SharedSets {
   has(kind: string): boolean;

@@ -24,8 +24,9 @@ import {
 } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import type { Log } from "#host/log.ts";
 import type { Clock, Stream } from "#host/world.ts";
+import type { Audience } from "#kds/audience.ts";
 import { fitted, mostResourceBytes, type Way } from "#kds/fit.ts";
-import type { Audience, SharedSets } from "#kds/outgoing.ts";
+import type { SharedSets } from "#kds/outgoing.ts";
 import { type RefusedList, refusedIn } from "#kds/refused.ts";
 import { type Resume, resumeIn, saidText } from "#kds/resume.ts";
 import { type NameSent, type Past, vouched } from "#kds/vouch.ts";

@@ -1,8 +1,8 @@
 // Zone → global: what a zone sends, and in which form (interop 4.6.1, 4.6.2).
 
+import type { Outgoing } from "#kds/audience.ts";
 import { itemOf } from "#kds/codec.ts";
 import { wireNameOf, withHashedName } from "#kds/name.ts";
-import type { Outgoing } from "#kds/outgoing.ts";
 import { emptyStatusOf, isHeldBack } from "#kds/sharing.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 import type { Kind } from "#resources/kind.ts";
