@@ -39,6 +39,8 @@ async function runTests(patterns: readonly string[], concurrency: number): Promi
     ],
     { cwd: root, stdio: ["ignore", "pipe", "inherit"] },
   );
+  // Who ends this ends the tests, and what they have started.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => child.kill(signal));
   let tail = "";
   child.stdout.on("data", (chunk: Buffer) => {
     process.stdout.write(chunk);
