@@ -78,5 +78,11 @@ test("what is killed, twice, costs what was under way there", async (t) => {
     await inUse(stage, `127.0.2.${9 + time}`);
     await allAnswer();
   });
+  // Until then the client holds the ingresses that are gone.
+  await eventually("the killed ingresses are forgotten", 20_000, async () => {
+    const clusters = (await stage.proxies.get("frontend")?.admin("/clusters?filter=^backend$")) ?? "";
+    assert.match(clusters, /::127\.0\.2\.11:/);
+    assert.doesNotMatch(clusters, /::127\.0\.2\.(9|10):/);
+  });
   await twice("the client's own Envoy is killed, twice", loseEnvoy("frontend", allAnswer), untilBack);
 });

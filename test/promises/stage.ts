@@ -129,9 +129,11 @@ export async function openStage(t: TestContext, itsMesh: object = mesh("default"
     cut: (zone) => links.get(zone)?.cut() ?? assert.fail(zone),
     async held() {
       const dumps = first.map(async ([name, { admin }]) => {
-        const { configs } = JSON.parse(await admin("/config_dump?include_eds"), (key, value) =>
-          key === "last_updated" ? undefined : value,
-        );
+        const { configs } = JSON.parse(await admin("/config_dump?include_eds"), (key, value) => {
+          if (key === "last_updated") return undefined;
+          // Envoy lists what it holds of a type in the order of a hash table, which changes by itself.
+          return key.startsWith("dynamic_") && Array.isArray(value) ? value.toSorted(byText) : value;
+        });
         return [
           name,
           configs.filter((part: JsonObject) => !String(part["@type"]).endsWith("BootstrapConfigDump")),
@@ -161,6 +163,8 @@ export async function openStage(t: TestContext, itsMesh: object = mesh("default"
 /** Of the Envoy that this proxy runs now. */
 export const envoyPidOf = ({ of }: Stage, name: string): Promise<number> =>
   pidOf(`--config-path\0${join(of.folder, `${name}.work`, "bootstrap.yaml")}\0`);
+
+const byText = (a: unknown, b: unknown): number => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
 
 /** Both at once: the agent could still end its Envoy in good order, or start another. */
 export async function killProxy(stage: Stage, name: string): Promise<void> {
