@@ -83,8 +83,10 @@ test("data plane proxies", async (t) => {
     eventually(`an answer ${when}`, 20_000, async () => assert.equal((await get(url)).text, "here"));
 
   await t.test("a manifest with variables, and a bootstrap that is fetched and says DELTA_GRPC", async () => {
-    const [row] = await of.table("dataplanes", ...atZone);
-    assert.match(String(row), /^default,backend-1,zone-a,backend,online since/);
+    await eventually("it is shown online", 20_000, async () => {
+      const [row] = await of.table("dataplanes", ...atZone);
+      assert.match(String(row), /^default,backend-1,zone-a,backend,online since/);
+    });
     assert.equal(await discoveryOf(backend.admin), "DELTA_GRPC");
     await answered("through both proxies");
   });
