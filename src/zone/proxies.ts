@@ -353,12 +353,16 @@ function notReady(dataplane: Resource): Resource {
 const broughtKey = (id: ResourceId): string => `brought ${statusKey(id)}`;
 
 /** Of this zone: what is stored, as proxies may have come and gone in the last second of an earlier control plane, and what was online. */
-const earlierProxies = (store: Store): readonly ResourceId[] =>
-  ["Dataplane", "ZoneIngress"].flatMap((kind) => {
-    const stored = store.list(kind).filter(({ labels }) => labels[label.origin] !== "global");
+function earlierProxies(store: Store): readonly ResourceId[] {
+  // What a user wrote and no proxy has ever used is nobody's who could be away.
+  const hadProxy = (id: ResourceId): boolean =>
+    store.note(broughtKey(id)) !== undefined || store.get({ ...id, kind: `${id.kind}Insight` }) !== undefined;
+  return ["Dataplane", "ZoneIngress"].flatMap((kind) => {
+    const stored = store.list(kind).filter((one) => one.labels[label.origin] !== "global" && hadProxy(one));
     const online = store.list(`${kind}Insight`).filter(isOnline);
     return [...stored, ...online].map(({ mesh, name }) => ({ kind, mesh, name }));
   });
+}
 
 /** Every inbound says in which zone it is (interop 4.6.2). */
 export function withZoneTag(spec: DataplaneJson, zone: string): JsonObject {

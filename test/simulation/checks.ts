@@ -84,9 +84,9 @@ function differences(where: string, should: readonly Resource[], is: readonly Re
 
 const withoutStatus = ({ status: _, ...resource }: Resource): Resource => resource;
 
-function writtenMisfits({ written }: Stage): readonly string[] {
-  return [...written].flatMap(([at, all]) =>
-    [...all.values()].flatMap(({ id, acknowledged, unknown }) => {
+function writtenMisfits({ global, zones }: Stage): readonly string[] {
+  return [global, ...zones].flatMap((at) =>
+    [...at.written.values()].flatMap(({ id, acknowledged, unknown }) => {
       const is = at.disk.get(id);
       const may = [acknowledged, ...unknown];
       if (may.some((one) => (one ? is !== undefined && isSameContent(one, is) : is === undefined))) return [];

@@ -1,12 +1,14 @@
 // A control plane in the simulation: the program as it is, started, killed and stopped as often as one likes, on a disk that
-// stays.
+// stays, unless that is lost; and what users were told is on it.
 
 import { global } from "#global/global.ts";
 import type { World } from "#host/world.ts";
+import type { Links } from "#resources/links.ts";
+import type { Resource, ResourceId } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
 import { zone } from "#zone/zone.ts";
 import { credentials } from "./credentials.ts";
-import type { Disk } from "./disk.ts";
+import type { Disk, DiskCopy } from "./disk.ts";
 import type { SimulatedNetwork } from "./network.ts";
 import type { Program } from "./program.ts";
 
@@ -16,6 +18,10 @@ export interface ControlPlane {
   readonly disk: Disk;
   /** What users write to; `undefined` while it does not run. */
   readonly store: Store | undefined;
+  /** What operators see and accept; `undefined` while it does not run. */
+  readonly links: Links | undefined;
+  /** What users wrote here. */
+  readonly written: Map<string, Written>;
   readonly isRunning: boolean;
   /** When it was started last. */
   readonly startedAt: number;
@@ -24,6 +30,23 @@ export interface ControlPlane {
   kill(): void;
   /** As SIGTERM does it. */
   stop(): void;
+  copy(): Copy;
+  /** Killed, if it runs; what was written since the copy is gone. */
+  restore(copy: Copy): void;
+  /** Killed, if it runs; its next start is like a first one. */
+  lose(): void;
+}
+
+/** What was acknowledged, and what was not and may be there. */
+export interface Written {
+  readonly id: ResourceId;
+  acknowledged: Resource | undefined;
+  unknown: (Resource | undefined)[];
+}
+
+export interface Copy {
+  readonly disk: DiskCopy;
+  readonly written: ReadonlyMap<string, Written>;
 }
 
 export const ports = { dp: 5678, kds: 5685 } as const;
@@ -52,7 +75,7 @@ export function zoneControlPlane(site: Site, name: string, disk: Disk): ControlP
 type Settings = ReturnType<typeof settingsOf>;
 type Run = (store: Store, world: World, settings: Settings, program: Program) => Promise<{ close(): Promise<void> }>;
 
-const settingsOf = (name: string, { certificate }: Site) => ({
+const settingsOf = (name: string, { certificate }: Site, show: (links: Links | undefined) => void) => ({
   address: name,
   dpPort: ports.dp,
   apiPort: 0,
@@ -60,13 +83,18 @@ const settingsOf = (name: string, { certificate }: Site) => ({
   certificate,
   version: "simulated",
   shown: {},
-  serveApi: () => Promise.resolve({ httpPort: 0, httpsPort: undefined, close: () => Promise.resolve() }),
+  serveApi: ({ links }: { readonly links?: Links }) => {
+    show(links);
+    return Promise.resolve({ httpPort: 0, httpsPort: undefined, close: () => Promise.resolve() });
+  },
 });
 
 function controlPlane(name: string, site: Site, disk: Disk, run: Run): ControlPlane {
   let program: Program | undefined;
   let startedAt = 0;
   let store: Store | undefined;
+  let links: Links | undefined;
+  const written = new Map<string, Written>();
   let running: Promise<{ close(): Promise<void> }> | undefined;
 
   return {
@@ -75,6 +103,10 @@ function controlPlane(name: string, site: Site, disk: Disk, run: Run): ControlPl
     get store() {
       return program?.isAlive ? store : undefined;
     },
+    get links() {
+      return program?.isAlive ? links : undefined;
+    },
+    written,
     get isRunning() {
       return program?.isAlive === true;
     },
@@ -87,8 +119,12 @@ function controlPlane(name: string, site: Site, disk: Disk, run: Run): ControlPl
       startedAt = own.clock.now();
       program = own;
       store = disk.open(own);
+      links = undefined;
       const { clock, random, log } = own;
-      running = run(store, { clock, random, log, network: site.network.of(own) }, settingsOf(name, site), own);
+      const settings = settingsOf(name, site, (shown) => {
+        if (program === own) links = shown;
+      });
+      running = run(store, { clock, random, log, network: site.network.of(own) }, settings, own);
     },
     kill: () => program?.kill(),
     stop() {
@@ -98,5 +134,20 @@ function controlPlane(name: string, site: Site, disk: Disk, run: Run): ControlPl
         stopped?.kill();
       });
     },
+    copy: () => ({ disk: disk.copy(), written: copyOf(written) }),
+    restore(copy) {
+      program?.kill();
+      disk.restore(copy.disk);
+      written.clear();
+      for (const [place, one] of copyOf(copy.written)) written.set(place, one);
+    },
+    lose() {
+      program?.kill();
+      disk.lose();
+      written.clear();
+    },
   };
 }
+
+const copyOf = (written: ReadonlyMap<string, Written>): ReadonlyMap<string, Written> =>
+  new Map([...written].map(([place, one]) => [place, { ...one, unknown: [...one.unknown] }]));

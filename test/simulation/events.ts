@@ -38,6 +38,7 @@ const events: readonly Event[] = [
   [5, (on) => writePolicy(on, on.global, on.random.pick(meshes), on.random.pick(names))],
   [2, (on, zone) => writePolicy(on, zone, on.random.pick(meshes), `${zone.name}-${on.random.pick(names)}`)],
   [2, (on) => changeMesh(on)],
+  [1, (on, zone) => writeInstance(on, zone)],
   [6, (on, zone) => startProxy(on, zone)],
   [3, (on, zone) => endProxy(on, zone, "kill")],
   [2, (on, zone) => endProxy(on, zone, "leave")],
@@ -72,6 +73,20 @@ function writePolicy(on: Stage, at: ControlPlane, mesh: string, name: string): v
   }
 }
 
+/** Without a proxy of ours: it is there as long as it is written. */
+function writeInstance(on: Stage, zone: ControlPlane): void {
+  if (!zone.isRunning) return;
+  const [mesh, name] = [on.random.pick(meshes), `${zone.name}-by-hand`];
+  if (on.random.is(0.3)) {
+    on.say(`delete the Dataplane ${name} of ${mesh}`);
+    on.delete(zone, { kind: "Dataplane", mesh, name });
+  } else {
+    const definition = dataplane(on, zone, mostProxies + 1);
+    on.say(`write the Dataplane ${name} of ${mesh}: ${servicesIn(definition)}`);
+    on.put(zone, { type: "Dataplane", mesh, name, ...definition });
+  }
+}
+
 function changeMesh(on: Stage): void {
   if (!on.global.isRunning) return;
   const [mesh, mode] = [on.random.pick(meshes), on.random.pick(["STRICT", "STRICT", "PERMISSIVE", "off"] as const)];
@@ -85,7 +100,11 @@ function dataplane(on: Stage, zone: ControlPlane, number: number): JsonObject {
   const { random } = on;
   const tags = (): JsonObject => {
     const service = random.pick(services);
-    return { "kuma.io/service": service, "kuma.io/protocol": service === "s3" ? "tcp" : "http" };
+    return {
+      "kuma.io/service": service,
+      "kuma.io/protocol": service === "s3" ? "tcp" : "http",
+      "kuma.io/zone": zone.name,
+    };
   };
   return {
     networking: {

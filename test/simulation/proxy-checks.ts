@@ -1,6 +1,7 @@
 // Whether the proxies of a zone hold what is computed from scratch, by the plain engine, from what is in the zone's store.
 
 import { type EnvoyType, envoyTypes } from "#discovery/order.ts";
+import { builtinCertificateId, secretText } from "#identity/secret.ts";
 import { plainGraph } from "#incremental/plain.ts";
 import { isEqual } from "#lib/json.ts";
 import { type CertificateStatus, type ProxyStatus, statusKey } from "#owned/proxy-insight.ts";
@@ -34,7 +35,8 @@ function presenceMisfits(
   if (proxy.isRunning) return isStored ? [] : ["runs and is not stored"];
   // When all are gone, it is the control plane that has lost something.
   const mayRemain = zone.startedAt > proxy.heardAt || proxies.every(({ isRunning }) => !isRunning);
-  return isStored && !mayRemain ? ["is stored and does not run"] : [];
+  const isWritten = zone.written.has(`${proxy.kind} ${keyOf(proxy)}`);
+  return isStored && !mayRemain && !isWritten ? ["is stored and does not run"] : [];
 }
 
 type Issued = IssuedCertificate & { readonly status: CertificateStatus };
@@ -51,7 +53,8 @@ function fromScratch(zone: ControlPlane, proxies: readonly SimulatedProxy[]) {
   for (const proxy of proxies) {
     const key = keyOf(proxy);
     if (proxy.isRunning) statuses.set(statusKey(proxy), statusOf(proxy));
-    else if (proxy.kind === "Dataplane") marked.set(key, true);
+    // What a user wrote and no proxy has used since is nobody's who is away.
+    else if (proxy.kind === "Dataplane" && zone.disk.get({ ...proxy, kind: "DataplaneInsight" })) marked.set(key, true);
     // When it is quiet, every ingress has acknowledged all that it should lead to.
     if (proxy.kind === "ZoneIngress") served.set(key, servicesIn(zone));
     const status = { backend: "ca-1", expiresAt: 0, issuedAt: 0, regenerations: 0 };
@@ -74,7 +77,8 @@ function fromScratch(zone: ControlPlane, proxies: readonly SimulatedProxy[]) {
     const wanted = owned.wantedCertificates.get(key);
     if (!wanted) return [];
     const { mesh, services } = wanted;
-    const should = { authority: `authority of ${mesh}`, mesh, services };
+    const authority = zone.disk.get(builtinCertificateId(mesh, "ca-1"));
+    const should = { authority: authority && secretText(authority), mesh, services };
     return isEqual(identity, should) ? [] : [`has a certificate for ${text(identity)}, not ${text(should)}`];
   }
 

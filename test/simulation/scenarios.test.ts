@@ -206,6 +206,6 @@ test("an instance that is lost with its control plane is forgotten when that has
   zoneA.start();
   await on.time.advance(minute);
   assert.ok(zoneA.disk.get(second));
-  assert.deepEqual(on.problems, []);
+  assert.deepEqual(misfits(on), []);
   end(on);
 });

@@ -45,17 +45,9 @@ export interface Stage {
   /** Puts what a user writes, in the form of the HTTP API. */
   put(at: ControlPlane, body: JsonObject): void;
   delete(at: ControlPlane, id: ResourceId): void;
-  /** What users wrote at a control plane: what was acknowledged, and what was not and may be there. */
-  readonly written: ReadonlyMap<ControlPlane, ReadonlyMap<string, Written>>;
 }
 
 export type Observer = (from: string, to: string, frame: Frame) => void;
-
-export interface Written {
-  readonly id: ResourceId;
-  acknowledged: Resource | undefined;
-  unknown: (Resource | undefined)[];
-}
 
 export interface StageOptions {
   readonly seed: number;
@@ -102,9 +94,15 @@ export async function stage({ seed, zones: count, meshes, refuses = 0 }: StageOp
   };
   const key = await signingKey;
   const names = zoneNames.slice(0, count);
-  const global = globalControlPlane(site, disk("store-global", initialGlobal(meshes, key)), names);
-  const zones = names.map((name) => zoneControlPlane(site, name, disk(`store-${name}`, initialOwn(key))));
-  const written = new Map([global, ...zones].map((at) => [at, new Map<string, Written>()] as const));
+  const globalDisk = disk("store-global", (life) => initialGlobal(meshes, key, life));
+  const global = globalControlPlane(site, globalDisk, names);
+  const zones = names.map((name) =>
+    zoneControlPlane(
+      site,
+      name,
+      disk(`store-${name}`, () => initialOwn(key)),
+    ),
+  );
   const proxies: SimulatedProxy[] = [];
   const placeOf = (at: ControlPlane): Place =>
     at === global ? { kind: "global" } : { kind: "zone", zone: at.name, isFederated: true };
@@ -113,8 +111,8 @@ export async function stage({ seed, zones: count, meshes, refuses = 0 }: StageOp
     const { store } = at;
     if (!store) return;
     const place = `${id.kind} ${keyOf(id)}`;
-    const known = written.get(at)?.get(place) ?? { id, acknowledged: undefined, unknown: [] };
-    written.get(at)?.set(place, known);
+    const known = at.written.get(place) ?? { id, acknowledged: undefined, unknown: [] };
+    at.written.set(place, known);
     known.unknown.push(after);
     store.write([after ? { kind: "put", resource: after } : { kind: "delete", id }]).then(
       () => {
@@ -136,7 +134,6 @@ export async function stage({ seed, zones: count, meshes, refuses = 0 }: StageOp
     proxies,
     problems,
     history,
-    written,
     trace: () => traced.copy().digest("hex"),
     say,
     observe: (observer) => void observers.push(observer),
@@ -170,15 +167,20 @@ const initialOwn = (key: string): readonly Resource[] => [
   secretResource(adminUserTokenId, "admin"),
 ];
 
-function initialGlobal(meshes: readonly string[], key: string): readonly Resource[] {
+/** A store that takes the place of a lost one has keys of its own, under the old names. */
+function initialGlobal(meshes: readonly string[], key: string, life: number): readonly Resource[] {
+  const which = life === 1 ? "" : ` in life ${life}`;
   return [
     ...initialOwn(key),
     secretResource(signingKeyId(zoneTokenKeys, "1"), key),
-    { ...secretResource({ kind: "Config", mesh: "", name: "kuma-cluster-id" }, ""), spec: { config: "simulated" } },
+    {
+      ...secretResource({ kind: "Config", mesh: "", name: "kuma-cluster-id" }, ""),
+      spec: { config: `simulated${which}` },
+    },
     ...meshes.flatMap((mesh) => [
-      secretResource(signingKeyId(dataplaneTokenKeys(mesh), "1"), `key of ${mesh}`),
-      secretResource(builtinCertificateId(mesh, "ca-1"), `authority of ${mesh}`),
-      secretResource(builtinKeyId(mesh, "ca-1"), `key of the authority of ${mesh}`),
+      secretResource(signingKeyId(dataplaneTokenKeys(mesh), "1"), `key of ${mesh}${which}`),
+      secretResource(builtinCertificateId(mesh, "ca-1"), `authority of ${mesh}${which}`),
+      secretResource(builtinKeyId(mesh, "ca-1"), `key of the authority of ${mesh}${which}`),
     ]),
   ];
 }
