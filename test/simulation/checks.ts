@@ -1,4 +1,4 @@
-// What must hold when everything is connected and quiet: proxies hold what is computed from scratch, the stores hold what
+// What must hold when everything is connected, nothing is held and it is quiet: proxies hold what is computed from scratch, the stores hold what
 // should have travelled, and what users were told is written is there.
 
 import { fromBinary } from "@bufbuild/protobuf";

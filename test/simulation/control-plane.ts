@@ -4,7 +4,7 @@
 import { global } from "#global/global.ts";
 import type { World } from "#host/world.ts";
 import type { Links } from "#resources/links.ts";
-import type { Resource, ResourceId } from "#resources/resource.ts";
+import { describeId, type Resource, type ResourceId } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
 import { zone } from "#zone/zone.ts";
 import { credentials } from "./credentials.ts";
@@ -30,11 +30,19 @@ export interface ControlPlane {
   kill(): void;
   /** As SIGTERM does it. */
   stop(): void;
-  copy(): Copy;
+  /** Of its store and of what users were told is in it. A store that is lost is among them: it may be found again. */
+  readonly copies: readonly Copy[];
+  copy(): void;
   /** Killed, if it runs; what was written since the copy is gone. */
   restore(copy: Copy): void;
   /** Killed, if it runs; its next start is like a first one. */
   lose(): void;
+  /** Whether its store was lost or replaced by a copy, ever. */
+  readonly hasLost: boolean;
+  /** The operator accepts all that is held here. */
+  accept(): void;
+  /** What was accepted, ever, in words. */
+  readonly accepted: ReadonlySet<string>;
 }
 
 /** What was acknowledged, and what was not and may be there. */
@@ -95,7 +103,12 @@ function controlPlane(name: string, site: Site, disk: Disk, run: Run): ControlPl
   let store: Store | undefined;
   let links: Links | undefined;
   const written = new Map<string, Written>();
+  const accepted = new Set<string>();
+  const copies: Copy[] = [];
+  let hasLost = false;
   let running: Promise<{ close(): Promise<void> }> | undefined;
+
+  const copy = (): void => void copies.push({ disk: disk.copy(), written: copyOf(written) });
 
   return {
     name,
@@ -134,17 +147,32 @@ function controlPlane(name: string, site: Site, disk: Disk, run: Run): ControlPl
         stopped?.kill();
       });
     },
-    copy: () => ({ disk: disk.copy(), written: copyOf(written) }),
+    copies,
+    copy,
+    get hasLost() {
+      return hasLost;
+    },
     restore(copy) {
       program?.kill();
+      hasLost = true;
       disk.restore(copy.disk);
       written.clear();
       for (const [place, one] of copyOf(copy.written)) written.set(place, one);
     },
     lose() {
       program?.kill();
+      hasLost = true;
+      copy();
       disk.lose();
       written.clear();
+    },
+    accepted,
+    accept() {
+      if (!program?.isAlive || !links) return;
+      for (const { peer, held } of links.list()) {
+        for (const one of held) accepted.add(describeId(one));
+        if (held.length > 0) void links.accept(peer);
+      }
     },
   };
 }

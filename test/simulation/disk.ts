@@ -2,7 +2,7 @@
 // commit, before that is durable or after: what was acknowledged must be there, and nothing of what was not need be. It can be
 // lost, and be replaced by a new one or by a copy that was made earlier.
 
-import { keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
+import { describeId, type Resource, type ResourceId } from "#resources/resource.ts";
 import { type Store, type Tombstone, tombstonesLastMs } from "#resources/store.ts";
 import { type Entry, groupedStore, type Opening } from "#store/grouped.ts";
 import { tombstonesOf } from "#store/tombstone.ts";
@@ -44,7 +44,7 @@ export function disk(name: string, initial: (life: number) => Iterable<Resource>
 
   function nextLife(): DiskCopy {
     life++;
-    const resources = new Map([...initial(life)].map((resource) => [placeOf(resource), resource]));
+    const resources = new Map([...initial(life)].map((resource) => [describeId(resource), resource]));
     // Something was there before: a first start would make keys, which takes real time.
     return { id: `${name}-${life}`, revision: 1, resources, notes: new Map(), openings: [], deleted: [] };
   }
@@ -52,7 +52,7 @@ export function disk(name: string, initial: (life: number) => Iterable<Resource>
   return {
     commits,
     resources: () => now.resources.values(),
-    get: (one) => now.resources.get(placeOf(one)),
+    get: (one) => now.resources.get(describeId(one)),
     failNext(when) {
       failure = when;
     },
@@ -73,8 +73,8 @@ export function disk(name: string, initial: (life: number) => Iterable<Resource>
 
       function keep(entry: Entry): void {
         for (const { id: changed, after } of entry.changes) {
-          if (after) resources.set(placeOf(changed), after);
-          else resources.delete(placeOf(changed));
+          if (after) resources.set(describeId(changed), after);
+          else resources.delete(describeId(changed));
         }
         for (const [key, text] of entry.notes) {
           if (text === undefined) notes.delete(key);
@@ -111,5 +111,3 @@ export function disk(name: string, initial: (life: number) => Iterable<Resource>
     },
   };
 }
-
-const placeOf = (one: ResourceId): string => `${one.kind} ${keyOf(one)}`;

@@ -1,5 +1,5 @@
 // What happens in a simulation, one thing at a time: users write, proxies come and go, control planes are killed, links are
-// cut. Whatever it is, it may happen at any moment.
+// cut, stores are lost. Whatever it is, it may happen at any moment.
 
 import type { JsonObject } from "#lib/json.ts";
 import type { ControlPlane } from "./control-plane.ts";
@@ -49,6 +49,9 @@ const events: readonly Event[] = [
   [2, (on, zone) => slowDown(on, zone)],
   [2, (on, zone) => reset(on, zone)],
   [2, (on, zone) => endControlPlane(on, on.random.is(0.4) ? on.global : zone)],
+  [1, (on, zone) => copyStore(on, on.random.is(0.5) ? on.global : zone)],
+  [1, (on, zone) => loseStore(on, on.random.is(0.5) ? on.global : zone)],
+  [1, (on, zone) => accept(on, on.random.is(0.5) ? on.global : zone)],
 ];
 
 function pickWeighted(on: Stage, from: readonly Event[]): Event {
@@ -89,7 +92,13 @@ function writeInstance(on: Stage, zone: ControlPlane): void {
 
 function changeMesh(on: Stage): void {
   if (!on.global.isRunning) return;
-  const [mesh, mode] = [on.random.pick(meshes), on.random.pick(["STRICT", "STRICT", "PERMISSIVE", "off"] as const)];
+  const mesh = on.random.pick(meshes);
+  if (on.random.is(0.1)) {
+    on.say(`delete the mesh ${mesh}`);
+    on.delete(on.global, { kind: "Mesh", mesh: "", name: mesh });
+    return;
+  }
+  const mode = on.random.pick(["STRICT", "STRICT", "PERMISSIVE", "off"] as const);
   on.say(`mTLS of ${mesh}: ${mode}`);
   on.put(on.global, meshSpec(mesh, mode));
 }
@@ -216,11 +225,43 @@ function endControlPlane(on: Stage, one: ControlPlane): void {
   if (how === "killed") one.kill();
   else if (how === "stopped") one.stop();
   else one.disk.failNext(how === "killed before it has written" ? "before" : "after");
+  startSoon(on, one);
+}
+
+function startSoon(on: Stage, one: ControlPlane): void {
   later(on, 200, on.random.is(0.2) ? 45_000 : 4_000, () => {
     if (one.isRunning) return;
     on.say(`${one.name} starts`);
     one.start();
   });
+}
+
+function copyStore(on: Stage, one: ControlPlane): void {
+  on.say(`the store of ${one.name} is copied`);
+  one.copy();
+}
+
+/** It starts again with an empty one, or with a copy: an old one, or one that was thought to be lost. */
+function loseStore(on: Stage, one: ControlPlane): void {
+  on.say(`${one.name} is killed, and its store is lost`);
+  const copies = [...one.copies];
+  one.lose();
+  if (copies.length > 0 && on.random.is(0.6)) {
+    const which = on.random.between(0, copies.length - 1);
+    on.say(`the store of ${one.name} is restored from copy ${which + 1}`);
+    one.restore(copies[which]!);
+  }
+  startSoon(on, one);
+}
+
+function accept(on: Stage, one: ControlPlane): void {
+  on.say(`the operator accepts what ${one.name} holds`);
+  one.accept();
+}
+
+/** The operator ends what is held anywhere. */
+export function acceptAll(on: Stage): void {
+  for (const one of [on.global, ...on.zones]) accept(on, one);
 }
 
 function later(on: Stage, leastMs: number, mostMs: number, run: () => void): void {

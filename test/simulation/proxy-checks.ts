@@ -10,7 +10,7 @@ import type { BundledItem } from "#proxy/bundle.ts";
 import { proxyPipeline } from "#proxy/pipeline.ts";
 import type { IssuedCertificate } from "#proxy/secrets.ts";
 import { asDataplane } from "#resources/dataplane.ts";
-import { keyOf, tag } from "#resources/resource.ts";
+import { describeId, keyOf, tag } from "#resources/resource.ts";
 import { isSameContent } from "#resources/rest.ts";
 import { serviceKey } from "#topology/provider.ts";
 import type { ControlPlane } from "./control-plane.ts";
@@ -32,12 +32,16 @@ function presenceMisfits(
   proxy: SimulatedProxy,
 ): readonly string[] {
   const isStored = zone.disk.get(proxy) !== undefined;
-  if (proxy.isRunning) return isStored ? [] : ["runs and is not stored"];
+  // Without its mesh it may wait to be let in.
+  if (proxy.isRunning) return isStored || !hasMesh(zone, proxy) ? [] : ["runs and is not stored"];
   // When all are gone, it is the control plane that has lost something.
   const mayRemain = zone.startedAt > proxy.heardAt || proxies.every(({ isRunning }) => !isRunning);
-  const isWritten = zone.written.has(`${proxy.kind} ${keyOf(proxy)}`);
+  const isWritten = zone.written.has(describeId(proxy));
   return isStored && !mayRemain && !isWritten ? ["is stored and does not run"] : [];
 }
+
+const hasMesh = ({ disk }: ControlPlane, { kind, mesh }: SimulatedProxy): boolean =>
+  kind === "ZoneIngress" || disk.get({ kind: "Mesh", mesh: "", name: mesh }) !== undefined;
 
 type Issued = IssuedCertificate & { readonly status: CertificateStatus };
 
@@ -65,7 +69,8 @@ function fromScratch(zone: ControlPlane, proxies: readonly SimulatedProxy[]) {
   function misfits(proxy: SimulatedProxy): readonly string[] {
     const key = keyOf(proxy);
     const config = (proxy.kind === "Dataplane" ? pipeline.dataplanes : pipeline.ingresses).get(key);
-    if (!config) return ["should have no configuration"];
+    // Without its mesh it has none, and its Envoy keeps what it has.
+    if (!config) return hasMesh(zone, proxy) ? ["should have no configuration"] : [];
     const items = config.bundles.flatMap(({ from, key: bundle }) => from.get(bundle) ?? []);
     return [
       ...itemMisfits(proxy, items),

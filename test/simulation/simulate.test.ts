@@ -1,8 +1,15 @@
-// Whatever happens, in whatever order: when it is over and quiet, every proxy holds what is computed from scratch, the stores
-// hold what should have travelled, and nothing more is written. Found: an instance that died with its control plane, and was not
-// there when that was back, kept its traffic. Seen to catch, within 20 seeds each: a cluster that is sent again without its
-// endpoints; a mark that stays; a certificate of an earlier definition; a change that a KDS stream forgets; a proxy's definition
-// that outlives it.
+// Whatever happens, in whatever order: proxies come, change and go; users write and delete; links break and are slow; control
+// planes are killed and stopped; their stores are lost, or replaced by older copies, and operators accept that at some time.
+//
+//   always   a store that was lost takes nothing away from others, and changes no keys, before that is accepted
+//   quiet    nothing is held but for a store that was lost; when that is accepted, every proxy holds what is computed from
+//            scratch, the stores hold what should have travelled and what users were told is written, and nothing more is written
+//
+// What users wrote since a copy is lost with what came after the copy. Found: an instance that died with its control plane, and
+// was not there when that was back, kept its traffic; an instance that a user wrote, and no proxy used, lost it. Seen to catch,
+// within 20 seeds each: a cluster that is sent again without its endpoints; a mark that stays; a certificate of an earlier
+// definition; a change that a KDS stream forgets; a proxy's definition that outlives it; an absence taken for a deletion; keys
+// of another store taken over; what is accepted not asked for anew.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";

@@ -4,7 +4,8 @@ import { isEqual } from "#lib/json.ts";
 import type { Resource } from "#resources/resource.ts";
 import { misfits } from "./checks.ts";
 import type { ControlPlane } from "./control-plane.ts";
-import { begin, happen, mend, meshes } from "./events.ts";
+import { acceptAll, begin, happen, mend, meshes } from "./events.ts";
+import { allHeld, heldForNothing, lossMisfits } from "./loss-checks.ts";
 import { type Stage, stage } from "./stage.ts";
 
 export interface Outcome {
@@ -34,9 +35,14 @@ export async function simulate(seed: number): Promise<Outcome> {
   }
   mend(on);
   await on.time.advance(settleMs);
+  const heldWrongly = heldForNothing(on);
+  if (allHeld(on).length > 0) {
+    acceptAll(on);
+    await on.time.advance(settleMs);
+  }
   const before = commitCounts(on);
   await on.time.advance(quietMs);
-  const wrong = [...misfits(on), ...restless(on, before)];
+  const wrong = [...heldWrongly, ...allHeld(on), ...lossMisfits(on), ...misfits(on), ...restless(on, before)];
   for (const one of [on.global, ...on.zones, ...on.proxies]) one.kill();
   return {
     seed,

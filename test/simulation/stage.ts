@@ -14,7 +14,7 @@ import {
 import type { JsonObject } from "#lib/json.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import { completeLabels, type Place } from "#resources/labels.ts";
-import { describeId, keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
+import { describeId, type Resource, type ResourceId } from "#resources/resource.ts";
 import { fromRest } from "#resources/rest.ts";
 import { type ControlPlane, globalControlPlane, type Site, zoneControlPlane } from "./control-plane.ts";
 import { disk } from "./disk.ts";
@@ -110,7 +110,7 @@ export async function stage({ seed, zones: count, meshes, refuses = 0 }: StageOp
   function write(at: ControlPlane, id: ResourceId, after: Resource | undefined): void {
     const { store } = at;
     if (!store) return;
-    const place = `${id.kind} ${keyOf(id)}`;
+    const place = describeId(id);
     const known = at.written.get(place) ?? { id, acknowledged: undefined, unknown: [] };
     at.written.set(place, known);
     known.unknown.push(after);
