@@ -186,6 +186,18 @@ test("what a Kodiak with another store lacks is held, and so is what would repla
   assert.deepEqual(store.get(bare)?.spec, {});
 });
 
+test("a response that comes twice within a revision counts once", async () => {
+  const store = emptyStore();
+  const one = stream(store, ["Mesh", "MeshTimeout"]);
+  const both = { upsert: [resource("MeshTimeout", "a"), resource("MeshTimeout", "b")], from: "S.1/5", more: true };
+  await Promise.all([
+    one.send("MeshTimeout", both),
+    one.send("MeshTimeout", both),
+    one.send("Mesh", { upsert: [resource("Mesh", "default")], from: "S.1/5" }),
+  ]);
+  assert.deepEqual(names(store, "MeshTimeout"), ["default/a", "default/b"]);
+});
+
 test("what was held is held again after a restart, as long as nobody accepts it", async () => {
   const store = emptyStore();
   const first = stream(store, ["MeshTimeout"]);

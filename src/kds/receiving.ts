@@ -23,8 +23,8 @@ import { metadataOf, type Self } from "#kds/wire.ts";
 import { describeIssues, type Issue } from "#lib/issue.ts";
 import { isEqual } from "#lib/json.ts";
 import type { Kind, Validate } from "#resources/kind.ts";
-import type { Resource } from "#resources/resource.ts";
-import type { Store } from "#resources/store.ts";
+import { describeId, type Resource } from "#resources/resource.ts";
+import type { ResourceEdit, Store } from "#resources/store.ts";
 
 export interface ReceivingOptions {
   readonly stream: Pick<Stream, "send">;
@@ -206,7 +206,7 @@ export function receiving(options: ReceivingOptions): Receiving {
       kinds: taken.map(({ kind, apply }, i) => ({ kind: kind.name, ...outcomes[i]!, isInitial: apply.isInitial })),
       nowMs: clock.now(),
     });
-    const edits = outcomes.flatMap(({ edits }) => edits);
+    const edits = lastOfEach(outcomes.flatMap(({ edits }) => edits));
     const isNews = edits.length > 0 || !isSameLink(link, next);
     if (isNews) await store.write([...edits, linkEdit(peer, store, next)]);
     tellHeld(link, next);
@@ -271,6 +271,11 @@ export function receiving(options: ReceivingOptions): Receiving {
     },
   };
 }
+
+/** A response that comes twice counts once: each edit says what the store must have for it, and two would exclude each other. */
+const lastOfEach = (edits: readonly ResourceEdit[]): readonly ResourceEdit[] => [
+  ...new Map(edits.map((edit) => [describeId(edit.kind === "put" ? edit.resource : edit.id), edit])).values(),
+];
 
 /** A later revision alone is no reason to write. */
 const isSameLink = (before: LinkState, after: LinkState): boolean =>

@@ -6,7 +6,7 @@ import { appendFileSync } from "node:fs";
 import type { TestContext } from "node:test";
 
 /** `npm test` does it `once` times, soak `often` times. */
-export const times = (once: number, often: number): number => (process.env.SOAK_RECORD === undefined ? once : often);
+export const times = <V>(once: V, often: V): V => (process.env.SOAK_RECORD === undefined ? once : often);
 
 /** What a load gave. */
 export interface Counted {

@@ -3,6 +3,7 @@
 
 import { type EnvoyType, envoyTypeOf, envoyTypes } from "#discovery/order.ts";
 import { decode } from "#envoy/encode.ts";
+import type { ClusterLoadAssignmentJson } from "#gen/envoy/config/endpoint/v3/endpoint_pb.ts";
 import type { DeltaDiscoveryResponse } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { sha256Hex } from "#lib/hash.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
@@ -32,6 +33,8 @@ export interface SimulatedProxy extends ProxyId {
   /** What it asked for by name. */
   readonly asked: Readonly<Record<EnvoyType, ReadonlySet<string>>>;
   readonly refused: ReadonlySet<string>;
+  /** What it had and was taken from it at any time: names, and clusters whose last endpoint was. */
+  readonly lost: ReadonlySet<string>;
   /** What its certificate says. */
   readonly identity: Signed | undefined;
   start(definition: JsonObject): void;
@@ -60,6 +63,8 @@ export function proxy(id: ProxyId, site: Site, options: ProxyOptions): Simulated
   let asked = byType(() => new Set<string>());
   let identity: Signed | undefined;
   const refused = new Set<string>();
+  const lost = new Set<string>();
+  const withEndpoints = new Set<string>();
   let heardAt = 0;
   let hasLeft = false;
   let leave = (): void => {};
@@ -155,9 +160,15 @@ export function proxy(id: ProxyId, site: Site, options: ProxyOptions): Simulated
   function take(envoy: FakeEnvoy, type: EnvoyType, response: DeltaDiscoveryResponse): void {
     for (const { name: one, version, resource } of response.resources) {
       has[type].set(one, version);
+      if (type === "endpoint" && resource) {
+        const { endpoints = [] } = decode(type, resource.value) as ClusterLoadAssignmentJson;
+        const count = endpoints.flatMap(({ lbEndpoints = [] }) => lbEndpoints).length;
+        if (count > 0) withEndpoints.add(one);
+        else if (withEndpoints.delete(one)) lost.add(`the last endpoint of ${one}`);
+      }
       if (type === "secret" && resource) identity = signedIn(decode(type, resource.value)) ?? identity;
     }
-    for (const one of response.removedResources) has[type].delete(one);
+    for (const one of response.removedResources) if (has[type].delete(one)) lost.add(`${type} ${one}`);
     envoy.receive(response);
   }
 
@@ -179,6 +190,7 @@ export function proxy(id: ProxyId, site: Site, options: ProxyOptions): Simulated
       return asked;
     },
     refused,
+    lost,
     get identity() {
       return identity;
     },

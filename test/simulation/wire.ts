@@ -4,6 +4,9 @@
 //   cut     nothing arrives; who waits for longer than a keepalive finds the connection lost, each end for itself
 //   healed  what was on its way arrives; an end that the other has given up is told so
 //   reset   both ends lose it, and what was on its way
+//
+// A single frame can be dropped (what was sent before it arrives, and the connection breaks), doubled, or delayed, with all that
+// follows it.
 
 import type { Program } from "./program.ts";
 import type { Chance } from "./random.ts";
@@ -32,7 +35,14 @@ export interface Links {
   reset(a: string, b: string): void;
   /** One way, in milliseconds: the least and the most. */
   slow(a: string, b: string, latencyMs: Latency): void;
+  /** Asked for each frame that is sent between the two. */
+  tamper(a: string, b: string, faultOf: (frame: unknown) => Fault | undefined): void;
 }
+export const faults = ["drop", "double", "delay"] as const;
+export type Fault = (typeof faults)[number];
+/** Longer than anybody waits for an answer, shorter than what ends a connection. */
+const delayMs = 12_000;
+const reset = "connection reset by peer";
 export type Latency = readonly [least: number, most: number];
 
 /** host/keepalive.ts: asked after 15 s of silence, given up 15 s later. */
@@ -41,6 +51,7 @@ const usual: Latency = [1, 4];
 
 interface Link {
   latencyMs: Latency;
+  faultOf: (frame: unknown) => Fault | undefined;
   isCut: boolean;
   /** What arrives when it is healed. */
   held: (() => void)[];
@@ -60,7 +71,13 @@ export function links(
   const all = new Map<string, Link>();
   const linkOf = (a: string, b: string): Link => {
     const name = [a, b].sort().join(" ");
-    const known = all.get(name) ?? { latencyMs: usual, isCut: false, held: [], wires: new Set() };
+    const known = all.get(name) ?? {
+      latencyMs: usual,
+      faultOf: () => undefined,
+      isCut: false,
+      held: [],
+      wires: new Set(),
+    };
     all.set(name, known);
     return known;
   };
@@ -89,10 +106,13 @@ export function links(
       }
     },
     reset(a, b) {
-      for (const wire of [...linkOf(a, b).wires]) wire.lose("connection reset by peer");
+      for (const wire of [...linkOf(a, b).wires]) wire.lose(reset);
     },
     slow(a, b, latencyMs) {
       linkOf(a, b).latencyMs = latencyMs;
+    },
+    tamper(a, b, faultOf) {
+      linkOf(a, b).faultOf = faultOf;
     },
     wire<Frame>(client: End<Frame>, serverHost: string, arrived: () => void): Wire<Frame> {
       const link = linkOf(client.program.host, serverHost);
@@ -119,7 +139,7 @@ export function links(
         },
       };
       link.wires.add(own);
-      client.program.onKill(() => end(0, "connection reset by peer"));
+      client.program.onKill(() => end(0, reset));
       if (link.isCut) own.starve();
       transmit(0, () => arrived());
 
@@ -151,12 +171,23 @@ export function links(
         send(from, frame) {
           const sender = ends[from];
           if (!isOpen[from] || !sender?.program.isAlive) return;
-          const current = filling[from];
-          if (current?.step === schedule.step) {
-            current.frames.push(frame);
+          const fault = link.faultOf(frame);
+          if (fault === "drop") {
+            end(from, reset);
+            schedule.at(schedule.now(), () => sender.program.isAlive && sender.lost(reset));
             return;
           }
-          const packet: Packet<Frame> = { step: schedule.step, frames: [frame] };
+          if (fault === "delay") {
+            lastAt[from] = Math.max(lastAt[from], schedule.now()) + delayMs;
+            filling[from] = undefined;
+          }
+          const frames = fault === "double" ? [frame, frame] : [frame];
+          const current = filling[from];
+          if (current?.step === schedule.step) {
+            current.frames.push(...frames);
+            return;
+          }
+          const packet: Packet<Frame> = { step: schedule.step, frames };
           filling[from] = packet;
           const to = from === 0 ? 1 : 0;
           transmit(from, () => {
@@ -169,7 +200,7 @@ export function links(
         close: end,
         accept(server) {
           ends[1] = server;
-          server.program.onKill(() => end(1, "connection reset by peer"));
+          server.program.onKill(() => end(1, reset));
         },
       };
     },
