@@ -23,7 +23,7 @@ import { type KdsCounts, kdsCounts } from "#kds/counts.ts";
 import { nameDown } from "#kds/down.ts";
 import { type LinkEnd, links, newLinkEnd } from "#kds/links.ts";
 import { type OutgoingByKind, sharedSets } from "#kds/outgoing.ts";
-import { receiving } from "#kds/receiving.ts";
+import { type Receiving, receiving } from "#kds/receiving.ts";
 import { type Sending, sending } from "#kds/sending.ts";
 import { frozenHeader, headerValues, type Peer, path, type Self } from "#kds/wire.ts";
 import { type SubscriptionRecord, zoneStatuses } from "#kds/zone-statuses.ts";
@@ -69,7 +69,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
   const sets = sharedSets(options.outgoing);
   const senders = new Set<Sending>();
   /** ZoneToGlobalSync, with the zone at its other end. */
-  const uploads = new Map<ServerStream, string>();
+  const uploads = new Map<ServerStream, { readonly zone: string; readonly receiver: Receiving }>();
   const ends = new Map<string, LinkEnd>();
   const endOf = (zone: string): LinkEnd => {
     const end = ends.get(zone) ?? newLinkEnd(clock);
@@ -116,7 +116,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       frozenSince: (zone) => (isConnected(zone) ? statuses.of(zone)?.frozenSince : undefined),
       renew(zone) {
         const status = { code: grpcCode.unavailable, message: "what was held is asked for anew" };
-        for (const [stream, sender] of uploads) if (sender === zone) stream.end(status);
+        for (const [stream, upload] of uploads) if (upload.zone === zone) stream.end(status);
       },
     }),
     counts,
@@ -210,14 +210,21 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
     });
     stream.onMessage(receiver.received);
     stream.onDrained(() => {});
-    uploads.set(stream, zone);
+    const older = [...uploads].filter(([, upload]) => upload.zone === zone);
+    uploads.set(stream, { zone, receiver });
     stream.onEnd(() => {
       uploads.delete(stream);
       receiver.ended();
     });
     // The zone waits for them before it sends anything.
     stream.sendHeaders();
-    receiver.subscribe();
+    // What is still on its way over an earlier connection would come into the store unseen by this one, and stay for ever.
+    for (const [earlier, upload] of older) {
+      upload.receiver.ended();
+      earlier.end({ code: grpcCode.unavailable, message: "the zone has connected anew" });
+    }
+    // What they have begun to write is in the store then.
+    store.write([]).then(receiver.subscribe, (error: unknown) => fail(stream, zone, error));
   }
 
   function fail(stream: ServerStream, zone: string, error: unknown): void {

@@ -230,6 +230,7 @@ export function receiving(options: ReceivingOptions): Receiving {
 
   return {
     subscribe() {
+      if (isOver) return;
       const { cursor } = linkTo(peer, store);
       for (const kind of kinds.values()) {
         const has = new Map(

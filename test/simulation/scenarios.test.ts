@@ -9,6 +9,7 @@ import { presenceIn } from "#owned/online.ts";
 import { downMisfits, misfits, upMisfits } from "./checks.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { meshSpec, permission, timeout } from "./manifests.ts";
+import type { Frame } from "./network.ts";
 import { proxyMisfits } from "./proxy-checks.ts";
 import { type Stage, stage } from "./stage.ts";
 
@@ -73,6 +74,11 @@ function sentDownTo(on: Stage, zone: ControlPlane): readonly string[] {
   });
   return names;
 }
+
+const bytesIn = (frame: unknown): Uint8Array => {
+  const { kind, bytes } = frame as Extract<Frame, { kind: "message" }>;
+  return kind === "message" ? bytes : new Uint8Array();
+};
 
 const zoneMisfits = (on: Stage, zone: ControlPlane): readonly string[] =>
   proxyMisfits(
@@ -176,6 +182,23 @@ test("A11: a link is cut, both sides change; it is shown since when, and only wh
   ]);
   const sentPolicies = sent.filter((name) => /^(stays|changes|comes|goes|all)-[a-z0-9]{16}\./.test(name));
   assert.deepEqual(sentPolicies.map((name) => name.split("-")[0]).sort(), ["changes", "comes"]);
+  end(on);
+});
+
+test("what a zone has sent before it lost its store, and what arrives when it is back, does not stay at global", async () => {
+  const on = await twoZones();
+  const { zoneA, global } = on;
+  on.links.tamper("global", zoneA.name, (frame) =>
+    Buffer.from(bytesIn(frame)).includes("late-") ? "delay" : undefined,
+  );
+  on.put(zoneA, timeout("m1", "late", 1));
+  await on.time.advance(10);
+  zoneA.lose();
+  zoneA.start();
+  await on.time.advance(minute);
+  global.accept();
+  await on.time.advance(minute);
+  assert.deepEqual(misfits(on), []);
   end(on);
 });
 
