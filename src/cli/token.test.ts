@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { folder, kodiak, served } from "#cli/cli.fixture.ts";
-import { createSigningKey, publicKeyPem, type VerifyingKeys } from "#identity/signing-key.ts";
+import { createSigningKey, publicKeyPem, readSigningKey, type VerifyingKeys } from "#identity/signing-key.ts";
 import { verifyDataplaneToken, verifyUserToken, verifyZoneToken } from "#identity/tokens.ts";
 import { KodiakError } from "#lib/failure.ts";
 
@@ -68,7 +68,7 @@ describe("a token signed here", () => {
     const key = await createSigningKey();
     const file = folder(t).file("key.pem", key);
     const keys: VerifyingKeys = {
-      keyOf: (kid) => (kid === "7" ? Buffer.from(publicKeyPem(key)) : undefined),
+      keyOf: (kid) => (kid === "7" ? readSigningKey(Buffer.from(publicKeyPem(key))) : undefined),
       placeOf: (kid) => `key ${kid}`,
       isRevoked: () => false,
     };

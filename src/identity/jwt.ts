@@ -4,7 +4,7 @@
 import type { KeyObject } from "node:crypto";
 import { compactVerify, decodeProtectedHeader, errors, SignJWT } from "jose";
 import { z } from "zod";
-import { publicHalf, readSigningKey, type SigningKey, type VerifyingKeys } from "#identity/signing-key.ts";
+import type { SigningKey, VerifyingKeys } from "#identity/signing-key.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 
 export type Refused = { readonly ok: false; readonly reason: string };
@@ -75,15 +75,12 @@ function keyOfToken(token: string, keys: VerifyingKeys): FoundKey {
   if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/.test(kid))
     return unparsed(`token is unverifiable: kid ${quoted(kid)} can't be the id of a signing key`);
   const place = keys.placeOf(kid);
-  const content = keys.keyOf(kid);
-  if (content === undefined)
+  const read = keys.keyOf(kid);
+  if (read === undefined)
     return refused(
       `there is no signing key with KID ${kid}. ${place} is not found. If signing key was rotated, regenerate the token`,
     );
-  const read = readSigningKey(content);
-  return read.ok
-    ? { ok: true, key: publicHalf(read.key), place }
-    : unparsed(`token is unverifiable: ${place} ${read.reason}`);
+  return read.ok ? { ok: true, key: read.key, place } : unparsed(`token is unverifiable: ${place} ${read.reason}`);
 }
 
 function headerOf(token: string): JsonObject | undefined {

@@ -99,7 +99,7 @@ export function readSigningKey(content: Uint8Array): ReadKey {
     : { ok: true, key };
 }
 
-export const publicHalf = (key: KeyObject): KeyObject => (key.type === "public" ? key : createPublicKey(key));
+const publicHalf = (key: KeyObject): KeyObject => (key.type === "public" ? key : createPublicKey(key));
 
 function parsedKey(content: Uint8Array, text: string): KeyObject | undefined {
   try {
@@ -113,18 +113,30 @@ function parsedKey(content: Uint8Array, text: string): KeyObject | undefined {
 
 /** What a token is verified with. */
 export interface VerifyingKeys {
-  /** The content of a key, as in its Secret. */
-  keyOf(kid: string): Uint8Array | undefined;
+  /** The public half of a key; `undefined`: there is none of this id. */
+  keyOf(kid: string): ReadKey | undefined;
   /** Where that key is or would be, for messages. */
   placeOf(kid: string): string;
   isRevoked(tokenId: string): boolean;
+}
+
+/** Reading one takes longer than verifying with it, and all proxies of a mesh show tokens of the same key. */
+const verifyingKeys = new WeakMap<Resource, ReadKey>();
+
+function verifyingKeyIn(secret: Resource): ReadKey {
+  const known = verifyingKeys.get(secret);
+  if (known) return known;
+  const read = readSigningKey(secretData(secret));
+  const key: ReadKey = read.ok ? { ok: true, key: publicHalf(read.key) } : read;
+  verifyingKeys.set(secret, key);
+  return key;
 }
 
 /** `secretOf` reads a store. */
 export const keysInSecrets = (place: KeyPlace, secretOf: (id: ResourceId) => Resource | undefined): VerifyingKeys => ({
   keyOf: (kid) => {
     const secret = secretOf(signingKeyId(place, kid));
-    return secret && secretData(secret);
+    return secret && verifyingKeyIn(secret);
   },
   placeOf: (kid) => {
     const { kind, mesh, name } = signingKeyId(place, kid);

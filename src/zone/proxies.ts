@@ -124,7 +124,8 @@ export function proxies(options: ProxiesOptions) {
         `${kind} "${name}" does not exist: the proxy must bring its definition, or it must be applied first`,
       );
     await authenticate(resource, token);
-    if (existing && brought) await authenticate(existing, token);
+    // Who may be what it says it is may still not be what is known under that name.
+    if (existing && brought && !isEqual(bearerOf(existing), bearerOf(brought))) await authenticate(existing, token);
     known.set(statusKey(id), { id, isOwn: brought !== undefined });
     // An Envoy that brings nothing of an earlier stream has just started: others hear of it when it serves.
     presences.begins(statusKey(id), Object.keys(first.initialResourceVersions).length === 0);

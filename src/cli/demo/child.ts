@@ -36,7 +36,7 @@ export async function startChild({ folder, name, args, program }: ChildOptions):
   const lines: string[] = [];
   const waiting = new Set<(line: string) => void>();
   const entry = program ?? process.argv[1] ?? "";
-  const running: Running = await startProcess(process.execPath, ["--enable-source-maps", entry, ...args], {
+  const running: Running = await startProcess(process.execPath, [entry, ...args], {
     // Everything that a process leaves in a temporary place lies in the demo's folder, and goes with it.
     // Control planes side by side take any free port for diagnostics.
     env: { ...process.env, TMPDIR: folder, KODIAK_LOG_FORMAT: "json", KODIAK_DIAGNOSTICS_PORT: "0" },
