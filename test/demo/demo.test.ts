@@ -48,18 +48,16 @@ for (let i = 1; i <= times(1, 3); i++)
     assert.match(lines.at(-1) ?? "", /^all ended; no process, socket or folder is left/);
   });
 
-test("Ctrl-C while the demo is up ends everything", async () => {
-  let folder = "";
+test("Ctrl-C while the demo is up ends everything", async (t) => {
+  const { folder, endsClean } = await ownFolder(t);
   const lines: string[] = [];
-  const running = await demo([], (line) => {
+  const onLine = (line: string): void => {
     lines.push(line);
-    folder = /(\/\S*kodiak-demo-[^\s/]+)/.exec(line)?.[1] ?? folder;
-    if (folder !== "") running.kill("SIGINT");
-  });
-  const exit = await running.exit;
-  assert.equal(exit.code, 0, lines.join("\n"));
-  assert.notEqual(folder, "");
-  assert.deepEqual(await leftovers(folder), []);
+    if (line.includes("up in")) running.kill("SIGINT");
+  };
+  const running = await demo([], onLine, { ...process.env, TMPDIR: folder });
+  assert.equal((await running.exit).code, 0, lines.join("\n"));
+  await endsClean();
 });
 
 test("kill -9 of the demo ends everything too", async (t) => {

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { get } from "../lab/http.ts";
 import { eventually, freePort, patience, put, startProxy } from "../lab/lab.ts";
@@ -23,7 +23,7 @@ const from = (service: string, conf: object) => ({
 });
 const rules = (service: string, conf: object) => ({ targetRef: of(service), rules: [{ default: conf }] });
 const inbound = [from, rules];
-const places = [to, ...inbound];
+type Place = typeof to | typeof from | typeof rules;
 
 const slow = "/?ms=900";
 const trickle = "/trickle?ms=100&times=9";
@@ -47,56 +47,77 @@ const slowHeadersEnd = (at: { readonly port: number; readonly host?: string }): 
     assert.match(received, /^HTTP\/1.1 408 /);
   });
 
-test("MeshTimeout", async (t) => {
+/** Each place has a stage of its own, side by side: most of this is waiting. */
+test("MeshTimeout", { concurrency: true }, async (t) => {
+  const on = (place: Place, ...more: readonly ((t: TestContext, stage: TimeoutStage) => Promise<void>)[]) =>
+    t.test(place.name, async (t) => {
+      const stage = await timeoutStage(t);
+      await whatEachHas(t, stage, place);
+      for (const rest of more) await rest(t, stage);
+    });
+  await Promise.all([
+    on(to, connectionsBetweenProxies, headersOfClients, routes, peersThatSayNothing),
+    on(from, (t, stage) => connectionsToTheApplication(t, stage, from), applicationsThatAreDeaf),
+    on(rules, (t, stage) => connectionsToTheApplication(t, stage, rules), clientsByIdentity),
+  ]);
+});
+
+type TimeoutStage = Awaited<ReturnType<typeof timeoutStage>>;
+
+async function timeoutStage(t: TestContext) {
   const stage = await policyStage(t);
-  const { url, apply, remove, v1, v2, counted } = stage;
+  const { url, apply, v1, v2 } = stage;
   await apply("MeshTrafficPermission", "allow-all", allowAll("default").spec);
   await soon("both instances", async () => {
     assert.equal((await get(url)).status, 200);
     assert.ok(v1.seen.length > 0 && v2.seen.length > 0);
   });
   const endless = (path: string) => soon("no timeout", async () => assert.match(await outcome(url + path), /^200 /));
+  return { ...stage, endless };
+}
 
-  for (const place of places) {
-    await t.test(`${place.name}: http.requestTimeout answers 504; removed, 200`, async () => {
-      await apply(kind, "timeout", place("backend", { http: { requestTimeout: "300ms" } }));
-      await soon("504", async () => {
-        const [text, ms] = await timed(() => outcome(url + slow));
-        assert.match(text, /^504 /);
-        assert.ok(ms >= 290, `${ms} ms`);
-      });
-      await remove(kind, "timeout");
-      await endless(slow);
+async function whatEachHas(t: TestContext, stage: TimeoutStage, place: Place): Promise<void> {
+  const { url, apply, remove, endless } = stage;
+  await t.test(`http.requestTimeout answers 504; removed, 200`, async () => {
+    await apply(kind, "timeout", place("backend", { http: { requestTimeout: "300ms" } }));
+    await soon("504", async () => {
+      const [text, ms] = await timed(() => outcome(url + slow));
+      assert.match(text, /^504 /);
+      assert.ok(ms >= 290, `${ms} ms`);
     });
+    await remove(kind, "timeout");
+    await endless(slow);
+  });
 
-    await t.test(`${place.name}: http.streamIdleTimeout ends what is silent, and only that`, async () => {
-      await apply(kind, "timeout", place("backend", { http: { streamIdleTimeout: "450ms" } }));
-      await soon("504", async () => assert.match(await outcome(url + slow), /^504 /));
-      assert.equal(await outcome(url + trickle), `200 ${".".repeat(9)}`);
-      await remove(kind, "timeout");
-      await endless(slow);
+  await t.test(`http.streamIdleTimeout ends what is silent, and only that`, async () => {
+    await apply(kind, "timeout", place("backend", { http: { streamIdleTimeout: "450ms" } }));
+    await soon("504", async () => assert.match(await outcome(url + slow), /^504 /));
+    assert.equal(await outcome(url + trickle), `200 ${".".repeat(9)}`);
+    await remove(kind, "timeout");
+    await endless(slow);
+  });
+
+  await t.test(`http.maxStreamDuration ends what goes on, though bytes still come`, async () => {
+    await apply(kind, "timeout", place("backend", { http: { maxStreamDuration: "400ms" } }));
+    await soon("a broken answer", async () => assert.equal(await outcome(url + trickle), "broken"));
+    assert.match(await outcome(url), /^200 /);
+    await remove(kind, "timeout");
+    await endless(trickle);
+  });
+
+  await t.test(`idleTimeout closes a TCP connection on which nothing is said`, async () => {
+    await apply(kind, "timeout", place("echo", { idleTimeout: "300ms" }));
+    await soon("a closed connection", async () => {
+      const { received, isClosed, ms } = await exchange({ port: stage.echoPort }, "hello");
+      assert.deepEqual([received, isClosed], ["hello", true]);
+      assert.ok(ms >= 290, `${ms} ms`);
     });
+    await remove(kind, "timeout");
+  });
+}
 
-    await t.test(`${place.name}: http.maxStreamDuration ends what goes on, though bytes still come`, async () => {
-      await apply(kind, "timeout", place("backend", { http: { maxStreamDuration: "400ms" } }));
-      await soon("a broken answer", async () => assert.equal(await outcome(url + trickle), "broken"));
-      assert.match(await outcome(url), /^200 /);
-      await remove(kind, "timeout");
-      await endless(trickle);
-    });
-
-    await t.test(`${place.name}: idleTimeout closes a TCP connection on which nothing is said`, async () => {
-      await apply(kind, "timeout", place("echo", { idleTimeout: "300ms" }));
-      await soon("a closed connection", async () => {
-        const { received, isClosed, ms } = await exchange({ port: stage.echoPort }, "hello");
-        assert.deepEqual([received, isClosed], ["hello", true]);
-        assert.ok(ms >= 290, `${ms} ms`);
-      });
-      await remove(kind, "timeout");
-    });
-  }
-
-  await t.test("to: idleTimeout closes a connection without requests", async () => {
+async function connectionsBetweenProxies(t: TestContext, { url, apply, remove, counted }: TimeoutStage): Promise<void> {
+  await t.test("idleTimeout closes a connection without requests", async () => {
     const closed = "cluster.backend.upstream_cx_idle_timeout";
     const before = await counted(closed);
     await apply(kind, "timeout", to("backend", { idleTimeout: "200ms" }));
@@ -107,7 +128,7 @@ test("MeshTimeout", async (t) => {
     await remove(kind, "timeout");
   });
 
-  await t.test("to: http.maxConnectionDuration ends a connection in use", async () => {
+  await t.test("http.maxConnectionDuration ends a connection in use", async () => {
     const ended = "cluster.backend.upstream_cx_max_duration_reached";
     assert.equal(await counted(ended), 0);
     await apply(kind, "timeout", to("backend", { http: { maxConnectionDuration: "300ms" } }));
@@ -117,33 +138,39 @@ test("MeshTimeout", async (t) => {
     });
     await remove(kind, "timeout");
   });
+}
 
-  for (const place of inbound) {
-    await t.test(`${place.name}: idleTimeout closes the connection to the application`, async () => {
-      await apply(kind, "timeout", place("backend", { idleTimeout: "200ms" }));
-      for (let i = 0; i < 2; i++) {
-        const seen = v1.seen.length;
-        await soon("a request at v1", async () => {
-          await get(url);
-          assert.ok(v1.seen.length > seen);
-        });
-        await soon("no connection to v1", async () => assert.equal(v1.openConnections(), 0));
-      }
-      await remove(kind, "timeout");
-    });
-
-    await t.test(`${place.name}: http.maxConnectionDuration renews the connection to the application`, async () => {
-      await apply(kind, "timeout", place("backend", { http: { maxConnectionDuration: "200ms" } }));
-      const first = v1.seen.length;
-      await soon("a fourth connection", async () => {
-        assert.equal((await get(url)).status, 200);
-        assert.ok(new Set(v1.seen.slice(first).map(({ connection }) => connection)).size > 3);
+async function connectionsToTheApplication(
+  t: TestContext,
+  { url, apply, remove, v1 }: TimeoutStage,
+  place: Place,
+): Promise<void> {
+  await t.test(`idleTimeout closes the connection to the application`, async () => {
+    await apply(kind, "timeout", place("backend", { idleTimeout: "200ms" }));
+    for (let i = 0; i < 2; i++) {
+      const seen = v1.seen.length;
+      await soon("a request at v1", async () => {
+        await get(url);
+        assert.ok(v1.seen.length > seen);
       });
-      await remove(kind, "timeout");
-    });
-  }
+      await soon("no connection to v1", async () => assert.equal(v1.openConnections(), 0));
+    }
+    await remove(kind, "timeout");
+  });
 
-  await t.test("rules: matches are of clients by their identity, the more specific before the rest", async () => {
+  await t.test(`http.maxConnectionDuration renews the connection to the application`, async () => {
+    await apply(kind, "timeout", place("backend", { http: { maxConnectionDuration: "200ms" } }));
+    const first = v1.seen.length;
+    await soon("a fourth connection", async () => {
+      assert.equal((await get(url)).status, 200);
+      assert.ok(new Set(v1.seen.slice(first).map(({ connection }) => connection)).size > 3);
+    });
+    await remove(kind, "timeout");
+  });
+}
+
+async function clientsByIdentity(t: TestContext, { url, apply, remove }: TimeoutStage): Promise<void> {
+  await t.test("matches are of clients by their identity, the more specific before the rest", async () => {
     const client = (type: string, name: string) => ({ spiffeID: { type, value: `spiffe://default${name}` } });
     const limit = (conf: object, ...matches: readonly object[]) => ({ matches, default: { http: conf } });
     const [self, other, mesh] = [client("Exact", "/frontend"), client("Exact", "/other"), client("Prefix", "")];
@@ -169,14 +196,18 @@ test("MeshTimeout", async (t) => {
     }
     await remove(kind, "timeout");
   });
+}
 
-  await t.test("to: http.requestHeadersTimeout answers 408 to a client whose headers don't end", async () => {
+async function headersOfClients(t: TestContext, { url, apply, remove }: TimeoutStage): Promise<void> {
+  await t.test("http.requestHeadersTimeout answers 408 to a client whose headers don't end", async () => {
     await apply(kind, "timeout", to("backend", { http: { requestHeadersTimeout: "300ms" } }));
     await slowHeadersEnd({ port: Number(new URL(url).port) });
     assert.match(await outcome(url + slow), /^200 /);
     await remove(kind, "timeout");
   });
+}
 
+async function routes(t: TestContext, { url, apply, remove, endless }: TimeoutStage): Promise<void> {
   await t.test("a policy for a MeshHTTPRoute holds for its requests only", async () => {
     const limited = { matches: [{ path: { type: "PathPrefix", value: "/limited" } }], default: {} };
     await apply("MeshHTTPRoute", "limited", { to: [{ targetRef: of("backend"), rules: [limited] }] });
@@ -193,11 +224,13 @@ test("MeshTimeout", async (t) => {
       await endless(`/limited${slow}`);
     }
   });
+}
 
-  await t.test("to: connectionTimeout: 503 where a peer accepts and says nothing", () => silentPeer(stage));
+const peersThatSayNothing = (t: TestContext, stage: TimeoutStage): Promise<void> =>
+  t.test("connectionTimeout: 503 where a peer accepts and says nothing", () => silentPeer(stage));
 
-  await t.test("from, rules: connectionTimeout: 503 where the application takes no connections", () => deafApp(stage));
-});
+const applicationsThatAreDeaf = (t: TestContext, stage: TimeoutStage): Promise<void> =>
+  t.test("from, rules: connectionTimeout: 503 where the application takes no connections", () => deafApp(stage));
 
 /** A service whose only instance takes connections and never answers the TLS handshake. */
 async function silentPeer(stage: Stage): Promise<void> {
