@@ -7,11 +7,12 @@ import { zoneOwned } from "#owned/zone-owned.ts";
 import { kinds } from "#resources/kinds.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
+import type { Mark } from "#topology/provider.ts";
 
 function stage(offered: readonly string[]) {
   const graph = incrementalGraph();
   const sources = new Map(kinds.map(({ name }) => [name, graph.source<Resource>(name)]));
-  const marked = graph.source<true>("marked");
+  const marked = graph.source<Mark>("marked");
   const served = graph.source<readonly string[]>("served");
   const of = (kind: string) => sources.get(kind) as never;
   const statuses = graph.source<never>("statuses");
@@ -63,8 +64,8 @@ test("what is marked does not count", () => {
   served.set("i1", ["default/a"]);
   instance("a-1", "a");
   instance("a-2", "a");
-  marked.set("default/a-2", true);
+  marked.set("default/a-2", "doubtful");
   assert.deepEqual(offers(), ["a 1"]);
-  marked.set("default/a-1", true);
+  marked.set("default/a-1", "doubtful");
   assert.deepEqual(offers(), []);
 });

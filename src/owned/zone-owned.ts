@@ -16,12 +16,13 @@ import { type CertificateStatus, type ProxyStatus, proxyInsight, statusKey } fro
 import { type WantedCertificate, wantedCertificate } from "#owned/wanted-certificate.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
 import { meshFactsOf } from "#topology/mesh.ts";
+import type { Mark } from "#topology/provider.ts";
 
 export interface ZoneOwnedInput {
   readonly zone: string;
   of<Spec>(kind: string): Collection<Resource<Spec>>;
   /** Proxies that do not serve yet, by key of the Dataplane. */
-  readonly marked: Collection<true>;
+  readonly marked: Collection<Mark>;
   /** Services that an ingress's Envoy has said it leads to, by name of the ZoneIngress; absent: it has not said anything yet. */
   readonly served: Collection<readonly string[]>;
   /** Of connected proxies and those that have just left, by `statusKey`. */

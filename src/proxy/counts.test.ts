@@ -8,6 +8,7 @@ import type { IssuedCertificate } from "#proxy/secrets.ts";
 import { kinds } from "#resources/kinds.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
+import type { Mark } from "#topology/provider.ts";
 
 const resource = (kind: string, mesh: string, name: string, spec: JsonObject): Resource => ({
   kind,
@@ -37,7 +38,7 @@ function meshOf(proxies: number, more: readonly Resource[] = []) {
   const sources = new Map<string, Source<Resource>>(kinds.map(({ name }) => [name, graph.source<Resource>(name)]));
   const certificates = graph.source<IssuedCertificate>("certificates");
   const of = (kind: string) => sources.get(kind)!;
-  const marked = graph.source<true>("marked");
+  const marked = graph.source<Mark>("marked");
   const pipeline = proxyPipeline(graph, { of: (kind) => of(kind) as never, certificates, marked }, "zone-a");
   const set = (one: Resource): void => of(one.kind).set(keyOf(one), one);
   const backends = [{ name: "ca-1", type: "builtin" }];
@@ -126,7 +127,7 @@ test("one endpoint among 200 proxies and 50 services: its own proxy, one assignm
 
 test("one proxy that begins to serve: one assignment for clients, one for ingresses, and nothing of any proxy's own", () => {
   const { graph, marked, since } = meshOf(200, [ingress]);
-  marked.set("default/dp-7", true);
+  marked.set("default/dp-7", "doubtful");
   graph.settle();
   assert.deepEqual(since(), {
     provided: 1,

@@ -17,6 +17,7 @@ import type { IssuedCertificate } from "#proxy/secrets.ts";
 import { kinds } from "#resources/kinds.ts";
 import { keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
+import type { Mark } from "#topology/provider.ts";
 import { serviceKey } from "#topology/provider.ts";
 
 const histories = process.env.SOAK_RECORD === undefined ? 1_000 : 10_000;
@@ -165,7 +166,7 @@ function built(graph: Graph) {
   const sources = new Map<string, Source<Resource>>(kinds.map(({ name }) => [name, graph.source<Resource>(name)]));
   const of = (kind: string) => sources.get(kind) as never;
   const certificates = graph.source<IssuedCertificate & { status: never }>("certificates");
-  const marked = graph.source<true>("marked");
+  const marked = graph.source<Mark>("marked");
   const pipeline = proxyPipeline(graph, { of, certificates, marked }, "zone-a");
   const statuses = graph.source<ProxyStatus>("statuses");
   const served = graph.source<readonly string[]>("served");
@@ -180,7 +181,7 @@ function built(graph: Graph) {
         return;
       }
       if (kind === "mark") {
-        marked.set(key, spec && true);
+        marked.set(key, spec && "doubtful");
         return;
       }
       if (kind === "status") {

@@ -36,7 +36,7 @@ import { type IssuedCertificate, identityDraft, trustDraft } from "#proxy/secret
 import { keyOf, type Resource } from "#resources/resource.ts";
 import { sectionOf } from "#topology/inbound.ts";
 import { authoritySecretNames, type MeshFacts, meshFactsOf } from "#topology/mesh.ts";
-import { instancesOf, offersOf, serviceKey } from "#topology/provider.ts";
+import { instancesOf, type Mark, offersOf, serviceKey } from "#topology/provider.ts";
 import { endpointsOf, factsOfInstances, factsOfOffers, mergeFacts, type ServiceFacts } from "#topology/service.ts";
 
 export interface Sources {
@@ -44,7 +44,7 @@ export interface Sources {
   /** Issued by the shell for what `owned/wanted-certificate.ts` wants, by key of the Dataplane. */
   readonly certificates: Collection<IssuedCertificate>;
   /** Proxies that do not serve yet, by key of the Dataplane. */
-  readonly marked: Collection<true>;
+  readonly marked: Collection<Mark>;
 }
 
 export interface Pipeline {
@@ -160,7 +160,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
 function topologyCollections(graph: Graph, sources: Sources, zone: string) {
   const meshes = graph.derive("meshes", sources.of<MeshJson>("Mesh"), meshFactsOf);
   const provided = graph.derive("provided", sources.of<DataplaneJson>("Dataplane"), (dataplane, read, key) =>
-    instancesOf(dataplane, read.one(sources.marked, key) === true),
+    instancesOf(dataplane, read.one(sources.marked, key)),
   );
   const instances = graph.group("instances", provided, (services) => services);
   const offers = graph.group("offers", sources.of<ZoneIngressJson>("ZoneIngress"), (ingress) =>

@@ -42,10 +42,13 @@ const withoutService = (tags: Tags): Tags => {
   return rest;
 };
 
-/** Service keys with the instances that a proxy of this zone adds to each. */
+/** What is known of a proxy's Envoy: it has just come and does not serve yet, or it did and may not any more. */
+export type Mark = "new" | "doubtful";
+
+/** Service keys with the instances that a proxy of this zone adds to each. A new one gets nothing, a doubtful one what no other can take. */
 export function instancesOf(
   dataplane: Resource<DataplaneJson>,
-  isMarked: boolean,
+  mark: Mark | undefined,
 ): ReadonlyMap<string, readonly Instance[]> {
   const found = new Map<string, Instance[]>();
   for (const inbound of dataplane.spec.networking?.inbound ?? []) {
@@ -58,8 +61,8 @@ export function instancesOf(
       address,
       port: own.port,
       tags: withoutService(inbound.tags ?? {}),
-      isHealthy: isHealthy(inbound),
-      isMarked,
+      isHealthy: isHealthy(inbound) && mark !== "new",
+      isMarked: mark !== undefined,
     };
     found.set(key, [...(found.get(key) ?? []), instance]);
   }

@@ -16,7 +16,7 @@ function stage(expected: readonly string[] = []) {
         return () => alarms.delete(alarm);
       },
     },
-    setMark: (proxy, isMarked) => said.push(`${proxy} ${isMarked ? "marked" : "clear"}`),
+    setMark: (proxy, mark) => said.push(`${proxy} ${mark ?? "clear"}`),
     forget: (proxy) => said.push(`${proxy} forgotten`),
     onFrozen: (since) => said.push(since === undefined ? "thawed" : "frozen"),
     expected,
@@ -42,22 +42,25 @@ function stage(expected: readonly string[] = []) {
   };
 }
 
-test("an Envoy that starts is marked until it serves", () => {
+test("an Envoy that starts is new until it serves, and doubtful where one was before", () => {
   const { begins, serves, said } = stage();
   begins("a", true);
-  assert.deepEqual(said(), ["a marked"]);
+  begins("a", false);
+  assert.deepEqual(said(), ["a new", "a new"]);
   serves("a");
   serves("a");
   assert.deepEqual(said(), ["a clear"]);
   begins("a", false);
   assert.deepEqual(said(), ["a clear"]);
+  begins("a", true);
+  assert.deepEqual(said(), ["a doubtful"]);
 });
 
 test("one whose stream ends is marked at once, and forgotten after 10 s", () => {
   const { ends, pass, said, there } = stage();
   there("a", "b", "c");
   ends("a");
-  assert.deepEqual(said(), ["a marked"]);
+  assert.deepEqual(said(), ["a doubtful"]);
   pass(9_999);
   assert.deepEqual(said(), []);
   pass(1);
@@ -69,11 +72,11 @@ test("one that comes back in time is not forgotten: at once if its Envoy went on
   there("a", "b", "c");
   ends("a");
   begins("a", false);
-  assert.deepEqual(said(), ["a marked", "a clear"]);
+  assert.deepEqual(said(), ["a doubtful", "a clear"]);
   ends("a");
   begins("a", true);
   pass(20_000);
-  assert.deepEqual(said(), ["a marked", "a marked"]);
+  assert.deepEqual(said(), ["a doubtful", "a doubtful"]);
   serves("a");
   assert.deepEqual(said(), ["a clear"]);
 });
@@ -83,14 +86,14 @@ test("two of three that end together are two ends; three of five are the control
   two.there("a", "b", "c");
   two.ends("a");
   two.ends("b");
-  assert.deepEqual(two.said(), ["a marked", "b marked"]);
+  assert.deepEqual(two.said(), ["a doubtful", "b doubtful"]);
   const three = stage();
   three.there("a", "b", "c", "d", "e");
   three.ends("a");
   three.ends("b");
   three.pass(999);
   three.ends("c");
-  assert.deepEqual(three.said(), ["a marked", "b marked", "a clear", "b clear", "c clear", "frozen"]);
+  assert.deepEqual(three.said(), ["a doubtful", "b doubtful", "a clear", "b clear", "c clear", "frozen"]);
   three.ends("d");
   three.pass(3_600_000);
   assert.deepEqual(three.said(), []);
@@ -103,7 +106,7 @@ test("three of five within more than a second are three ends", () => {
   pass(1_000);
   ends("b");
   ends("c");
-  assert.deepEqual(said(), ["a marked", "b marked", "c marked"]);
+  assert.deepEqual(said(), ["a doubtful", "b doubtful", "c doubtful"]);
 });
 
 test("when some are back after such a loss, those that are not 10 s later are gone", () => {
@@ -117,7 +120,7 @@ test("when some are back after such a loss, those that are not 10 s later are go
   begins("b", false);
   assert.deepEqual(said(), ["a clear", "b clear"]);
   pass(1);
-  assert.deepEqual(said(), ["thawed", "c marked"]);
+  assert.deepEqual(said(), ["thawed", "c doubtful"]);
   pass(10_000);
   assert.deepEqual(said(), ["c forgotten"]);
 });
@@ -131,7 +134,7 @@ test("all back: it is over", () => {
   assert.deepEqual(said(), ["a clear", "b clear", "c clear", "thawed"]);
   ends("a");
   pass(10_000);
-  assert.deepEqual(said(), ["a marked", "a forgotten"]);
+  assert.deepEqual(said(), ["a doubtful", "a forgotten"]);
 });
 
 test("after a start, whoever was there is waited for 30 s, and for as long as nobody is there", () => {
@@ -141,7 +144,7 @@ test("after a start, whoever was there is waited for 30 s, and for as long as no
   some.pass(29_999);
   assert.deepEqual(some.said(), ["a clear"]);
   some.pass(1);
-  assert.deepEqual(some.said(), ["thawed", "b marked"]);
+  assert.deepEqual(some.said(), ["thawed", "b doubtful"]);
   const none = stage(["a", "b"]);
   none.said();
   none.pass(3_600_000);
@@ -155,7 +158,7 @@ test("what ends because this control plane ends says nothing", () => {
   stop();
   ends("b");
   pass(20_000);
-  assert.deepEqual(said(), ["a marked"]);
+  assert.deepEqual(said(), ["a doubtful"]);
 });
 
 test("nobody waits for who is deleted: when all who were away are, what is known holds again", () => {

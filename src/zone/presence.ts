@@ -1,16 +1,17 @@
 // What the beginning and the end of proxies' streams say about the proxies. An end is evidence, not a removal: the instance is
-// marked at once, and forgotten if it does not come back. When most streams end together, or this control plane has just
+// doubtful at once, and forgotten if it does not come back. When most streams end together, or this control plane has just
 // started, it is the control plane that has lost something: then nothing is concluded until proxies are back.
 //
 //   starting ─► serving ─► gone ─► (10 s) ─► forgotten          frozen ─► some are back ─► (10 s) ─► the others are gone
-//   marked                 marked                               as before
+//   new                    doubtful                             as before
 
 import type { Clock } from "#host/world.ts";
+import type { Mark } from "#topology/provider.ts";
 
 export interface PresenceOptions {
   readonly clock: Pick<Clock, "now" | "alarm">;
-  /** A mark says that others are better; it is taken away when the proxy serves again. */
-  readonly setMark: (proxy: string, isMarked: boolean) => void;
+  /** It is taken away when the proxy serves, or serves again. */
+  readonly setMark: (proxy: string, mark: Mark | undefined) => void;
   /** It has been away for long enough. */
   readonly forget: (proxy: string) => void;
   /** Nothing is concluded since then; `undefined`: what is known of proxies holds again. */
@@ -42,7 +43,9 @@ const startMs = 30_000;
 
 export function presence({ clock, setMark, forget, onFrozen, expected }: PresenceOptions): Presence {
   const there = new Set<string>();
-  const starting = new Set<string>();
+  const starting = new Map<string, Mark>();
+  /** Who was there before: an Envoy that starts anew takes what no other can, as it may be back in a moment. */
+  const known = new Set(expected);
   /** What cancels that they are forgotten. */
   const gone = new Map<string, () => void>();
   let recent: readonly { readonly proxy: string; readonly at: number }[] = [];
@@ -52,10 +55,9 @@ export function presence({ clock, setMark, forget, onFrozen, expected }: Presenc
   let cancelThaw: (() => void) | undefined;
   let isStopped = false;
 
-  const everybody = new Set(expected);
-  if (everybody.size > 0) {
+  if (known.size > 0) {
     thawNotBefore = clock.now() + startMs;
-    freeze(everybody);
+    freeze(known);
   }
 
   function freeze(proxies: ReadonlySet<string>): void {
@@ -63,7 +65,7 @@ export function presence({ clock, setMark, forget, onFrozen, expected }: Presenc
     for (const proxy of proxies) {
       gone.get(proxy)?.();
       gone.delete(proxy);
-      setMark(proxy, starting.has(proxy));
+      setMark(proxy, starting.get(proxy));
     }
     onFrozen(clock.now());
   }
@@ -78,10 +80,11 @@ export function presence({ clock, setMark, forget, onFrozen, expected }: Presenc
   }
 
   function leave(proxy: string): void {
-    setMark(proxy, true);
+    setMark(proxy, starting.get(proxy) ?? "doubtful");
     const cancel = clock.alarm(clock.now() + forgetAfterMs, () => {
       gone.delete(proxy);
       starting.delete(proxy);
+      known.delete(proxy);
       forget(proxy);
     });
     gone.set(proxy, cancel);
@@ -93,15 +96,16 @@ export function presence({ clock, setMark, forget, onFrozen, expected }: Presenc
       recent = recent.filter((end) => end.proxy !== proxy);
       gone.get(proxy)?.();
       gone.delete(proxy);
-      if (isStarting) starting.add(proxy);
-      setMark(proxy, starting.has(proxy));
+      if (isStarting && !starting.has(proxy)) starting.set(proxy, known.has(proxy) ? "doubtful" : "new");
+      known.add(proxy);
+      setMark(proxy, starting.get(proxy));
       if (!missing) return;
       missing.delete(proxy);
       if (missing.size === 0) thaw();
       else cancelThaw ??= clock.alarm(Math.max(clock.now() + comeBackMs, thawNotBefore), thaw);
     },
     serves(proxy) {
-      if (starting.delete(proxy)) setMark(proxy, false);
+      if (starting.delete(proxy)) setMark(proxy, undefined);
     },
     ends(proxy) {
       if (!there.delete(proxy) || isStopped) return;

@@ -22,6 +22,7 @@ import { completeLabels, type Place } from "#resources/labels.ts";
 import { describeId, keyOf, label, type Resource, type ResourceId, tag } from "#resources/resource.ts";
 import { fromRest } from "#resources/rest.ts";
 import type { Edit, Store } from "#resources/store.ts";
+import type { Mark } from "#topology/provider.ts";
 import { foreignZone } from "#xds/bootstrap-refusal.ts";
 import type { Admitted } from "#xds/server.ts";
 import type { Session } from "#xds/session.ts";
@@ -43,7 +44,7 @@ export interface ProxiesOptions {
   readonly ingressServices: Collection<readonly string[]>;
   readonly served: Source<readonly string[]>;
   /** Dataplanes whose Envoys do not serve yet. */
-  readonly marked: Source<true>;
+  readonly marked: Source<Mark>;
   /** Tells the graph that `statuses` or `marked` has changed. */
   readonly touch: () => void;
   /** `frozenSince` says something else than before. */
@@ -77,10 +78,10 @@ export function proxies(options: ProxiesOptions) {
   const presences = presence({
     clock,
     expected: [...known.keys()],
-    setMark(proxy, isMarked) {
+    setMark(proxy, mark) {
       const id = known.get(proxy)?.id;
-      if (id?.kind !== "Dataplane" || (marked.get(keyOf(id)) ?? false) === isMarked) return;
-      marked.set(keyOf(id), isMarked || undefined);
+      if (id?.kind !== "Dataplane" || marked.get(keyOf(id)) === mark) return;
+      marked.set(keyOf(id), mark);
       touch();
     },
     forget,

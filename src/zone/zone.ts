@@ -31,6 +31,7 @@ import type { Store } from "#resources/store.ts";
 import { live, resourceSources } from "#store/live.ts";
 import { storeMetrics } from "#store/metrics.ts";
 import { ownedWriter } from "#store/writer.ts";
+import type { Mark } from "#topology/provider.ts";
 import { xdsMetrics } from "#xds/metrics.ts";
 import { xdsServer } from "#xds/server.ts";
 import { certificateKeeper, type KeptCertificate } from "#zone/certificates.ts";
@@ -81,7 +82,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const sources = resourceSources(graph, store);
   const certificates = graph.source<KeptCertificate>("certificates");
   const statuses = graph.source<ProxyStatus>("proxy statuses");
-  const marked = graph.source<true>("marked");
+  const marked = graph.source<Mark>("marked");
   const pipeline = proxyPipeline(graph, { of: sources.of, certificates, marked }, settings.name);
   const served = graph.source<readonly string[]>("served by ingresses");
   const owned = zoneOwned(graph, { zone: settings.name, of: sources.of, marked, served, statuses, certificates });
@@ -155,17 +156,6 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   });
   const xds = xdsServer({ instanceId, log: logOf("xds"), clock, bundles: pipeline.bundles, admit: known.admit });
   await firstStart(store, clock, random, place.isFederated);
-  running.start((changes) => {
-    // First who uses it. What follows from it is written before the link sends, so that both travel as one revision.
-    xds.publish(changes);
-    writer.publish(changes);
-    link?.publish(changes);
-    keeper.publish(changes);
-    if (!place.isFederated) makeKeys(changes);
-  });
-
-  link?.start();
-
   // Who is served.
   const dp = await network.listen({
     host: address,
@@ -185,6 +175,18 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       clock,
     }),
   });
+  // To settle everything takes a second with a thousand proxies, and who finds nobody listening waits long before the next try.
+  running.start((changes) => {
+    // First who uses it. What follows from it is written before the link sends, so that both travel as one revision.
+    xds.publish(changes);
+    writer.publish(changes);
+    link?.publish(changes);
+    keeper.publish(changes);
+    if (!place.isFederated) makeKeys(changes);
+  });
+
+  link?.start();
+
   const tokens = tokenIssuer(store, clock, random);
   const api = await (settings.serveApi ?? serveApi)({
     store,

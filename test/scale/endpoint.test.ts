@@ -14,6 +14,7 @@ import type { IssuedCertificate } from "#proxy/secrets.ts";
 import { kinds } from "#resources/kinds.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
+import type { Mark } from "#topology/provider.ts";
 import { adsPath, xdsServer } from "#xds/server.ts";
 import { fakeEnvoy, type Request, requestBytes, responseOf } from "../../bench/fake-envoy.ts";
 
@@ -66,7 +67,7 @@ test("one endpoint is encoded once and written to the proxies that call its serv
   const graph = incrementalGraph();
   const sources = new Map<string, Source<Resource>>(kinds.map(({ name }) => [name, graph.source<Resource>(name)]));
   const certificates = graph.source<IssuedCertificate>("certificates");
-  const marked = graph.source<true>("marked");
+  const marked = graph.source<Mark>("marked");
   const pipeline = proxyPipeline(
     graph,
     { of: (kind: string) => sources.get(kind) as never, certificates, marked },

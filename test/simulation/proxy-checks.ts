@@ -12,6 +12,7 @@ import type { IssuedCertificate } from "#proxy/secrets.ts";
 import { asDataplane } from "#resources/dataplane.ts";
 import { describeId, keyOf, tag } from "#resources/resource.ts";
 import { isSameContent } from "#resources/rest.ts";
+import type { Mark } from "#topology/provider.ts";
 import { serviceKey } from "#topology/provider.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import type { SimulatedProxy } from "./proxy.ts";
@@ -49,7 +50,7 @@ function fromScratch(zone: ControlPlane, proxies: readonly SimulatedProxy[]) {
   const graph = plainGraph();
   const of = sourcesFrom(graph, zone.disk.resources());
   const certificates = graph.source<Issued>("certificates");
-  const marked = graph.source<true>("marked");
+  const marked = graph.source<Mark>("marked");
   const statuses = graph.source<ProxyStatus>("proxy statuses");
   const pipeline = proxyPipeline(graph, { of, certificates, marked }, zone.name);
   const served = graph.source<readonly string[]>("served by ingresses");
@@ -58,7 +59,8 @@ function fromScratch(zone: ControlPlane, proxies: readonly SimulatedProxy[]) {
     const key = keyOf(proxy);
     if (proxy.isRunning) statuses.set(statusKey(proxy), statusOf(proxy));
     // What a user wrote and no proxy has used since is nobody's who is away.
-    else if (proxy.kind === "Dataplane" && zone.disk.get({ ...proxy, kind: "DataplaneInsight" })) marked.set(key, true);
+    else if (proxy.kind === "Dataplane" && zone.disk.get({ ...proxy, kind: "DataplaneInsight" }))
+      marked.set(key, "doubtful");
     // When it is quiet, every ingress has acknowledged all that it should lead to.
     if (proxy.kind === "ZoneIngress") served.set(key, servicesIn(zone));
     const status = { backend: "ca-1", expiresAt: 0, issuedAt: 0, regenerations: 0 };
