@@ -1,5 +1,5 @@
-// `npm test`: style and types, then every test once: unit tests side by side, then what runs real processes, one file
-// after the other (two cores). Ends with one line `N passed, N failed`.
+// `npm test`: style and types, then every test once: unit tests side by side, what mostly waits for real processes in pairs,
+// and one file after the other what counts or fills the machine (two cores). Ends with one line `N passed, N failed`.
 
 import { spawn, spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
@@ -24,8 +24,7 @@ function check(name: string, command: string, args: readonly string[]): void {
   process.stdout.write(`${status === 0 ? "ok" : "FAILED"}: ${name}\n`);
 }
 
-async function runTests(patterns: readonly string[], concurrency: number): Promise<void> {
-  const all = globSync([...patterns], { cwd: root }).sort();
+async function runTests(all: readonly string[], concurrency: number): Promise<void> {
   const files = wanted.length === 0 ? all : all.filter((file) => wanted.some((part) => file.includes(part)));
   if (files.length === 0) return;
   const child = spawn(
@@ -55,7 +54,13 @@ async function runTests(patterns: readonly string[], concurrency: number): Promi
 
 check("types", bin("tsc"), ["--noEmit"]);
 check("style", bin("biome"), ["check", "."]);
-await runTests(["src/**/*.test.ts", "tools/**/*.test.ts"], 2);
-await runTests(["test/**/*.test.ts"], 1);
+const found = (...patterns: readonly string[]) => globSync([...patterns], { cwd: root }).sort();
+const waiting = found("test/{kds,policies,processes,promises,scenarios}/**/*.test.ts");
+await runTests(found("src/**/*.test.ts", "tools/**/*.test.ts"), 2);
+await runTests(waiting, 2);
+await runTests(
+  found("test/**/*.test.ts").filter((file) => !waiting.includes(file)),
+  1,
+);
 process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
 process.exit(failed === 0 && passed > 0 ? 0 : 1);
