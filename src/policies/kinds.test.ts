@@ -50,6 +50,27 @@ const rows: readonly Row[] = [
   },
   {
     kind: "Dataplane",
+    spec: dataplane({ inbound: [{ ...inbound, address: "backend.internal" }] }),
+    says: "networking.inbound[0].address: must be an IP address",
+  },
+  {
+    kind: "Dataplane",
+    spec: dataplane({ inbound: [{ ...inbound, address: "0.0.0.0" }] }),
+    says: "networking.inbound[0].address: must be an address that others can reach, not 0.0.0.0",
+  },
+  {
+    kind: "Dataplane",
+    spec: dataplane({ inbound: [{ ...inbound, serviceAddress: "localhost" }] }),
+    says: "networking.inbound[0].serviceAddress: must be an IP address",
+  },
+  {
+    kind: "Dataplane",
+    spec: outbound({ port: 1, address: "localhost", tags: service }),
+    says: "networking.outbound[0].address: must be an IP address",
+  },
+  { kind: "Dataplane", spec: outbound({ port: 1, address: "0.0.0.0", tags: service }) },
+  {
+    kind: "Dataplane",
     spec: dataplane({ inbound: [] }),
     says: "networking.inbound: must have an item: the port at which the application is reached",
   },

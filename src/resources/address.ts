@@ -16,14 +16,26 @@ function isIpv6(text: string): boolean {
   return isComplete && groups.every((group) => /^[0-9a-fA-F]{1,4}$/.test(group));
 }
 
-/** Of others' use: an address that means every interface is none. */
+const isIp = (text: string): boolean => ipv4.test(text) || isIpv6(text);
+
+/** Where others come in: an IP address, or a name that leads to one. */
 export function addressIssues(address: string | undefined, path: Path, ifAbsent?: string): readonly Issue[] {
   if (!address) return ifAbsent === undefined ? [] : [{ path: at(...path), message: ifAbsent }];
-  if (address === "0.0.0.0" || address === "::")
-    return [{ path: at(...path), message: `must be an address that others can reach, not ${address}` }];
   const isName = isDnsName(address) && !/^[\d.]+$/.test(address);
-  if (ipv4.test(address) || isIpv6(address) || isName) return [];
+  if (isIp(address) || isName) return reachableIssues(address, path);
   return [{ path: at(...path), message: "must be an IP address or a DNS name" }];
+}
+
+/** Where a proxy listens or calls its application: Envoy looks no names up there. */
+export function ipIssues(address: string | undefined, path: Path): readonly Issue[] {
+  if (!address || isIp(address)) return [];
+  return [{ path: at(...path), message: "must be an IP address" }];
+}
+
+/** An address that means every interface is none of others' use. */
+export function reachableIssues(address: string | undefined, path: Path): readonly Issue[] {
+  if (address !== "0.0.0.0" && address !== "::") return [];
+  return [{ path: at(...path), message: `must be an address that others can reach, not ${address}` }];
 }
 
 export function portIssues(port: number | undefined, path: Path, ifAbsent?: string): readonly Issue[] {

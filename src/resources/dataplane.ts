@@ -8,7 +8,7 @@ import type {
   DataplaneJson,
 } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import { at, type Issue } from "#lib/issue.ts";
-import { addressIssues, portIssues } from "#resources/address.ts";
+import { addressIssues, ipIssues, portIssues, reachableIssues } from "#resources/address.ts";
 import { atKey, isTagName, isTagValue } from "#resources/meta.ts";
 import { type Labels, type Resource, tag } from "#resources/resource.ts";
 
@@ -53,8 +53,9 @@ function inboundIssues(inbound: Dataplane_Networking_InboundJson, path: Path): r
   return [
     ...portIssues(inbound.port, [...path, "port"], "is required"),
     ...portIssues(inbound.servicePort, [...path, "servicePort"]),
-    ...addressIssues(inbound.address, [...path, "address"]),
-    ...addressIssues(inbound.serviceAddress, [...path, "serviceAddress"]),
+    ...ipIssues(inbound.address, [...path, "address"]),
+    ...reachableIssues(inbound.address, [...path, "address"]),
+    ...ipIssues(inbound.serviceAddress, [...path, "serviceAddress"]),
     ...tagIssues(tags, [...path, "tags"], Object.keys(tags).length > 0),
     ...protocolIssues(tags[tag.protocol], [...path, "tags", tag.protocol]),
     ...protocolIssues(protocol || undefined, [...path, "protocol"]),
@@ -87,7 +88,7 @@ function outboundIssues(outbound: Dataplane_Networking_OutboundJson, path: Path)
   const { tags, backendRef } = outbound;
   const issues = [
     ...portIssues(outbound.port, [...path, "port"], "is required"),
-    ...addressIssues(outbound.address, [...path, "address"]),
+    ...ipIssues(outbound.address, [...path, "address"]),
   ];
   if (tags && backendRef) return [...issues, issue(path, "must have tags or backendRef, not both")];
   if (!backendRef) return [...issues, ...tagIssues(tags ?? {}, [...path, "tags"], true)];
