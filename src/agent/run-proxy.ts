@@ -15,6 +15,7 @@ import { type EnvoyVersion, envoyRelease, envoyVersion } from "#agent/envoy-bina
 import { type ReadinessState, serveReadiness } from "#agent/readiness.ts";
 import { aborted, type StopSignals } from "#agent/stop-signals.ts";
 import type { Log } from "#host/log.ts";
+import { takeAlone } from "#host/sole.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { kindNamed } from "#resources/kinds.ts";
@@ -34,7 +35,7 @@ export interface ProxyOptions {
   readonly drainTimeMs: number;
   /** 0: a free one. */
   readonly readinessPort: number;
-  /** Empty or not there yet; removed at the end. Absent: a temporary one. */
+  /** Empty, not there yet, or left by a proxy that was killed; removed at the end. Absent: a temporary one. */
   readonly workDir?: string | undefined;
   /** Of this program; the control plane shows it. */
   readonly version: string;
@@ -45,6 +46,7 @@ const leaveMs = 10_000;
 /** A TCP proxy cannot ask connections to go; those that open now go elsewhere. */
 const ingressDrainMs = 1000;
 const endGraceMs = 5000;
+const bootstrapName = "bootstrap.yaml";
 
 /**
  * Runs until it is told to stop. Resolves with the exit code: 0, or 1 where it was told to end at once. Rejects where it cannot
@@ -55,11 +57,12 @@ export async function runProxy(options: ProxyOptions, log: Log, stop: StopSignal
   if (!version.version.startsWith("1.40."))
     log.warn({ path: options.envoyPath }, `this is Envoy ${version.version}; Kodiak is tested with ${envoyRelease}`);
 
-  const workDir = await workFolder(options.workDir);
+  const { path, release } = await workFolder(options.workDir);
   try {
-    return await runIn(workDir, options, version, log, stop);
+    return await runIn(path, options, version, log, stop);
   } finally {
-    await rm(workDir, { recursive: true, force: true });
+    await rm(path, { recursive: true, force: true });
+    release();
   }
 }
 
@@ -81,7 +84,7 @@ async function runIn(
     const body = bootstrapRequest(options, version, readiness.port, workDir);
     const bootstrap = await fetchBootstrap(controlPlane, body, log, stop.leave);
     if (bootstrap === undefined) return 0;
-    const bootstrapFile = join(workDir, "bootstrap.yaml");
+    const bootstrapFile = join(workDir, bootstrapName);
     await writeFile(bootstrapFile, bootstrap.text, { mode: 0o600 });
     admin = envoyAdmin(bootstrap.admin);
     const { envoyPath: path, envoyLogLevel: logLevel, concurrency, drainTimeMs } = options;
@@ -100,14 +103,30 @@ async function runIn(
   }
 }
 
-/** For this user alone. */
-async function workFolder(given: string | undefined): Promise<string> {
-  if (given === undefined) return mkdtemp(join(tmpdir(), "kodiak-proxy-"));
-  const folder = resolve(given);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  if ((await readdir(folder)).length === 0) return folder;
-  const issue = { path: given, message: "must be empty: it is removed when the proxy ends" };
-  throw new KodiakError({ kind: "invalid", what: "the work folder", issues: [issue] });
+interface WorkFolder {
+  readonly path: string;
+  release(): void;
+}
+
+/** For this user alone, and for one proxy. What one has left that was killed, a bootstrap and sockets, is cleared away. */
+async function workFolder(given: string | undefined): Promise<WorkFolder> {
+  if (given === undefined) return { path: await mkdtemp(join(tmpdir(), "kodiak-proxy-")), release: () => {} };
+  const refused = (message: string) =>
+    new KodiakError({ kind: "invalid", what: "the work folder", issues: [{ path: given, message }] });
+  const path = resolve(given);
+  const release = await takeAlone(`work folder ${path}`);
+  if (!release) throw refused("is another proxy's, which runs; give this one another folder");
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    const found = await readdir(path, { withFileTypes: true });
+    if (found.some((entry) => entry.name !== bootstrapName && !entry.isSocket()))
+      throw refused("must be empty: it is removed when the proxy ends");
+    await Promise.all(found.map(({ name }) => rm(join(path, name), { force: true })));
+    return { path, release };
+  } catch (error) {
+    release();
+    throw error;
+  }
 }
 
 async function runUntilLeft(

@@ -3,13 +3,14 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { on, once } from "node:events";
-import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, type TestContext, test } from "node:test";
 import { fetchEnvoy } from "#agent/envoy-fetch.ts";
+import { run } from "#agent/process.ts";
 import { type ProxyOptions, runProxy } from "#agent/run-proxy.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { kindNamed } from "#resources/kinds.ts";
@@ -428,6 +429,27 @@ test("a work folder that is given must be empty, and is removed at the end", asy
   proxy.stop();
   await proxy.code;
   assert.deepEqual(await readdir(folder), ["used"]);
+});
+
+test("a work folder that a killed proxy has left is used again, one whose proxy runs is not", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "kodiak-test-"));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  await writeFile(join(folder, "bootstrap.yaml"), "");
+  await run("python3", [
+    "-c",
+    "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])",
+    join(folder, "a.sock"),
+  ]);
+  assert.deepEqual((await readdir(folder)).sort(), ["a.sock", "bootstrap.yaml"]);
+  const nowhere = { url: "https://127.0.0.1:1", trust: { kind: "skip-verify" } } as const;
+  const proxy = start(t, optionsFor(nowhere, { workDir: folder }));
+  await proxy.log.next(/^waiting for a bootstrap/);
+  assert.deepEqual(await readdir(folder), []);
+  await assert.rejects(start(t, optionsFor(nowhere, { workDir: folder })).code, {
+    message: `the work folder: ${folder}: is another proxy's, which runs; give this one another folder`,
+  });
+  proxy.stop();
+  await proxy.code;
 });
 
 test("an Envoy that is none is named", async (t) => {
