@@ -11,10 +11,12 @@ export const messageOf = (error: unknown): string => (error instanceof Error ? e
 export const codeOf = (error: unknown): string =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 
+export const inUse = "the address is in use; stop the other program or choose another port";
+
 export function whyNotListening(error: unknown): string {
   switch (codeOf(error)) {
     case "EADDRINUSE":
-      return "the address is in use; stop the other program or choose another port";
+      return inUse;
     case "EADDRNOTAVAIL":
       return "this machine does not have that address; choose one of its own, or 0.0.0.0 for all";
     case "EACCES":

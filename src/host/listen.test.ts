@@ -9,8 +9,10 @@ import { after, before, describe, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { certificateFor, type TestCertificate } from "#host/certificate-for-test.ts";
 import { request } from "#host/https.ts";
+import { portName } from "#host/listen.ts";
 import { openLog } from "#host/log.ts";
 import { realWorld } from "#host/real-world.ts";
+import { takeAlone } from "#host/sole.ts";
 import type { HttpRequest, HttpResponse, Listening, ListenOptions } from "#host/world.ts";
 
 const { network } = realWorld({ log: openLog("silent") });
@@ -141,6 +143,17 @@ test("a port that can't be opened is refused with a sentence", async () => {
   await first.close("the test is over");
   const again = await listen({ port });
   await again.close("the test is over");
+});
+
+test("a port whose name another has, as it is about to listen, is in use", async () => {
+  const { port, close } = await listen();
+  await close("the port is free");
+  const release = await takeAlone(portName("127.0.0.1", port));
+  await assert.rejects(listen({ port }), /^KodiakError: cannot listen on 127\.0\.0\.1:\d+: the address is in use/);
+  release?.();
+  const first = await listen({ port });
+  assert.equal(await takeAlone(portName("127.0.0.1", port)), undefined);
+  await first.close("the test is over");
 });
 
 test("connections that come at once are accepted many a turn", async () => {

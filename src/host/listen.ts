@@ -11,12 +11,13 @@ import {
   type Server,
   type Socket,
 } from "node:net";
-import { hostPort, messageOf, whyNotListening } from "#host/connection-failure.ts";
+import { hostPort, inUse, messageOf, whyNotListening } from "#host/connection-failure.ts";
 import { serveGrpc } from "#host/grpc-server.ts";
 import { headersOf, serveHttp1, serveHttp2 } from "#host/http-server.ts";
 import { connectionWindowBytes, sessionOptions } from "#host/http2-session.ts";
 import { keepAlive } from "#host/keepalive.ts";
 import type { Log } from "#host/log.ts";
+import { takeAlone } from "#host/sole.ts";
 import { type Clock, grpcCode, type Listening, type ListenOptions, type Status } from "#host/world.ts";
 import { KodiakError } from "#lib/failure.ts";
 
@@ -70,7 +71,11 @@ export async function listen(options: ListenOptions, clock: Clock, log: Log): Pr
     http2.once("close", () => calls.delete(end));
   });
 
-  const others = await bind(server, options);
+  const release = await takePort(options);
+  const others = await bind(server, options).catch((error) => {
+    release();
+    throw error;
+  });
   server.on("error", (error) => log.error({ err: error, port: options.port }, "a connection could not be accepted"));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("a TCP server without a port");
@@ -83,7 +88,7 @@ export async function listen(options: ListenOptions, clock: Clock, log: Log): Pr
       const cancel = clock.alarm(clock.now() + closeWithinMs, () => {
         for (const socket of sockets) socket.destroy();
       });
-      return all.then(cancel);
+      return all.then(cancel).finally(release);
     },
   };
 }
@@ -103,6 +108,16 @@ function openServer(options: ListenOptions): Http2SecureServer {
     throw cannotListen(options, `its certificate or private key is not usable (${messageOf(error)})`, error);
   }
 }
+
+/** Two that begin in the same instant could both find the port unshared: each must have its name as long as it listens. */
+async function takePort({ host, port }: ListenOptions): Promise<() => void> {
+  if (port === 0) return () => {};
+  const release = await takeAlone(portName(host, port));
+  if (!release) throw cannotListen({ host, port }, inUse, undefined);
+  return release;
+}
+
+export const portName = (host: string, port: number): string => `port ${hostPort(host, port)}`;
 
 /** Resolves with the other doors, which hand to the server what they accept. */
 async function bind(server: Http2SecureServer, { port, host }: ListenOptions): Promise<readonly Server[]> {
