@@ -68,8 +68,16 @@ export function zoneOwned(
     },
   );
 
-  const insights = graph.derive("insights", statuses, (status, read) =>
-    proxyInsight(status, read.one(certificates, keyOf(status.id))?.status),
-  );
+  // What a user deletes while its proxy is there, or away, is not shown any more.
+  const isThere = (): true => true;
+  const stored = {
+    Dataplane: graph.derive("dataplanes that are there", dataplanes, isThere),
+    ZoneIngress: graph.derive("ingresses that are there", of("ZoneIngress"), isThere),
+  };
+  const insights = graph.derive("insights", statuses, (status, read) => {
+    const key = keyOf(status.id);
+    const isStored = read.one(status.id.kind === "ZoneIngress" ? stored.ZoneIngress : stored.Dataplane, key);
+    return isStored && proxyInsight(status, read.one(certificates, key)?.status);
+  });
   return { wantedCertificates, ingresses: ingresses as Collection<Resource>, insights };
 }

@@ -30,7 +30,10 @@ export interface FakeProxy {
 
 const maxMessageBytes = 10 * 1024 * 1024;
 
-/** Resolves when it has all that it needs. `port`: another one than the zone's, which leads there. */
+/**
+ * Resolves when it has all that it needs. `dataplane`: what it brings, or only its mesh and name. `port`: another
+ * one than the zone's, which leads there.
+ */
 export async function startFakeProxy(
   of: Lab,
   zone: LabZone,
@@ -50,7 +53,7 @@ export async function startFakeProxy(
   const held = new Map<EnvoyType, Map<string, string>>();
   const waiting = new Set<(lost?: Error) => void>();
   const metadata = {
-    "dataplane.resource": JSON.stringify(dataplane),
+    ...("type" in dataplane && { "dataplane.resource": JSON.stringify(dataplane) }),
     "dataplane.proxyType": "dataplane",
   };
   const envoy = fakeEnvoy({ node: { id: `${mesh}.${name}`, metadata } });
