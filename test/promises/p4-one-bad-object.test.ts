@@ -18,9 +18,21 @@ import { recordingLog } from "../agent/recording-log.ts";
 import { resource, startGlobal, startZone, world } from "../kds/control-planes.ts";
 import { get } from "../lab/http.ts";
 import { eventually, freePort, type Lab, type LabProxy, type LabZone, lab } from "../lab/lab.ts";
+import { allowAll, mesh } from "../lab/manifests.ts";
 import { oneZone } from "../lab/one-zone.ts";
+import {
+  apply,
+  dataplaneToken,
+  killControlPlane,
+  processes,
+  startInstance,
+  startZone as startProcessZone,
+} from "../processes/processes.ts";
 import { handMadeGlobal } from "./hand-made-global.ts";
 import { handMadeZone } from "./hand-made-zone.ts";
+
+/** The name of a server in TLS has 255 characters at most. */
+const bad = "b".repeat(250);
 
 test("eleven clusters in one push, one of them invalid: ten within a second, the one is named, and all else goes on", async (t) => {
   const own = await lab(t);
@@ -32,8 +44,6 @@ test("eleven clusters in one push, one of them invalid: ten within a second, the
   const answers = async () => assert.equal((await get(url)).status, 200);
   await eventually("a first answer", 20_000, answers);
 
-  // The name of a server in TLS has 255 characters at most.
-  const bad = "b".repeat(250);
   const services = [bad, ...Array.from({ length: 10 }, (_, i) => `service-${i}`)];
   const routeTo = (names: readonly string[]) =>
     zone.store.write([{ kind: "put", resource: resource("MeshHTTPRoute", "to-all", routeSpec(names)) }]);
@@ -92,6 +102,39 @@ test("where Envoy does not say which of the eleven it is, they come one by one, 
   await eventually("it is named", 10_000, isRefused(zone, "localhost:70000", "less than or equal to 65535"));
 });
 
+test("what a proxy has refused stays refused when its control plane is killed and started again, and leads nowhere", async (t) => {
+  const of = await processes(t);
+  const zone = await startProcessZone(of, "zone-a");
+  await apply(zone, mesh("default"), allowAll("default"));
+  const token = await dataplaneToken(zone);
+  const out = await freePort();
+  const outbounds = { [out]: "backend" };
+  const [frontend] = await Promise.all([
+    startInstance(of, zone, { name: "frontend", service: "frontend", address: "127.0.0.4", outbounds }, token),
+    startInstance(of, zone, { name: "backend-1", service: "backend", address: "127.0.0.2" }, token),
+  ]);
+  const url = `http://127.0.0.1:${out}/elsewhere`;
+  const answeredBy = (name: string) =>
+    eventually(`an answer of ${name}`, 30_000, async () =>
+      assert.equal(JSON.parse((await get(url)).text).instance, name),
+    );
+  const shows = () => eventually("it is named", 10_000, isRefused(zone, bad, "255"));
+  await answeredBy("backend-1");
+  const spec = routeSpec([bad]);
+  await apply(zone, { type: "MeshHTTPRoute", mesh: "default", name: "to-bad", spec });
+  await shows();
+  const again = await killControlPlane(of, zone, ["zone", "--name", "zone-a"]);
+  await again();
+  await startInstance(of, zone, { name: "backend-2", service: "backend", address: "127.0.0.3" }, token);
+  // What reads the route that waits for it is as it was.
+  await answeredBy("backend-2");
+  await answeredBy("backend-1");
+  await shows();
+  const rejected = await frontend.admin("/stats?filter=cluster_manager.cds.update_rejected");
+  assert.match(rejected, /: 1$/m, "it is not sent again");
+  assert.deepEqual(await activeClusters(frontend, (name) => name === bad), []);
+});
+
 const routeSpec = (services: readonly string[]) => ({
   targetRef: { kind: "MeshService", name: "frontend" },
   to: [
@@ -107,12 +150,15 @@ const routeSpec = (services: readonly string[]) => ({
   ],
 });
 
-async function activeClusters({ admin }: LabProxy, isMeant: (name: string) => boolean): Promise<readonly string[]> {
+async function activeClusters(
+  { admin }: Pick<LabProxy, "admin">,
+  isMeant: (name: string) => boolean,
+): Promise<readonly string[]> {
   const names = (await admin("/clusters")).split("\n").map((line) => line.split("::")[0] ?? "");
   return [...new Set(names)].filter(isMeant);
 }
 
-const isRefused = (zone: LabZone, cluster: string, why: string) => async (): Promise<void> => {
+const isRefused = (zone: Pick<LabZone, "api">, cluster: string, why: string) => async (): Promise<void> => {
   const { out } = await kodiak(["get", "dataplanes", "--api", zone.api]);
   assert.match(out, /^MESH .* REFUSED$/m);
   assert.match(out, /^default +frontend .* 1$/m);
