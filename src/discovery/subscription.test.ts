@@ -154,27 +154,33 @@ test("leaving the wildcard keeps the names that were asked for", () => {
   `);
 });
 
-test("a refused response is taken apart, and what is refused alone is quarantined until its version changes", () => {
+test("a refused response is halved until what is wrong is alone, and what is refused alone is quarantined until its version changes", () => {
   transcript(`
-    > want a bad c
+    > want a bad c d e
     > ask *
-    < 1 +a@1 +bad@1 +c@1
+    < 1 +a@1 +bad@1 +c@1 +d@1 +e@1
     > nack 1 something is bad
-    < 2 +a@1
-    > ack 2
-    < 3 +bad@1
-    > nack 3 bad:   this\tone
-    < 4 +c@1
-    > ack 4
+    < 2 +a@1 +bad@1 +c@1
+    > nack 2 something is bad
+    < 3 +d@1 +e@1
+    > ack 3
+    < 4 +a@1 +bad@1
+    > nack 4 something is bad
+    < 5 +c@1
+    > ack 5
+    < 6 +a@1
+    > ack 6
+    < 7 +bad@1
+    > nack 7 bad:   this\tone
     > refused?
     bad@1: bad: this one
-    > want a@2 bad c
-    < 5 +a@2
-    > ack 5
-    > want a@2 bad@2 c
-    < 6 +bad@2
+    > want a@2 bad c d e
+    < 8 +a@2
+    > ack 8
+    > want a@2 bad@2 c d e
+    < 9 +bad@2
     > refused?
-    > ack 6
+    > ack 9
   `);
 });
 
@@ -240,17 +246,19 @@ test("suspects and news take turns", () => {
     > ask *
     < 1 +a@1 +b@1 +c@1
     > nack 1 no
-    < 2 +a@1
+    < 2 +a@1 +b@1
     > want a b c news
-    > ack 2
+    > nack 2 no
     < 3 +news@1
     > want a b c news later
     > ack 3
-    < 4 +b@1
+    < 4 +c@1
     > ack 4
     < 5 +later@1
     > ack 5
-    < 6 +c@1
+    < 6 +a@1
+    > ack 6
+    < 7 +b@1
   `);
 });
 

@@ -37,8 +37,8 @@ export interface Behind {
   readonly maybe: readonly Holding[];
   /** Asked for again: owed although the version may be equal. */
   readonly asked: boolean;
-  /** Part of a refused response: owed alone. */
-  readonly suspect: boolean;
+  /** Part of a refused response: owed without any but those of the same half. */
+  readonly suspect: string | undefined;
   /** Quarantine: what the peer refused, alone or by name; not sent again in this version until it has accepted another. */
   readonly refused: { readonly version: string; readonly reason: string } | undefined;
 }
@@ -123,7 +123,7 @@ export function absorb(now: Subscription, event: Event): Subscription {
     case "ack":
       return event.nonce === now.inFlight?.nonce ? afterAck(now, now.inFlight.sent) : now;
     case "nack":
-      return event.nonce === now.inFlight?.nonce ? afterNack(now, now.inFlight.sent, event.reason) : now;
+      return event.nonce === now.inFlight?.nonce ? afterNack(now, now.inFlight, event.reason) : now;
   }
 }
 
@@ -131,17 +131,17 @@ export function absorb(now: Subscription, event: Event): Subscription {
 export function offer(now: Subscription, freshNonce: () => string, gate: Gate = open): Step {
   if (now.inFlight || !now.wanted) return { next: now, send: undefined };
   const news = new Map<string, Sent>();
-  let suspect: readonly [string, Sent] | undefined;
+  const suspects = new Map<string, Sent>();
+  let half: string | undefined;
   for (const [name, behind] of now.behind) {
-    if (behind.suspect && suspect) continue;
+    if (behind.suspect && half && behind.suspect !== half) continue;
     const item = itemFor(now, name, behind);
     if (!isDue(now, name, item, behind) || !gate.passes(name, item, behind)) continue;
-    const sent = { item, before: { ...behind, asked: false, suspect: false }, wasAsked: behind.asked };
-    if (behind.suspect) suspect = [name, sent];
-    else news.set(name, sent);
+    const sent = { item, before: { ...behind, asked: false, suspect: undefined }, wasAsked: behind.asked };
+    half ??= behind.suspect;
+    (behind.suspect ? suspects : news).set(name, sent);
   }
-  const alone = suspect !== undefined && (now.suspectNext || news.size === 0) ? suspect : undefined;
-  const sent = alone ? new Map([alone]) : news;
+  const sent = suspects.size > 0 && (now.suspectNext || news.size === 0) ? suspects : news;
   if (sent.size === 0 && !(now.owesGreeting && gate.greets)) return { next: now, send: undefined };
 
   const behind = new Map(now.behind);
@@ -151,7 +151,7 @@ export function offer(now: Subscription, freshNonce: () => string, gate: Gate = 
   }
   const nonce = freshNonce();
   return {
-    next: { ...now, behind, inFlight: { nonce, sent }, owesGreeting: false, suspectNext: alone === undefined },
+    next: { ...now, behind, inFlight: { nonce, sent }, owesGreeting: false, suspectNext: sent === news },
     send: {
       nonce,
       upsert: [...sent.values()].flatMap(({ item }) => item ?? []),
@@ -195,7 +195,7 @@ export interface Refusal {
 export const refusalsOf = (now: Subscription): readonly Refusal[] =>
   [...now.behind].flatMap(([name, behind]) => (isRefused(now, name, behind) ? { name, ...behind.refused } : []));
 
-const nothing: Behind = { held: undefined, maybe: [], asked: false, suspect: false, refused: undefined };
+const nothing: Behind = { held: undefined, maybe: [], asked: false, suspect: undefined, refused: undefined };
 
 /** Of a name that is asked for first, or before anything is known to be wanted. */
 const unheard = ({ refusedBefore }: Subscription, name: string): Behind => ({
@@ -232,7 +232,7 @@ function itemFor(now: Subscription, name: string, behind: Behind): Item | undefi
 function isDue(now: Subscription, name: string, item: Item | undefined, behind: Behind): boolean {
   const isAnswer = behind.asked && (item !== undefined || now.answersMissing);
   if (isAnswer || isRefused(now, name, behind)) return isAnswer;
-  return behind.suspect || !isCurrent(now, name, behind);
+  return behind.suspect !== undefined || !isCurrent(now, name, behind);
 }
 
 function afterSubscribed(now: Subscription, event: Event & { kind: "subscribed" }): Subscription {
@@ -293,14 +293,16 @@ function afterAck(now: Subscription, sent: ReadonlyMap<string, Sent>): Subscript
 }
 
 /**
- * A peer refuses a whole response for one bad object. Where it does not say which, each object is sent once more, alone; what
- * is refused alone, or by name, is set aside until its version changes.
+ * A peer refuses a whole response for one bad object. Where it does not say which, each half is sent once more, by
+ * itself; what is refused alone, or by name, is set aside until its version changes.
  */
-function afterNack(now: Subscription, sent: ReadonlyMap<string, Sent>, reason: string): Subscription {
+function afterNack(now: Subscription, { nonce, sent }: InFlight, reason: string): Subscription {
   const next = { ...now, inFlight: undefined, answered: true };
   const behind = new Map(now.behind);
   const refusals = refusalsIn(reason, sent);
+  let place = 0;
   for (const [name, { item, before, wasAsked }] of sent) {
+    const half = `${nonce} ${place++ < sent.size / 2 ? "first" : "second"}`;
     if (!isSubscribed(now, name)) continue;
     const version = versionOf(item);
     const since = behind.get(name) ?? before;
@@ -318,7 +320,7 @@ function afterNack(now: Subscription, sent: ReadonlyMap<string, Sent>, reason: s
         held,
         maybe: unknown ? [...maybe, unknown] : maybe,
         asked: since.asked || wasAsked,
-        suspect: refusals.size === 0,
+        suspect: refusals.size === 0 ? half : undefined,
         refused: since.refused,
       });
     }
@@ -347,7 +349,7 @@ function refusalsIn(reason: string, sent: ReadonlyMap<string, Sent>): ReadonlyMa
 function record(now: Subscription, behind: Map<string, Behind>, name: string, entry: Behind): void {
   const says =
     entry.asked ||
-    entry.suspect ||
+    entry.suspect !== undefined ||
     entry.refused !== undefined ||
     entry.maybe.length > 0 ||
     now.wanted === undefined ||

@@ -89,7 +89,7 @@ test("eleven clusters in one push, one of them invalid: ten within a second, the
   });
 });
 
-test("where Envoy does not say which of the eleven it is, they come one by one, and the one is named", async (t) => {
+test("where Envoy does not say which of the eleven it is, they come in halves until it is alone, and it is named", async (t) => {
   const own = await lab(t);
   const { zone, frontend } = await oneZone(own);
   await eventually("an Envoy that is ready", 20_000, async () =>
@@ -100,6 +100,8 @@ test("where Envoy does not say which of the eleven it is, they come one by one, 
   const active = () => activeClusters(frontend, (name) => ports.some((port) => name === `localhost:${port}`));
   await eventually("ten clusters", 10_000, async () => assert.equal((await active()).length, 10));
   await eventually("it is named", 10_000, isRefused(zone, "localhost:70000", "less than or equal to 65535"));
+  // 11, 6, 3, 2, 1.
+  assert.match(await frontend.admin("/stats?filter=cluster_manager.cds.update_rejected"), /: [45]$/m);
 });
 
 test("what a proxy has refused stays refused when its control plane is killed and started again, and leads nowhere", async (t) => {
