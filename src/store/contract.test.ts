@@ -18,13 +18,13 @@ import { openDatabase, sqliteFileName, sqliteStore } from "#store/sqlite.ts";
 const clock = { now: () => Date.UTC(2026, 0, 2) };
 const random = { uuid: () => crypto.randomUUID() };
 
-const openers: Record<string, (t: TestContext) => Store> = {
-  memory: () => memoryStore(clock, random),
-  sqlite: (t) => openSqlite(t, temporaryFolder(t)),
+const openers: Record<string, (t: TestContext, at?: typeof clock) => Store> = {
+  memory: (_, at = clock) => memoryStore(at, random),
+  sqlite: (t, at) => openSqlite(t, temporaryFolder(t), at),
 };
 
-function openSqlite(t: TestContext, folder: string): Store {
-  const store = sqliteStore(folder, clock, random);
+function openSqlite(t: TestContext, folder: string, at = clock): Store {
+  const store = sqliteStore(folder, at, random);
   t.after(() => store.close());
   return store;
 }
@@ -243,6 +243,22 @@ for (const [name, open] of Object.entries(openers)) {
       assert.deepEqual(store.tombstones(kind, 1), [tombstone("a", 2), tombstone("b", 3)]);
       assert.deepEqual(store.tombstones(kind, 2), [tombstone("b", 3)]);
       assert.deepEqual(store.tombstones(kind, 3), []);
+    });
+
+    it("keeps a tombstone for 30 days and no longer, whatever else is written meanwhile", async (t) => {
+      const [dayMs, hourMs] = [86_400_000, 3_600_000];
+      let nowMs = clock.now();
+      const store = open(t, { now: () => nowMs });
+      const namesIn = () => store.tombstones("MeshTimeout", 0).map(({ name }) => name);
+      await store.write([put(timeout("a")), put(timeout("b")), put(timeout("c"))]);
+      await store.write([remove(timeout("a"))]);
+      nowMs += 30 * dayMs - hourMs;
+      await store.write([remove(timeout("b"))]);
+      assert.deepEqual(namesIn(), ["a", "b"]);
+      nowMs += 2 * hourMs;
+      assert.deepEqual(namesIn(), ["b"]);
+      await store.write([remove(timeout("c"))]);
+      assert.deepEqual(namesIn(), ["b", "c"]);
     });
 
     it("keeps notes in the transaction of what they speak of; they are no revision, and nobody watches them", async (t) => {

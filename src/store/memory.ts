@@ -7,6 +7,7 @@ import { tombstonesOf } from "#store/tombstone.ts";
 
 export function memoryStore(clock: Pick<Clock, "now">, random: Pick<Random, "uuid">): Store {
   let deleted: readonly { readonly tombstone: Tombstone; readonly at: number }[] = [];
+  const lasting = () => deleted.filter(({ at }) => at > clock.now() - tombstonesLastMs);
   const journal = {
     id: random.uuid(),
     revision: 0,
@@ -16,14 +17,10 @@ export function memoryStore(clock: Pick<Clock, "now">, random: Pick<Random, "uui
     append(commit: Parameters<typeof tombstonesOf>[0]) {
       const added = tombstonesOf(commit);
       if (added.length === 0) return;
-      const at = clock.now();
-      deleted = [
-        ...deleted.filter((one) => one.at > at - tombstonesLastMs),
-        ...added.map((tombstone) => ({ tombstone, at })),
-      ];
+      deleted = [...lasting(), ...added.map((tombstone) => ({ tombstone, at: clock.now() }))];
     },
     tombstones: (kind: string, since: number) =>
-      deleted.flatMap(({ tombstone }) => (tombstone.kind === kind && tombstone.revision > since ? tombstone : [])),
+      lasting().flatMap(({ tombstone }) => (tombstone.kind === kind && tombstone.revision > since ? tombstone : [])),
     close: () => {},
   };
   return groupedStore(journal, clock.now);

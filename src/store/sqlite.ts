@@ -87,9 +87,9 @@ function journalOf(
     "INSERT OR REPLACE INTO tombstone (kind, mesh, name, labels, revision, deleted) VALUES (?, ?, ?, ?, ?, ?)",
   );
   const buried = database.prepare(
-    "SELECT kind, mesh, name, labels, revision FROM tombstone WHERE kind = ? AND revision > ?",
+    "SELECT kind, mesh, name, labels, revision FROM tombstone WHERE kind = ? AND revision > ? AND deleted > ?",
   );
-  const forget = database.prepare("DELETE FROM tombstone WHERE deleted < ?");
+  const forget = database.prepare("DELETE FROM tombstone WHERE deleted <= ?");
   let forgotAt = Number.NEGATIVE_INFINITY;
   return {
     id: String(id),
@@ -97,7 +97,7 @@ function journalOf(
     resources: database.prepare("SELECT kind, mesh, name, body, wire FROM resource").all().map(resourceOf),
     openings: opened(database, { id: newId(), revision: Number(revision) }),
     notes: new Map(database.prepare("SELECT key, value FROM note").all().map(noteOf)),
-    tombstones: (kind, since) => buried.all(kind, since).map(tombstoneOf),
+    tombstones: (kind, since) => buried.all(kind, since, clock.now() - tombstonesLastMs).map(tombstoneOf),
     append: (entry) => {
       const beganMs = performance.now();
       try {
@@ -128,7 +128,7 @@ function journalOf(
     forgetSometimes();
   }
 
-  /** Once a day is enough for what lasts thirty. */
+  /** From the disk: once a day is enough for what lasts thirty. */
   function forgetSometimes(): void {
     const now = clock.now();
     if (now < forgotAt + dayMs) return;

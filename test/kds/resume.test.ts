@@ -155,6 +155,43 @@ test("what was deleted, and what a zone was disabled for, while a link was cut i
   assert.deepEqual([heldOf(a), heldOf(b), again.server.links.list().flatMap(({ held }) => held)], [[], [], []]);
 });
 
+test("a deletion is known by name for 30 days; a zone that was away for longer holds what is absent", async (t) => {
+  const [dayMs, hourMs] = [86_400_000, 3_600_000];
+  let laterMs = 0;
+  const store = memoryStore({ now: () => world.clock.now() + laterMs }, world.random);
+  let global = await startGlobal(t, { store });
+  await global.put(timeout("early"), timeout("late"), timeout("stays"));
+  const zone = startZone(t, "a", global.target);
+  const has = (count: number) =>
+    zone.changed.until(
+      () => zone.store.list("MeshTimeout").length === count,
+      () => `${count} timeouts, there are ${zone.store.list("MeshTimeout").length}`,
+    );
+  const isAwayWhile = async (name: string, ms: number) => {
+    await caughtUp(zone, global);
+    await global.stop();
+    await zone.linked(({ kind }) => kind === "away");
+    await global.remove("MeshTimeout", name);
+    laterMs += ms;
+    global = await startGlobal(t, { as: global });
+  };
+  await has(3);
+  await isAwayWhile("early", 30 * dayMs - hourMs);
+  await has(2);
+  assert.deepEqual(heldOf(zone), []);
+
+  await isAwayWhile("late", 30 * dayMs + hourMs);
+  await zone.changed.until(
+    () => heldOf(zone).length > 0,
+    () => "what is held",
+  );
+  const held = zone.client.links.list().flatMap(({ held }) => held.map(({ what, kind, why }) => [what, kind, why]));
+  assert.deepEqual(held, [
+    ["removal", "MeshTimeout", "its store lacks these, and does not remember that they were deleted"],
+  ]);
+  assert.equal(zone.store.list("MeshTimeout").length, 2);
+});
+
 test("a global with an empty store: nothing goes, what it makes arrives; accepted, the zone is as global says", async (t) => {
   const global = await startGlobal(t);
   await global.put(
