@@ -19,10 +19,59 @@ const namesIn = (store: Store, mesh: string): readonly string[] =>
   policiesIn(store, mesh)
     .map(({ name }) => name)
     .sort();
-const allOf = (mesh: string): readonly string[] =>
-  ["mesh-circuit-breaker-all", "mesh-gateways-timeout-all", "mesh-retry-all", "mesh-timeout-all"].map(
-    (prefix) => `${prefix}-${mesh}`,
-  );
+const allOf = (mesh: string): readonly string[] => Object.keys(asKumaMakesThem).map((prefix) => `${prefix}-${mesh}`);
+
+/** As Kuma 2.14.3 made them, by their names before the mesh's (interop 11.4). */
+const tries = { numRetries: 5, perTryTimeout: "16s", backOff: { baseInterval: "25ms", maxInterval: "250ms" } };
+const everything = { kind: "Mesh" };
+const asKumaMakesThem = {
+  "mesh-circuit-breaker-all": {
+    targetRef: everything,
+    to: [
+      {
+        targetRef: everything,
+        default: {
+          connectionLimits: { maxConnections: 1024, maxPendingRequests: 1024, maxRetries: 3, maxRequests: 1024 },
+        },
+      },
+    ],
+  },
+  "mesh-gateways-timeout-all": {
+    targetRef: { kind: "Mesh", proxyTypes: ["Gateway"] },
+    to: [{ targetRef: everything, default: { idleTimeout: "1h0m0s", http: { streamIdleTimeout: "5s" } } }],
+    from: [
+      {
+        targetRef: everything,
+        default: { idleTimeout: "5m0s", http: { streamIdleTimeout: "5s", requestHeadersTimeout: "500ms" } },
+      },
+    ],
+  },
+  "mesh-retry-all": {
+    targetRef: everything,
+    to: [{ targetRef: everything, default: { tcp: { maxConnectAttempt: 5 }, http: tries, grpc: tries } }],
+  },
+  "mesh-timeout-all": {
+    targetRef: { kind: "Mesh", proxyTypes: ["Sidecar"] },
+    to: [
+      {
+        targetRef: everything,
+        default: {
+          ...{ connectionTimeout: "5s", idleTimeout: "1h0m0s" },
+          http: { requestTimeout: "15s", streamIdleTimeout: "30m0s" },
+        },
+      },
+    ],
+    from: [
+      {
+        targetRef: everything,
+        default: {
+          ...{ connectionTimeout: "10s", idleTimeout: "2h0m0s" },
+          http: { requestTimeout: "0s", streamIdleTimeout: "1h0m0s", maxStreamDuration: "0s" },
+        },
+      },
+    ],
+  },
+};
 
 /** Resolves after the first commit with which the mesh has so many policies. */
 function hasPolicies(store: Store, mesh: string, count: number): Promise<void> {
@@ -66,7 +115,8 @@ test("a global control plane makes them with each mesh, once", async (t) => {
 
   await t.test("with the mesh that comes with the first start", async () => {
     await hasPolicies(first.store, "default", 4);
-    assert.deepEqual(namesIn(first.store, "default"), allOf("default"));
+    const specs = policiesIn(first.store, "default").map(({ name, spec }) => [name.replace(/-default$/, ""), spec]);
+    assert.deepEqual(Object.fromEntries(specs), asKumaMakesThem);
     for (const policy of policiesIn(first.store, "default")) {
       assert.deepEqual(validateResource(kindNamed(policy.kind), policy), []);
       assert.deepEqual(policy.labels, { "kuma.io/mesh": "default" });
