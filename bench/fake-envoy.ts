@@ -5,20 +5,11 @@
 //   refused     a response with one thing that it refuses is refused as a whole
 //   new stream  everything again at once, by name, with the versions that it holds
 
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { type EnvoyType, envoyTypeOf, envoyTypes, envoyTypeUrl } from "#discovery/order.ts";
-import { decode } from "#envoy/encode.ts";
-import {
-  DeltaDiscoveryRequestSchema,
-  type DeltaDiscoveryResponse,
-  DeltaDiscoveryResponseSchema,
-} from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
-
-type RequestInit = MessageInitShape<typeof DeltaDiscoveryRequestSchema>;
-export type Request = Omit<RequestInit, "typeUrl">;
+import { type EnvoyType, envoyTypes } from "#discovery/order.ts";
+import { noReferences, type References, type Request, type Resource, type Response } from "./fake-messages.ts";
 
 export interface FakeEnvoyOptions {
-  readonly node: NonNullable<RequestInit["node"]>;
+  readonly node: NonNullable<Request["node"]>;
   /** Why it does not take a resource; absent: it takes all. */
   readonly refuses?: (type: EnvoyType, name: string) => string | undefined;
 }
@@ -26,19 +17,24 @@ export interface FakeEnvoyOptions {
 export interface FakeEnvoy {
   /** A new stream: asks for what it needs, at the first one step by step. */
   open(send: (type: EnvoyType, request: Request) => void): void;
-  receive(response: DeltaDiscoveryResponse): void;
+  receive(response: Response): void;
   /** It has everything that it asked for on this stream, listeners included, and has acknowledged it. */
   readonly isComplete: boolean;
   /** Clusters that take their endpoints over EDS. */
   readonly clusters: ReadonlySet<string>;
 }
 
-export function fakeEnvoy({ node, refuses = () => undefined }: FakeEnvoyOptions): FakeEnvoy {
-  const held = byType(() => new Map<string, string>());
+/** A message costs what is in it, however much there is besides. */
+export function fakeEnvoy({ node, refuses }: FakeEnvoyOptions): FakeEnvoy {
+  const held = byType(() => new Map<string, Resource>());
   const asked = byType(() => new Set<string>());
   /** What it was told does not exist. */
   const missing = byType(() => new Set<string>());
-  const refers = new Map<string, References>();
+  /** What it has asked for and knows nothing of yet. */
+  const awaited = byType(() => new Set<string>());
+  /** How many of its clusters and listeners refer to a name; and names to which none does any more. */
+  const referred = { secret: new Map<string, number>(), route: new Map<string, number>() };
+  const unreferred = { secret: new Set<string>(), route: new Set<string>() };
   /** Types in the order in which it came to ask for them. */
   const subscribed = new Set<EnvoyType>();
   const greeted = new Set<EnvoyType>();
@@ -47,9 +43,14 @@ export function fakeEnvoy({ node, refuses = () => undefined }: FakeEnvoyOptions)
   let unwarmed: { readonly nonce: string; readonly waitsFor: Set<string> } | undefined;
 
   function ask(type: EnvoyType, names: Iterable<string>): void {
-    const fresh = [...names].filter((name) => !asked[type].has(name));
+    const fresh: string[] = [];
+    for (const name of names) {
+      if (asked[type].has(name)) continue;
+      fresh.push(name);
+      asked[type].add(name);
+      if (!held[type].has(name) && !missing[type].has(name)) awaited[type].add(name);
+    }
     if (fresh.length === 0) return;
-    for (const name of fresh) asked[type].add(name);
     subscribed.add(type);
     send(type, { resourceNamesSubscribe: fresh });
   }
@@ -59,64 +60,92 @@ export function fakeEnvoy({ node, refuses = () => undefined }: FakeEnvoyOptions)
     send(type, request);
   }
 
-  const hasAll = (type: EnvoyType): boolean =>
-    [...asked[type]].every((name) => held[type].has(name) || missing[type].has(name));
-  const wanted = (of: "cluster" | "listener", type: "secrets" | "routes"): readonly string[] =>
-    [...held[of].keys()].flatMap((name) => refers.get(`${of} ${name}`)?.[type] ?? []);
+  const hasAll = (type: EnvoyType): boolean => awaited[type].size === 0;
+
+  /** A cluster or listener refers to these now, and no more to those of before. */
+  function refer(before: References = noReferences, after: References = noReferences): void {
+    if (before === after) return;
+    for (const type of ["secret", "route"] as const) {
+      const counts = referred[type];
+      for (const name of after[type]) {
+        counts.set(name, (counts.get(name) ?? 0) + 1);
+        unreferred[type].delete(name);
+      }
+      for (const name of before[type]) {
+        const left = (counts.get(name) ?? 0) - 1;
+        if (left > 0) {
+          counts.set(name, left);
+          continue;
+        }
+        counts.delete(name);
+        unreferred[type].add(name);
+      }
+    }
+  }
+
+  function forget(type: EnvoyType, name: string): void {
+    asked[type].delete(name);
+    awaited[type].delete(name);
+    held[type].delete(name);
+  }
 
   /** What nothing refers to any more is asked for no longer. */
-  function leave(type: "secret" | "route", referred: readonly string[]): void {
-    const left = [...asked[type]].filter((name) => !referred.includes(name));
+  function leave(type: "secret" | "route"): void {
+    const left = [...unreferred[type]].filter((name) => asked[type].has(name));
+    unreferred[type].clear();
     if (left.length === 0) return;
-    for (const name of left) {
-      asked[type].delete(name);
-      held[type].delete(name);
-    }
+    for (const name of left) forget(type, name);
     send(type, { resourceNamesUnsubscribe: left });
   }
-  const leaveSecrets = (): void => leave("secret", [...wanted("cluster", "secrets"), ...wanted("listener", "secrets")]);
+
+  /** One request for each. */
+  function askSecrets(): void {
+    for (const name of referred.secret.keys()) ask("secret", [name]);
+  }
 
   /** The next step of its start, if what that needs is there. */
   function goOn(): void {
     if (!greeted.has("cluster") || !hasAll("endpoint")) return;
-    // One request for each.
-    for (const name of wanted("cluster", "secrets")) ask("secret", [name]);
+    askSecrets();
     if (hasAll("secret") && !subscribed.has("listener")) askAll("listener");
   }
 
-  function take(type: EnvoyType, { nonce, resources, removedResources }: DeltaDiscoveryResponse): void {
-    for (const { name, version, resource } of resources) {
-      held[type].set(name, version);
+  function take({ type, nonce, resources, removed }: Response): void {
+    for (const resource of resources) {
+      const { name } = resource;
+      refer(held[type].get(name)?.refers, resource.refers);
+      held[type].set(name, resource);
       missing[type].delete(name);
-      if (resource && (type === "cluster" || type === "listener"))
-        refers.set(`${type} ${name}`, referencesOf(type, version, resource.value));
+      awaited[type].delete(name);
     }
-    for (const name of removedResources) {
+    for (const name of removed) {
+      refer(held[type].get(name)?.refers, undefined);
       held[type].delete(name);
       missing[type].add(name);
+      awaited[type].delete(name);
     }
     greeted.add(type);
     switch (type) {
       case "cluster":
-        takeClusters(
-          nonce,
-          resources.map(({ name }) => name),
-          removedResources,
-        );
+        takeClusters(nonce, resources, removed);
         return;
       case "endpoint":
         // That there are none is an answer, too: the cluster goes on without.
-        for (const name of [...resources.map((one) => one.name), ...removedResources]) unwarmed?.waitsFor.delete(name);
+        for (const { name } of resources) unwarmed?.waitsFor.delete(name);
+        for (const name of removed) unwarmed?.waitsFor.delete(name);
         if (unwarmed?.waitsFor.size === 0) {
           send("cluster", { responseNonce: unwarmed.nonce });
           unwarmed = undefined;
         }
         break;
       case "listener":
-        leave("route", wanted("listener", "routes"));
-        leaveSecrets();
-        ask("route", wanted("listener", "routes"));
-        for (const name of wanted("listener", "secrets")) ask("secret", [name]);
+        leave("route");
+        leave("secret");
+        ask(
+          "route",
+          resources.flatMap(({ refers }) => refers.route),
+        );
+        askSecrets();
         break;
       case "secret":
       case "route":
@@ -128,19 +157,23 @@ export function fakeEnvoy({ node, refuses = () => undefined }: FakeEnvoyOptions)
     if (isStart) goOn();
   }
 
-  function takeClusters(nonce: string, changed: readonly string[], removed: readonly string[]): void {
-    const isDiscovered = (name: string): boolean => refers.get(`cluster ${name}`)?.isDiscovered === true;
-    const left = [...removed, ...changed.filter((name) => !isDiscovered(name))].filter((name) => clusters.delete(name));
-    const warming = changed.filter(isDiscovered);
-    for (const name of warming) clusters.add(name);
+  function takeClusters(nonce: string, changed: readonly Resource[], removed: readonly string[]): void {
+    const warming: string[] = [];
+    const left: string[] = [];
+    for (const name of removed) if (clusters.delete(name)) left.push(name);
+    for (const { name, refers } of changed) {
+      if (refers.isDiscovered) {
+        clusters.add(name);
+        warming.push(name);
+      } else if (clusters.delete(name)) left.push(name);
+    }
     for (const name of left) {
-      asked.endpoint.delete(name);
-      held.endpoint.delete(name);
+      forget("endpoint", name);
       unwarmed?.waitsFor.delete(name);
     }
     if (left.length > 0) send("endpoint", { resourceNamesUnsubscribe: left });
     ask("endpoint", warming);
-    leaveSecrets();
+    leave("secret");
     // While it starts it acknowledges at once.
     if (warming.length > 0 && subscribed.has("listener")) unwarmed = { nonce, waitsFor: new Set(warming) };
     else send("cluster", { responseNonce: nonce });
@@ -152,66 +185,33 @@ export function fakeEnvoy({ node, refuses = () => undefined }: FakeEnvoyOptions)
       send = sendOn;
       unwarmed = undefined;
       greeted.clear();
-      for (const type of envoyTypes) missing[type].clear();
+      for (const type of envoyTypes) {
+        missing[type].clear();
+        for (const name of asked[type]) if (!held[type].has(name)) awaited[type].add(name);
+      }
       if (subscribed.size === 0) return askAll("cluster", { node });
       let isFirst = true;
       for (const type of subscribed) {
         send(type, {
           ...(isFirst && { node }),
           resourceNamesSubscribe: [...asked[type]],
-          initialResourceVersions: Object.fromEntries(held[type]),
+          initialResourceVersions: Object.fromEntries([...held[type]].map(([name, { version }]) => [name, version])),
         });
         isFirst = false;
       }
     },
     receive(response) {
-      const type = envoyTypeOf(response.typeUrl);
-      if (!type) throw new Error(`a resource of type ${response.typeUrl}, for which nobody asked`);
-      const reasons = response.resources.flatMap(({ name }) => refuses(type, name) ?? []);
-      if (reasons.length > 0) {
-        send(type, { responseNonce: response.nonce, errorDetail: { code: 13, message: reasons.join(", ") } });
-        return;
-      }
-      take(type, response);
+      const { type, nonce, resources } = response;
+      const reasons = refuses ? resources.flatMap(({ name }) => refuses(type, name) ?? []) : [];
+      if (reasons.length > 0)
+        send(type, { responseNonce: nonce, errorDetail: { code: 13, message: reasons.join(", ") } });
+      else take(response);
     },
     get isComplete() {
       return greeted.has("cluster") && greeted.has("listener") && unwarmed === undefined && envoyTypes.every(hasAll);
     },
     clusters,
   };
-}
-
-export const requestBytes = (type: EnvoyType, request: Request): Uint8Array =>
-  toBinary(
-    DeltaDiscoveryRequestSchema,
-    create(DeltaDiscoveryRequestSchema, { ...request, typeUrl: envoyTypeUrl[type] } as RequestInit),
-  );
-
-export const responseOf = (bytes: Uint8Array): DeltaDiscoveryResponse =>
-  fromBinary(DeltaDiscoveryResponseSchema, bytes);
-
-interface References {
-  /** Of a cluster: by EDS. */
-  readonly isDiscovered: boolean;
-  readonly secrets: readonly string[];
-  readonly routes: readonly string[];
-}
-
-/** Proxies share what they read, as they share a machine with what is measured. */
-const read = new Map<string, References>();
-
-function referencesOf(type: EnvoyType, version: string, value: Uint8Array): References {
-  const known = read.get(`${type} ${version}`);
-  if (known) return known;
-  const text = JSON.stringify(decode(type, value));
-  const found = (pattern: RegExp) => [...new Set([...text.matchAll(pattern)].map((match) => match[1] ?? ""))];
-  const made: References = {
-    isDiscovered: text.includes('"type":"EDS"'),
-    secrets: found(/SdsSecretConfigs?":\[?\{"name":"([^"]+)"/g).sort(),
-    routes: found(/"routeConfigName":"([^"]+)"/g),
-  };
-  read.set(`${type} ${version}`, made);
-  return made;
 }
 
 const byType = <V>(make: () => V): Record<EnvoyType, V> => ({

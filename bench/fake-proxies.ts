@@ -9,7 +9,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { openLog } from "#host/log.ts";
 import { realWorld } from "#host/real-world.ts";
 import { adsPath } from "#xds/server.ts";
-import { fakeEnvoy, requestBytes, responseOf } from "./fake-envoy.ts";
+import { fakeEnvoy } from "./fake-envoy.ts";
+import { requestBytes, responseOf } from "./fake-messages.ts";
 import { type Tallied, tally, type Watched } from "./tally.ts";
 
 /** The one argument of this program, as JSON. */
@@ -49,7 +50,9 @@ const counted = tally(proxies);
 function fakeProxy(i: number): FakeProxy {
   const { zone, services, outbounds } = options;
   const name = `fake-${zone}-${i}`;
-  const called = Array.from({ length: outbounds }, (_, n) => `s-${(i + n) % services}`);
+  // Where all call all, all do so at the same addresses, as with virtual ones.
+  const first = outbounds === services ? 0 : i;
+  const called = Array.from({ length: outbounds }, (_, n) => `s-${(first + n) % services}`);
   const dataplane = {
     type: "Dataplane",
     mesh: "default",

@@ -1,8 +1,8 @@
 // What fake proxies of a process got since the bench said what to watch for, and when the last of them had it.
 
-import { type EnvoyType, envoyTypeOf, envoyTypes } from "#discovery/order.ts";
-import type { DeltaDiscoveryResponse } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
+import { type EnvoyType, envoyTypes } from "#discovery/order.ts";
 import type { FakeEnvoy } from "./fake-envoy.ts";
+import type { Response } from "./fake-messages.ts";
 
 export type Watched =
   /** All clusters that lead to services, anew, with their endpoints. */
@@ -41,21 +41,19 @@ export function tally(proxies: readonly Tallied[]) {
   let seen = Promise.withResolvers<void>();
   let received = nothing();
 
-  function isSeen({ envoy }: Tallied, unseen: Set<string>, type: EnvoyType, response: DeltaDiscoveryResponse): boolean {
+  function isSeen({ envoy }: Tallied, unseen: Set<string>, { type, resources }: Response): boolean {
     switch (watched.kind) {
       case "complete":
         return envoy.isComplete;
       case "clusters":
         // The endpoints of a cluster come behind it.
-        if (type === "endpoint") for (const { name } of response.resources) unseen.delete(name);
+        if (type === "endpoint") for (const { name } of resources) unseen.delete(name);
         return unseen.size === 0 && envoy.isComplete;
       case "endpoint": {
         const { service, address } = watched;
         return (
           type === "endpoint" &&
-          response.resources.some(
-            ({ name, resource }) => name === service && resource && Buffer.from(resource.value).includes(address),
-          )
+          resources.some(({ name, value }) => name === service && Buffer.from(value).includes(address))
         );
       }
     }
@@ -68,7 +66,7 @@ export function tally(proxies: readonly Tallied[]) {
       receivers.clear();
       for (const proxy of proxies) {
         if (what.kind === "endpoint" && !proxy.services.has(what.service)) continue;
-        waiting.set(proxy, new Set(proxy.envoy.clusters));
+        waiting.set(proxy, new Set(what.kind === "clusters" ? proxy.envoy.clusters : []));
       }
       received = { ...nothing(), at: nowMs(), waited: waiting.size };
       seen = Promise.withResolvers();
@@ -77,14 +75,13 @@ export function tally(proxies: readonly Tallied[]) {
     lost(): void {
       received.lost++;
     },
-    taken(proxy: Tallied, response: DeltaDiscoveryResponse, sizeBytes: number): void {
-      const type = envoyTypeOf(response.typeUrl);
-      if (!type) return;
+    taken(proxy: Tallied, response: Response, sizeBytes: number): void {
+      const { type, resources, removed } = response;
       received.bytes += sizeBytes;
-      received.resources[type] += response.resources.length + response.removedResources.length;
+      received.resources[type] += resources.length + removed.length;
       receivers.add(proxy);
       const unseen = waiting.get(proxy);
-      if (!unseen || !isSeen(proxy, unseen, type, response)) return;
+      if (!unseen || !isSeen(proxy, unseen, response)) return;
       waiting.delete(proxy);
       received.at = nowMs();
       if (waiting.size === 0) seen.resolve();

@@ -3,10 +3,11 @@
 
 import { once } from "node:events";
 import { connect } from "node:http2";
-import { type EnvoyType, envoyTypeOf } from "#discovery/order.ts";
+import type { EnvoyType } from "#discovery/order.ts";
 import { framed, frameParser } from "#host/grpc-frame.ts";
 import { adsPath } from "#xds/server.ts";
-import { fakeEnvoy, requestBytes, responseOf } from "../../bench/fake-envoy.ts";
+import { fakeEnvoy } from "../../bench/fake-envoy.ts";
+import { requestBytes, responseOf } from "../../bench/fake-messages.ts";
 import { type Lab, type LabZone, patience } from "../lab/lab.ts";
 
 export interface Received {
@@ -59,13 +60,12 @@ export async function startFakeProxy(
   const envoy = fakeEnvoy({ node: { id: `${mesh}.${name}`, metadata } });
   const receive = (bytes: Uint8Array): void => {
     const response = responseOf(bytes);
-    const type = envoyTypeOf(response.typeUrl);
-    if (!type) throw new Error(`nobody asked for ${response.typeUrl}`);
+    const { type, resources, removed } = response;
     const own = held.get(type) ?? new Map<string, string>();
     held.set(type, own);
-    for (const { name, version } of response.resources) own.set(name, version);
-    for (const gone of response.removedResources) own.delete(gone);
-    received.push({ type, names: [...response.resources.map(({ name }) => name), ...response.removedResources] });
+    for (const { name, version } of resources) own.set(name, version);
+    for (const gone of removed) own.delete(gone);
+    received.push({ type, names: [...resources.map(({ name }) => name), ...removed] });
     envoy.receive(response);
     for (const check of [...waiting]) check();
   };

@@ -16,7 +16,8 @@ import { keyOf, type Resource } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
 import type { Mark } from "#topology/provider.ts";
 import { adsPath, xdsServer } from "#xds/server.ts";
-import { fakeEnvoy, type Request, requestBytes, responseOf } from "../../bench/fake-envoy.ts";
+import { fakeEnvoy } from "../../bench/fake-envoy.ts";
+import { type Request, requestBytes, responseOf } from "../../bench/fake-messages.ts";
 
 const proxies = 1_000;
 const services = 50;

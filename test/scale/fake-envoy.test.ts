@@ -4,13 +4,17 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { create } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type EnvoyType, envoyTypeOf, envoyTypeUrl } from "#discovery/order.ts";
 import { localCluster, serviceCluster } from "#envoy/cluster.ts";
 import { encode } from "#envoy/encode.ts";
 import { upstreamTls } from "#envoy/tls.ts";
-import { DeltaDiscoveryResponseSchema } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
-import { fakeEnvoy, type Request } from "../../bench/fake-envoy.ts";
+import {
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+} from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
+import { fakeEnvoy } from "../../bench/fake-envoy.ts";
+import { type Request, requestBytes, responseOf } from "../../bench/fake-messages.ts";
 
 interface Line {
   readonly t_ms: number;
@@ -53,13 +57,18 @@ interface Resources {
   readonly ms?: number;
 }
 const response = ({ type, nonce, names, removed = [], ms = 0 }: Resources) =>
-  create(DeltaDiscoveryResponseSchema, {
-    ...{ typeUrl: envoyTypeUrl[type], nonce, removedResources: [...removed] },
-    resources: names.map((name) => ({
-      ...{ name, version: `${nonce} ${name}` },
-      resource: { typeUrl: envoyTypeUrl[type], value: bodyOf(type, name, ms) },
-    })),
-  });
+  responseOf(
+    toBinary(
+      DeltaDiscoveryResponseSchema,
+      create(DeltaDiscoveryResponseSchema, {
+        ...{ typeUrl: envoyTypeUrl[type], nonce, removedResources: [...removed] },
+        resources: names.map((name) => ({
+          ...{ name, version: `${nonce} ${name}` },
+          resource: { typeUrl: envoyTypeUrl[type], value: bodyOf(type, name, ms) },
+        })),
+      }),
+    ),
+  );
 
 const said = (type: EnvoyType, { responseNonce = "", resourceNamesSubscribe: more, ...rest }: Request): string =>
   [
@@ -170,4 +179,19 @@ test("what it refuses it refuses with the response, and keeps what it has", () =
     ["cluster", "5", "no cluster like that"],
   );
   assert.deepEqual([...envoy.clusters], ["backend"]);
+});
+
+test("what it writes by hand is what the library reads", () => {
+  const { typeUrl, responseNonce, ...rest } = fromBinary(
+    DeltaDiscoveryRequestSchema,
+    requestBytes("endpoint", { responseNonce: "12" }),
+  );
+  const empty = create(DeltaDiscoveryRequestSchema);
+  assert.deepEqual([typeUrl, responseNonce], [envoyTypeUrl.endpoint, "12"]);
+  assert.deepEqual({ ...empty, ...rest }, empty);
+});
+
+test("resources that begin alike are told apart", () => {
+  const named = (name: string) => response({ type: "route", nonce: "1".repeat(70), names: [name] }).resources[0]?.name;
+  assert.deepEqual(["a", "b", "a"].map(named), ["a", "b", "a"]);
 });

@@ -4,11 +4,12 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { type EnvoyType, envoyTypeOf, envoyTypes } from "#discovery/order.ts";
 import { encode } from "#envoy/encode.ts";
 import { DeltaDiscoveryResponseSchema } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
-import { fakeEnvoy, type Request } from "../../bench/fake-envoy.ts";
+import { fakeEnvoy } from "../../bench/fake-envoy.ts";
+import { type Request, responseOf } from "../../bench/fake-messages.ts";
 
 interface Line {
   readonly t_ms: number;
@@ -50,7 +51,7 @@ function responseIn(
   type: EnvoyType,
 ) {
   const sent = resources?.map(({ name }) => name) ?? names;
-  return create(DeltaDiscoveryResponseSchema, {
+  const response = create(DeltaDiscoveryResponseSchema, {
     typeUrl: type_url,
     nonce,
     resources: sent.map((name) => {
@@ -59,6 +60,7 @@ function responseIn(
     }),
     removedResources: [...removed_resources],
   });
+  return responseOf(toBinary(DeltaDiscoveryResponseSchema, response));
 }
 
 const said = (

@@ -1,14 +1,14 @@
 // A data plane proxy or zone ingress in the simulation: what `kodiak run proxy` does (bootstrap, leaving), and an Envoy that
 // speaks as recorded ones do (bench/fake-envoy.ts). What it was given and took is what it holds.
 
-import { type EnvoyType, envoyTypeOf, envoyTypes } from "#discovery/order.ts";
+import { type EnvoyType, envoyTypes } from "#discovery/order.ts";
 import { decode } from "#envoy/encode.ts";
 import type { ClusterLoadAssignmentJson } from "#gen/envoy/config/endpoint/v3/endpoint_pb.ts";
-import type { DeltaDiscoveryResponse } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { sha256Hex } from "#lib/hash.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 import { adsPath } from "#xds/server.ts";
-import { type FakeEnvoy, fakeEnvoy, requestBytes, responseOf } from "../../bench/fake-envoy.ts";
+import { type FakeEnvoy, fakeEnvoy } from "../../bench/fake-envoy.ts";
+import { type Response, requestBytes, responseOf } from "../../bench/fake-messages.ts";
 import { ports, type Site } from "./control-plane.ts";
 import { type Signed, tokenOf } from "./credentials.ts";
 import type { SimulatedConnection } from "./network.ts";
@@ -124,8 +124,7 @@ export function proxy(id: ProxyId, site: Site, options: ProxyOptions): Simulated
       stream.onMessage((bytes) => {
         heardAt = own.clock.now();
         const response = responseOf(bytes);
-        const type = envoyTypeOf(response.typeUrl);
-        if (!type) return options.wrong(`${host} got ${response.typeUrl}, for which it did not ask`);
+        const { type } = response;
         const waits = (): void => options.wrong(`${host} waited 15 s for what ${type} ${describe(response)} needs`);
         unanswered.set(type, own.clock.alarm(own.clock.now() + envoyWaitsMs, waits));
         const bad = response.resources.filter((one) => isRefused(type, one.name, one.version, options.refuses));
@@ -135,7 +134,7 @@ export function proxy(id: ProxyId, site: Site, options: ProxyOptions): Simulated
           send(type, { responseNonce: response.nonce, errorDetail: { code: 13, message } });
           return;
         }
-        take(envoy, type, response);
+        take(envoy, response);
       });
       stream.onDrained(() => {});
       stream.onEnd(() => {
@@ -157,18 +156,19 @@ export function proxy(id: ProxyId, site: Site, options: ProxyOptions): Simulated
     else connect();
   }
 
-  function take(envoy: FakeEnvoy, type: EnvoyType, response: DeltaDiscoveryResponse): void {
-    for (const { name: one, version, resource } of response.resources) {
+  function take(envoy: FakeEnvoy, response: Response): void {
+    const { type } = response;
+    for (const { name: one, version, value } of response.resources) {
       has[type].set(one, version);
-      if (type === "endpoint" && resource) {
-        const { endpoints = [] } = decode(type, resource.value) as ClusterLoadAssignmentJson;
+      if (type === "endpoint") {
+        const { endpoints = [] } = decode(type, value) as ClusterLoadAssignmentJson;
         const count = endpoints.flatMap(({ lbEndpoints = [] }) => lbEndpoints).length;
         if (count > 0) withEndpoints.add(one);
         else if (withEndpoints.delete(one)) lost.add(`the last endpoint of ${one}`);
       }
-      if (type === "secret" && resource) identity = signedIn(decode(type, resource.value)) ?? identity;
+      if (type === "secret") identity = signedIn(decode(type, value)) ?? identity;
     }
-    for (const one of response.removedResources) if (has[type].delete(one)) lost.add(`${type} ${one}`);
+    for (const one of response.removed) if (has[type].delete(one)) lost.add(`${type} ${one}`);
     envoy.receive(response);
   }
 
@@ -210,7 +210,7 @@ const isRefused = (type: EnvoyType, name: string, version: string, share: number
   (type === "route" || (type === "listener" && name.startsWith("outbound"))) &&
   Number.parseInt(sha256Hex(Buffer.from(`${name} ${version}`)).slice(0, 6), 16) < share * 0x1000000;
 
-const describe = ({ nonce, resources }: DeltaDiscoveryResponse): string =>
+const describe = ({ nonce, resources }: Response): string =>
   `${nonce} (${resources.map(({ name }) => name).join(", ")})`;
 
 function signedIn(secret: unknown): Signed | undefined {
