@@ -13,6 +13,7 @@ const repeated = [
   "test/envoy/two-zones",
   "test/envoy/renewal",
   "test/promises",
+  "test/scenarios/a5",
   "test/demo",
   "src/proxy/pipeline",
   "test/simulation",

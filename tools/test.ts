@@ -1,17 +1,19 @@
-// `npm test`: style and types, then every test once: unit tests side by side, what mostly waits for real processes in pairs,
-// and one file after the other what counts or fills the machine (two cores). Ends with one line `N passed, N failed`.
+// `npm test`: style and types, then every test once: unit tests and what runs in virtual time side by side, what mostly waits for
+// real processes in pairs, and one file after the other what counts or fills the machine (two cores). Ends with one line
+// `N passed, N failed`.
 
 import { spawn, spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { times } from "../test/lab/soak.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = (name: string) => join(root, "node_modules/.bin", name);
 const wanted = process.argv.slice(2);
 
-/** A file that hangs fails by its name, and the others go on; the longest takes two minutes at rest. */
-const fileTimeoutMs = 10 * 60_000;
+/** A file that hangs fails by its name, and the others go on. At rest the longest takes two minutes, under soak half an hour. */
+const fileTimeoutMs = times(10, 180) * 60_000;
 
 let failed = 0;
 let passed = 0;
@@ -56,10 +58,12 @@ check("types", bin("tsc"), ["--noEmit"]);
 check("style", bin("biome"), ["check", "."]);
 const found = (...patterns: readonly string[]) => globSync([...patterns], { cwd: root }).sort();
 const waiting = found("test/{kds,policies,processes,promises,scenarios}/**/*.test.ts");
-await runTests(found("src/**/*.test.ts", "tools/**/*.test.ts"), 2);
+// Time of their own or none: what else runs beside them makes no difference.
+const simulated = found("test/simulation/**/*.test.ts");
+await runTests([...found("src/**/*.test.ts", "tools/**/*.test.ts"), ...simulated], 2);
 await runTests(waiting, 2);
 await runTests(
-  found("test/**/*.test.ts").filter((file) => !waiting.includes(file)),
+  found("test/**/*.test.ts").filter((file) => !waiting.includes(file) && !simulated.includes(file)),
   1,
 );
 process.stdout.write(`\n${passed} passed, ${failed} failed\n`);

@@ -21,6 +21,8 @@ import type { Mark } from "#topology/provider.ts";
 import { serviceKey } from "#topology/provider.ts";
 
 const histories = process.env.SOAK_RECORD === undefined ? 1_000 : 10_000;
+/** Said on the way, but for the last. */
+const progressEvery = 1_000;
 const meshes = ["m1", "m2", "m3"] as const;
 
 const mesh = fc.constantFrom(...meshes);
@@ -245,6 +247,7 @@ const resolved = (configs: Collection<ProxyConfig>) =>
 
 test(`incremental equals from scratch for ${histories} histories of what users and zones may do`, () => {
   let configured = 0;
+  let tried = 0;
   fc.assert(
     fc.property(
       fc.array(fc.array(anyChange, { minLength: 2, maxLength: 4 }), { minLength: 25, maxLength: 30 }),
@@ -263,6 +266,8 @@ test(`incremental equals from scratch for ${histories} histories of what users a
         const state = live.state();
         assert.deepEqual(state, scratch.state());
         configured += state.dataplanes.length;
+        if (++tried % progressEvery === 0 && tried < histories)
+          process.stderr.write(`${tried} of ${histories} histories tried\n`);
       },
     ),
     { numRuns: histories },

@@ -97,6 +97,9 @@ function instance(on: Stage, zone: ControlPlane, number: number) {
   return proxy;
 }
 
+/** Half a minute's worth. */
+const progressEvery = 100;
+
 /** All else than messages is the connection's own, which sees to it that nothing comes twice. */
 function damagesIn(frames: readonly Sent[]): readonly Damage[] {
   const firsts = frames.flatMap(({ step }, i) => (step === frames[i - 1]?.step ? [] : [i]));
@@ -112,7 +115,10 @@ test("each frame of a session is dropped, doubled and delayed in turn", async ()
   const whole = await session();
   assert.deepEqual(whole.wrong, []);
   const found: string[] = [];
-  for (const damage of damagesIn(whole.frames)) {
+  const damages = damagesIn(whole.frames);
+  for (const [i, damage] of damages.entries()) {
+    if (i > 0 && i % progressEvery === 0)
+      process.stderr.write(`${i} of ${damages.length} damages tried, ${found.length} wrong\n`);
     const { frame, fault } = damage;
     const { wrong } = await session(damage);
     found.push(...wrong.map((what) => `frame ${frame} (${whole.frames[frame]?.frame.kind}), ${fault}: ${what}`));

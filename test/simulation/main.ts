@@ -1,5 +1,5 @@
 // `npm run simulate -- [--seed N] [--count N]`: repeats what a seed does and prints its history; or tries many seeds, from there
-// on, and prints the histories of those that fail.
+// on, and prints the histories of those that fail, and on standard error how far it is.
 
 import { parseArgs } from "node:util";
 import { simulate } from "./simulate.ts";
@@ -14,10 +14,17 @@ if (!Number.isSafeInteger(first) || !Number.isSafeInteger(count) || count < 1) {
   process.exit(1);
 }
 
+/** Half a minute's worth. */
+const progressEvery = 100;
+
 let failures = 0;
 for (let seed = first; seed < first + count; seed++) {
   const { wrong, history, trace, commits } = await simulate(seed);
   if (wrong.length > 0) failures++;
+  const tried = seed - first + 1;
+  if (tried % progressEvery === 0) {
+    process.stderr.write(`seeds from ${first} on: ${tried} of ${count} tried, ${failures} failed\n`);
+  }
   if (count > 1 && wrong.length === 0) continue;
   const verdict = wrong.length === 0 ? "all is well" : ["what is wrong:", ...wrong].join("\n  ");
   process.stdout.write(
