@@ -1,6 +1,7 @@
 // P6: nothing stalls silently: what is behind is shown, with how far, since when and why. What a link holds: P2.
 
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import { kodiak, served } from "#cli/cli.fixture.ts";
 import { relayTo } from "#host/relay-for-test.ts";
@@ -21,6 +22,19 @@ async function shows(t: TestContext, { server: { links } }: TestGlobal, ...lines
     for (const line of lines) assert.match(out, line);
   });
 }
+
+const hasNothingBehind = ({ server }: TestGlobal): Promise<void> =>
+  eventually("nothing is behind", 5_000, async () => {
+    const all = server.links.list().map(({ behind }) => behind);
+    assert.deepEqual(all, [undefined]);
+  });
+
+/** And has said so. */
+const hasAll = ({ changed, statuses, store }: TestGlobal): Promise<void> =>
+  changed.until(
+    () => statuses.get("a")?.subscriptions.at(-1)?.reached === store.revision,
+    () => "zone a has all that global has",
+  );
 
 test("refused: which objects, since when and why", async (t) => {
   const global = await startGlobal(t);
@@ -47,12 +61,26 @@ test("not answering: how many objects wait, and since when", async (t) => {
   const response = await zone.ask("MeshTimeout");
   await shows(t, global, /^a .* 3 objects for \w+, not answering$/m);
   zone.answer(response);
-  await eventually("nothing is behind", 5_000, async () => {
-    assert.deepEqual(
-      global.server.links.list().map(({ behind }) => behind),
-      [undefined],
-    );
-  });
+  await hasNothingBehind(global);
+});
+
+test("not reading: how many objects wait, and since when", async (t) => {
+  const global = await startGlobal(t);
+  const relay = await relayTo(global.target.port);
+  t.after(relay.close);
+  const zone = startZone(t, "a", { ...global.target, port: relay.port });
+  await hasAll(global);
+  relay.hold();
+  // More than fits into its window, however it is compressed.
+  const large = Array.from({ length: 100 }, (_, i) =>
+    resource("MeshTimeout", `t${i}`, { filler: randomBytes(40_000).toString("base64") }),
+  );
+  await global.put(...large);
+  await shows(t, global, /^a .* 100 objects for \w+, not reading$/m);
+  relay.release();
+  await hasAll(global);
+  assert.equal(zone.store.list("MeshTimeout").length, 100);
+  await hasNothingBehind(global);
 });
 
 test("away: how many objects have changed meanwhile, and since when", async (t) => {
@@ -76,25 +104,55 @@ test("away: how many objects have changed meanwhile, and since when", async (t) 
   await shows(t, global, /^a .* 2 objects for \w+, away$/m);
 });
 
-test("a proxy that does not read: how many objects wait, and since when", async (t) => {
+/** A proxy that uses so many services, behind a relay. */
+async function proxyBehindRelay(t: TestContext, services: number) {
   const of = await lab(t);
   const zone = await startLabZone(of, "zone-a");
   await put(zone.api, "/meshes/default", { type: "Mesh", name: "default" });
+  await put(zone.api, "/meshes/default/dataplanes/all", {
+    ...{ type: "Dataplane", mesh: "default", name: "all" },
+    networking: {
+      address: "127.0.9.2",
+      inbound: Array.from({ length: services }, (_, i) => ({
+        port: 1 + i,
+        tags: { "kuma.io/service": `s-${i}` },
+      })),
+    },
+  });
   const relay = await relayTo(zone.dpPort);
   of.atEnd(relay.close);
-  const web = { mesh: "default", name: "web", service: "web", address: "127.0.9.1", appPort: 81 };
-  await startFakeProxy(of, zone, dataplane({ ...web, port: 80 }), await zone.tokenFor("default"), relay.port);
+  const outbounds = Object.fromEntries(Array.from({ length: services }, (_, i) => [9000 + i, `s-${i}`]));
+  const web = (port: number) =>
+    dataplane({ mesh: "default", name: "web", service: "web", address: "127.0.9.1", appPort: 81, port, outbounds });
+  await startFakeProxy(of, zone, web(80), await zone.tokenFor("default"), relay.port);
+  const said = async () => (await kodiak(["get", "dataplanes", "--api", zone.api])).out;
+  return {
+    ...{ zone, relay, web },
+    says: (line: RegExp) => eventually("`kodiak get dataplanes`", 15_000, async () => assert.match(await said(), line)),
+    hasCaughtUp: () => eventually("it has", 15_000, async () => assert.doesNotMatch(await said(), /BEHIND/)),
+  };
+}
+
+test("a proxy that does not answer: how many objects wait, and since when", async (t) => {
+  const { zone, relay, web, says, hasCaughtUp } = await proxyBehindRelay(t, 1);
   relay.hold();
-  await put(zone.api, "/meshes/default/dataplanes/web", dataplane({ ...web, port: 88 }));
-  await eventually("`kodiak get dataplanes`", 15_000, async () => {
-    const { out } = await kodiak(["get", "dataplanes", "--api", zone.api]);
-    assert.match(out, /^default +web .* \d objects? for \w+, not (answering|reading)$/m);
-  });
+  await put(zone.api, "/meshes/default/dataplanes/web", web(88));
+  await says(/^default +web .* \d objects? for \w+, not answering$/m);
   relay.release();
-  await eventually("it has caught up", 15_000, async () => {
-    const { out } = await kodiak(["get", "dataplanes", "--api", zone.api]);
-    assert.doesNotMatch(out, /BEHIND/);
+  await hasCaughtUp();
+});
+
+test("a proxy that does not read: how many objects wait, and since when", async (t) => {
+  const { zone, relay, says, hasCaughtUp } = await proxyBehindRelay(t, 600);
+  relay.hold();
+  // All clusters in one response, which is more than fits into its window.
+  await put(zone.api, "/meshes/default/meshtimeouts/all", {
+    ...{ type: "MeshTimeout", mesh: "default", name: "all" },
+    spec: { to: [{ targetRef: { kind: "Mesh" }, default: { connectionTimeout: "7s" } }] },
   });
+  await says(/^default +web .* \d{3,} objects for \w+, not reading$/m);
+  relay.release();
+  await hasCaughtUp();
 });
 
 test("frozen: which zone concludes nothing of its proxies, and since when, on global and in the zone", async (t) => {
