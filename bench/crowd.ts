@@ -3,7 +3,7 @@
 import { fileURLToPath } from "node:url";
 import { request } from "#host/https.ts";
 import type { FakeProxies, Order } from "./fake-proxies.ts";
-import type { Processes } from "./stage.ts";
+import { longestMs, type Processes } from "./stage.ts";
 import { type Received, together, type Watched } from "./tally.ts";
 
 const fakeProgram = fileURLToPath(new URL("fake-proxies.ts", import.meta.url));
@@ -33,7 +33,7 @@ export async function openCrowd({ run }: Processes, options: CrowdOptions, proce
   async function told(order: Order): Promise<Received> {
     const answers = ports.map(async (port): Promise<Received> => {
       const call = { url: `http://127.0.0.1:${port}/`, method: "POST", body: JSON.stringify(order) };
-      const { body } = await request({ ...call, timeoutMs: 180_000 });
+      const { body } = await request({ ...call, timeoutMs: longestMs });
       return JSON.parse(Buffer.from(body).toString());
     });
     return together(await Promise.all(answers));
@@ -41,8 +41,7 @@ export async function openCrowd({ run }: Processes, options: CrowdOptions, proce
 
   async function seen(what: Watched, change: () => Promise<unknown>): Promise<Received> {
     await told({ kind: "watch", what });
-    const all = told({ kind: "seen" });
-    await change();
+    const [all] = await Promise.all([told({ kind: "seen" }), change()]);
     return all;
   }
 

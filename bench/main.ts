@@ -10,11 +10,11 @@ import { envoyVersion, findEnvoy } from "#agent/envoy-binary.ts";
 import { fetchEnvoy, progressLine } from "#agent/envoy-fetch.ts";
 import { lossRows } from "./losses.ts";
 import { zoneRows } from "./rows.ts";
-import { scaleRows } from "./scale.ts";
+import { allReachableRows, scaleRows } from "./scale.ts";
 import { processes } from "./stage.ts";
 import type { Measured } from "./suite.ts";
 
-const suites = [zoneRows, lossRows, scaleRows] as const;
+const suites = [zoneRows, lossRows, scaleRows, allReachableRows] as const;
 
 interface Row extends Pick<Measured, "name" | "unit"> {
   readonly n: number;

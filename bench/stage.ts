@@ -17,6 +17,9 @@ import { openCrowd } from "./crowd.ts";
 
 export const program = fileURLToPath(new URL("../dist/kodiak.js", import.meta.url));
 
+/** What takes longer has failed. */
+export const longestMs = 600_000;
+
 export const samples = 50;
 const fakesInZone = 100;
 const fakeServices = 50;
@@ -160,7 +163,7 @@ export async function openStage(started: Processes, progress: (what: string) => 
 
 export async function send(method: string, url: string, body?: object): Promise<string> {
   const headers = { "content-type": "application/json" };
-  const answer = await request({ url, method, headers, ...(body && { body: JSON.stringify(body) }) });
+  const answer = await request({ url, method, headers, timeoutMs: longestMs, ...(body && { body: JSON.stringify(body) }) });
   const text = Buffer.from(answer.body).toString();
   if (answer.status >= 300) throw new Error(`${method} ${url}: ${answer.status} ${text}`);
   return text;
