@@ -163,7 +163,8 @@ export async function openStage(started: Processes, progress: (what: string) => 
 
 export async function send(method: string, url: string, body?: object): Promise<string> {
   const headers = { "content-type": "application/json" };
-  const answer = await request({ url, method, headers, timeoutMs: longestMs, ...(body && { body: JSON.stringify(body) }) });
+  const call = { url, method, headers, timeoutMs: longestMs };
+  const answer = await request({ ...call, ...(body && { body: JSON.stringify(body) }) });
   const text = Buffer.from(answer.body).toString();
   if (answer.status >= 300) throw new Error(`${method} ${url}: ${answer.status} ${text}`);
   return text;
