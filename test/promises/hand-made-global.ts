@@ -1,4 +1,5 @@
-// A global control plane made by hand that speaks as Kuma does: it asks a zone for some kinds, and acknowledges what comes.
+// A global control plane made by hand that speaks as Kuma does: it asks a zone for some kinds, and acknowledges what comes; it
+// sends what it likes.
 
 import type { TestContext } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
@@ -12,11 +13,14 @@ import { certificateFor } from "#host/certificate-for-test.ts";
 import type { ServerStream, Target } from "#host/world.ts";
 import { features, metadataOf, path } from "#kds/wire.ts";
 import { signal, world } from "../kds/control-planes.ts";
+import type { Sent } from "./hand-made-zone.ts";
 
 export interface HandMadeGlobal {
   readonly target: Target;
   /** Resolves with the first response of each of the kinds. */
   all(): Promise<ReadonlyMap<string, { readonly response: DeltaDiscoveryResponse; readonly sizeBytes: number }>>;
+  /** Sends objects of a kind, when the zone has asked for it; resolves with why some are refused, or with an empty text. */
+  send(kind: string, objects: readonly Sent[]): Promise<string>;
 }
 
 export async function handMadeGlobal(t: TestContext, kinds: readonly string[]): Promise<HandMadeGlobal> {
@@ -27,13 +31,22 @@ export async function handMadeGlobal(t: TestContext, kinds: readonly string[]): 
     ...metadataOf({ instanceId: "global-1", version: "test" }),
     features: features.filter((one) => one !== "kodiak-resume"),
   };
-  const silent = (stream: ServerStream): void => {
-    stream.onMessage(() => {});
+  let down: ServerStream | undefined;
+  const asked: DeltaDiscoveryRequest[] = [];
+  let lastNonce = 0;
+  const answer = (stream: ServerStream): void => {
+    down = stream;
+    stream.onMessage((message) => {
+      asked.push(fromBinary(DeltaDiscoveryRequestSchema, message));
+      changed.fire();
+    });
     stream.onDrained(() => {});
     stream.onEnd(() => {});
+    stream.sendHeaders();
   };
   const receive = (stream: ServerStream): void => {
-    silent(stream);
+    stream.onDrained(() => {});
+    stream.onEnd(() => {});
     const send = (
       request: Partial<Pick<DeltaDiscoveryRequest, "typeUrl" | "responseNonce" | "resourceNamesSubscribe">>,
     ) =>
@@ -55,7 +68,7 @@ export async function handMadeGlobal(t: TestContext, kinds: readonly string[]): 
   };
   const listening = await world.network.listen({
     ...{ host: "127.0.0.1", port: 0, ...certificate },
-    streams: { [path.zoneToGlobal]: receive, [path.globalToZone]: silent },
+    streams: { [path.zoneToGlobal]: receive, [path.globalToZone]: answer },
   });
   t.after(() => listening.close("the end of the test"));
   return {
@@ -66,6 +79,20 @@ export async function handMadeGlobal(t: TestContext, kinds: readonly string[]): 
         () => `responses of ${kinds.join(", ")}; there are ${[...first.keys()].join(", ")}`,
       );
       return first;
+    },
+    async send(typeUrl, objects) {
+      const nonce = `n${++lastNonce}`;
+      const until = (what: string, holds: (request: DeltaDiscoveryRequest) => boolean) =>
+        changed.until(
+          () => asked.some(holds),
+          () => what,
+        );
+      await until(`the zone asks for ${typeUrl}`, (one) => one.typeUrl === typeUrl);
+      const resources = objects.map(({ name, value }) => ({ name, version: nonce, resource: { typeUrl: "", value } }));
+      const response = create(DeltaDiscoveryResponseSchema, { typeUrl, nonce, resources });
+      down?.send([toBinary(DeltaDiscoveryResponseSchema, response)]);
+      await until(`an answer to ${typeUrl}`, (one) => one.responseNonce === nonce);
+      return asked.find(({ responseNonce }) => responseNonce === nonce)?.errorDetail?.message ?? "";
     },
   };
 }

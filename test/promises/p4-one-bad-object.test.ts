@@ -265,6 +265,29 @@ test("from global: what is invalid and what cannot be checked is refused by name
   await eventually("global is told", 5_000, async () => assert.deepEqual(refused(global.server.links), both("there")));
 });
 
+test("from global: what does not parse is refused by name; what is good beside it is stored, other kinds go on", async (t) => {
+  const good = resource("MeshTimeout", "good", {}, { "kuma.io/origin": "global" });
+  const sent = (one: Resource) => ({ name: wireNameOf(one), value: encodeResource(kindNamed(one.kind), one) });
+  const global = await handMadeGlobal(t, []);
+  const zone = startZone(t, "a", global.target);
+  const refusal = await global.send("MeshTimeout", [
+    { name: "unreadable.default", value: Uint8Array.of(0xff) },
+    sent(good),
+  ]);
+  assert.match(refusal, /^cannot be decoded/);
+  assert.deepEqual(
+    zone.store.list("MeshTimeout").map(({ name }) => name),
+    ["good"],
+  );
+  const other = resource("MeshRetry", "other", {}, { "kuma.io/origin": "global" });
+  assert.equal(await global.send("MeshRetry", [sent(other)]), "", "on the same stream");
+  await zone.has("MeshRetry", "other");
+  const refused = zone.client.links
+    .list()
+    .flatMap((link) => link.refused.map(({ kind, name, where }) => `${kind} ${name} ${where}`));
+  assert.deepEqual(refused, ["MeshTimeout unreadable here"]);
+});
+
 const mebibyte = 1_048_576;
 const secret = (name: string, sizeMiB: number) =>
   resource("Secret", name, { data: Buffer.alloc(sizeMiB * mebibyte, 1).toString("base64") });
