@@ -14,7 +14,8 @@ import { describeId } from "#resources/resource.ts";
 
 export const getVerb = defineVerb({
   name: "get",
-  summary: "show a resource, or all of a kind",
+  summary:
+    "show a resource, or all of a kind: meshes, zones, dataplanes, zoneingresses, secrets, policies like meshtimeouts",
   args: "<kind> [name]",
   settings: {
     mesh: { type: "string", short: "m", help: "the mesh to look in", default: "default" },

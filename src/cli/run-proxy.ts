@@ -20,7 +20,12 @@ const settings = {
     default: "https://localhost:5678",
   },
   ...trustSettings,
-  dataplane: { type: "file", short: "d", help: "manifest of the proxy, YAML or JSON", required: true },
+  dataplane: {
+    type: "file",
+    short: "d",
+    help: "manifest of the proxy: a Dataplane, of an ingress a ZoneIngress",
+    required: true,
+  },
   var: { type: "map", value: "name=value", help: "value for `{{ name }}` in the manifest; may be repeated" },
   token: { type: "string", help: "the token itself; rather use --token-file", secret: true },
   tokenFile: { type: "file", help: "file with the token with which the proxy comes to its control plane" },
@@ -34,14 +39,14 @@ const settings = {
   concurrency: { type: "integer", min: 1, help: "Envoy's worker threads (default: one for each processor)" },
   drainTime: {
     type: "duration",
-    help: "how long requests under way may take when the proxy is stopped",
+    help: "how long requests under way may take when the proxy is stopped; an ingress gives connections 1s of it",
     default: "30s",
   },
   readinessPort: { type: "integer", min: 0, max: 65535, help: "port of GET /ready on 127.0.0.1", default: 9902 },
   workDir: {
     type: "string",
     value: "folder",
-    help: "folder for Envoy's bootstrap and sockets (default: a temporary one)",
+    help: "empty folder for Envoy's bootstrap and sockets, removed at the end (default: a temporary one)",
   },
   ...logSettings,
 } as const satisfies Schema;

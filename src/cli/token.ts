@@ -36,7 +36,11 @@ export const dataplaneTokenVerb = defineVerb({
       help: "a tag that the proxy must have, and no other value of it; may be repeated",
     },
     workload: { type: "string", help: "the only workload that it is for" },
-    type: { type: "string", help: "type of proxy", choices: ["dataplane", "ingress", "egress"] },
+    type: {
+      type: "string",
+      help: "written into the token, as Kuma does, and compared by nobody",
+      choices: ["dataplane", "ingress", "egress"],
+    },
     validFor,
     ...commonSettings,
   },

@@ -8,7 +8,10 @@ import type { Trust } from "#host/world.ts";
 import { KodiakError } from "#lib/failure.ts";
 
 export const trustSettings = {
-  caCertFile: { type: "file", help: "PEM file of the authority that signed the control plane's certificate" },
+  caCertFile: {
+    type: "file",
+    help: "PEM file of the authority that signed the control plane's certificate, or of that certificate",
+  },
   caFingerprint: {
     type: "string",
     value: "sha256",

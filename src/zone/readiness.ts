@@ -11,7 +11,7 @@ export interface Readiness {
   stopping(): void;
 }
 
-/** As long as `kodiak run zone --help` says. */
+/** docs/operations.md says so, too. */
 const firstSyncWithinMs = 10_000;
 
 export function readiness(isFederated: boolean, clock: Pick<Clock, "now" | "alarm">, log: Log): Readiness {
