@@ -31,13 +31,17 @@ const tlsContext = (
   },
 });
 
-/** The client's side: only a server with the service's identity is spoken to. */
+/**
+ * The client's side: only a server with the service's identity is spoken to. Envoy's clients offer TLS 1.2 at most unless they are
+ * told otherwise; its servers take both.
+ */
 export const upstreamTls = (mesh: string, service: string, sni: string): TransportSocketJson => ({
   name: "envoy.transport_sockets.tls",
   typedConfig: any("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", {
     sni,
     commonTlsContext: {
       ...tlsContext(mesh, { exact: serviceIdentity(mesh, service) }),
+      tlsParams: { tlsMaximumProtocolVersion: "TLSv1_3" },
       alpnProtocols: [meshAlpn],
     },
   }),
