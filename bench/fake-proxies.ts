@@ -82,7 +82,7 @@ async function stayConnected(proxy: FakeProxy): Promise<never> {
 async function connected(proxy: FakeProxy): Promise<boolean> {
   const { host, port, fingerprint, token } = options;
   const { envoy } = proxy;
-  const connection = network.dial({ host, port, trust: { kind: "fingerprint", sha256: fingerprint } });
+  const connection = network.dial({ host, port, trust: { kind: "fingerprint", sha256: fingerprint }, pings: false });
   try {
     await connection.ready;
   } catch {

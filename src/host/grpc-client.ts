@@ -69,7 +69,8 @@ export function dial(target: Target, clock: Clock, log: Log): Connection {
     cancelTimeout();
     stands = true;
     session.setLocalWindowSize(connectionWindowBytes);
-    keepAlive(session, clock, (why) => lose(`the connection to ${address} was lost: ${why}`));
+    if (target.pings !== false)
+      keepAlive(session, clock, (why) => lose(`the connection to ${address} was lost: ${why}`));
     standing.resolve();
   });
   session.on("goaway", (code, _lastStream, detail) => {

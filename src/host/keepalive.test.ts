@@ -1,6 +1,10 @@
 // A peer that has gone without saying so is found out, on both sides, and one that answers is left in peace.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { connect } from "node:http2";
+import { connect as connectTcp } from "node:net";
 import { test } from "node:test";
 import { certificateFor } from "#host/certificate-for-test.ts";
 import { dial } from "#host/grpc-client.ts";
@@ -39,49 +43,128 @@ function steppedClock() {
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test("a peer that does not answer a PING within 15 s is given up", { timeout: 20_000 }, async () => {
+/** A server with a stream, on a clock of its own, and a relay that leads to it. */
+async function serving() {
   const identity = await certificateFor(["127.0.0.1"]);
-  const [atServer, atClient] = [steppedClock(), steppedClock()];
-  const arrived = Promise.withResolvers<void>();
-  const serverEnd = Promise.withResolvers<Status>();
+  const time = steppedClock();
+  const arrived = Promise.withResolvers<ServerStream>();
+  const end = Promise.withResolvers<Status>();
+  const message = Promise.withResolvers<void>();
   const streams = {
     "/a.B/Chat": (stream: ServerStream) => {
       stream.sendHeaders();
-      stream.onEnd(serverEnd.resolve);
-      arrived.resolve();
+      stream.onMessage(() => message.resolve());
+      stream.onEnd(end.resolve);
+      arrived.resolve(stream);
     },
   };
-  const listening = await listen({ host: "127.0.0.1", port: 0, ...identity, streams }, atServer.clock, log);
+  const listening = await listen({ host: "127.0.0.1", port: 0, ...identity, streams }, time.clock, log);
   const relay = await relayTo(listening.port);
-  const target = { host: "127.0.0.1", port: relay.port, trust: { kind: "ca", ca: identity.ca } } as const;
-  const connection = dial(target, atClient.clock, log);
-  const closed = new Promise<string>((resolve) => connection.onClose(resolve));
-  const clientEnd = new Promise<Status>((resolve) => connection.stream("/a.B/Chat").onEnd(resolve));
-  await Promise.all([connection.ready, arrived.promise]);
-  assert.deepEqual(atClient.due(), [15_000]);
-  assert.deepEqual(atServer.due(), [15_000]);
+  return {
+    ...{ relay, ca: identity.ca, arrived: arrived.promise, message: message.promise, end: end.promise },
+    port: listening.port,
+    passSeconds(seconds: number): void {
+      for (let i = 0; i < seconds; i++) time.pass(1_000);
+    },
+    async close(): Promise<void> {
+      await relay.close();
+      await listening.close("the test is over");
+    },
+  };
+}
 
-  // Both ask, both are answered, and 15 s run from the answer.
-  for (const side of [atClient, atServer]) {
-    side.pass(15_000);
-    side.pass(5_000);
-    assert.deepEqual(side.due(), [10_000]);
-    while (side.due()[0] !== 15_000) await turn();
-  }
+test("who dials gives up a peer that does not answer a PING within 15 s", { timeout: 20_000 }, async () => {
+  const { relay, ca, arrived, close } = await serving();
+  const { clock, due, pass } = steppedClock();
+  const connection = dial({ host: "127.0.0.1", port: relay.port, trust: { kind: "ca", ca } }, clock, log);
+  const closed = new Promise<string>((resolve) => connection.onClose(resolve));
+  const end = new Promise<Status>((resolve) => connection.stream("/a.B/Chat").onEnd(resolve));
+  await Promise.all([connection.ready, arrived]);
+  assert.deepEqual(due(), [15_000]);
+
+  // It is answered, and 15 s run from the answer.
+  pass(15_000);
+  pass(5_000);
+  assert.deepEqual(due(), [10_000]);
+  while (due()[0] !== 15_000) await turn();
 
   relay.hold();
-  for (const side of [atClient, atServer]) {
-    side.pass(15_000);
-    side.pass(14_999);
-  }
+  pass(15_000);
+  pass(14_999);
   await turn();
-  for (const side of [atClient, atServer]) side.pass(1);
+  pass(1);
   assert.match(await closed, /^the connection to 127\.0\.0\.1:\d+ was lost: no answer to a PING for 15 s$/);
-  assert.equal((await clientEnd).message, await closed);
-  assert.equal((await serverEnd.promise).message, "the connection to the peer was lost");
-  assert.deepEqual(atClient.due(), []);
-  await relay.close();
-  await listening.close("the test is over");
+  assert.equal((await end).message, await closed);
+  assert.deepEqual(due(), []);
+  await close();
+});
+
+test("who dials as an Envoy sends no PINGs", async () => {
+  const { port, ca, close } = await serving();
+  const { clock, due } = steppedClock();
+  const connection = dial({ host: "127.0.0.1", port, trust: { kind: "ca", ca }, pings: false }, clock, log);
+  await connection.ready;
+  assert.deepEqual(due(), []);
+  connection.close();
+  await close();
+});
+
+test("who accepts asks within 15 s after it has written, and nothing at rest", { timeout: 20_000 }, async () => {
+  const { port, ca, arrived, message, passSeconds, close } = await serving();
+  const session = connect(`https://127.0.0.1:${port}`, { ca });
+  let asked = 0;
+  session.on("ping", () => asked++);
+  const stream = session.request({ ":method": "POST", ":path": "/a.B/Chat", "content-type": "application/grpc" });
+  (await arrived).send([Buffer.from("news")]);
+  await once(stream, "data");
+  const ping = once(session, "ping");
+  passSeconds(15);
+  await ping;
+  // The answer is there when what is sent behind it is.
+  stream.write(Buffer.from([0, 0, 0, 0, 1, 1]));
+  await message;
+
+  passSeconds(60);
+  await new Promise<void>((resolve) => session.ping(() => resolve()));
+  assert.equal(asked, 1);
+  session.destroy();
+  await close();
+});
+
+test("who accepts gives up a peer that does not answer within 15 s", { timeout: 20_000 }, async () => {
+  const { relay, ca, arrived, end, passSeconds, close } = await serving();
+  const session = connect(`https://127.0.0.1:${relay.port}`, { ca });
+  session.on("error", () => {});
+  const stream = session.request({ ":method": "POST", ":path": "/a.B/Chat", "content-type": "application/grpc" });
+  stream.on("error", () => {});
+  const server = await arrived;
+  relay.hold();
+  server.send([Buffer.from("news")]);
+  // HTTP/2 writes at the end of the turn.
+  await turn();
+  passSeconds(30);
+  assert.equal((await end).message, "the connection to the peer was lost");
+  await close();
+});
+
+/** Of a port's connections, whether the kernel's keepalive waits for its time: https://docs.kernel.org/networking/proc_net_tcp.html */
+async function keepsAlive(port: number): Promise<readonly boolean[]> {
+  const [, ...rows] = (await readFile("/proc/net/tcp", "utf8")).trim().split("\n");
+  const isAt = (address = ""): boolean => Number.parseInt(address.split(":")[1] ?? "", 16) === port;
+  return rows.flatMap((row) => {
+    const [, local, , state, , timer] = row.trim().split(/\s+/);
+    return isAt(local) && state === "01" ? timer?.startsWith("02:") === true : [];
+  });
+}
+
+test("the kernel looks after every connection that is accepted, at whichever door", { timeout: 20_000 }, async (t) => {
+  const { port, close } = await serving();
+  const count = 64;
+  const sockets = Array.from({ length: count }, () => connectTcp(port, "127.0.0.1"));
+  const areAll = (kept: readonly boolean[]): boolean => kept.length === count && kept.every((one) => one);
+  while (!areAll(await keepsAlive(port)) && !t.signal.aborted) await turn();
+  for (const socket of sockets) socket.destroy();
+  await close();
 });
 
 test("a server that accepts and says nothing is given up after 10 s", async () => {

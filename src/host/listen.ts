@@ -15,7 +15,7 @@ import { hostPort, inUse, messageOf, whyNotListening } from "#host/connection-fa
 import { serveGrpc } from "#host/grpc-server.ts";
 import { headersOf, serveHttp1, serveHttp2 } from "#host/http-server.ts";
 import { connectionWindowBytes, sessionOptions } from "#host/http2-session.ts";
-import { keepAlive } from "#host/keepalive.ts";
+import { kernelKeepAlive, watchOver } from "#host/keepalive.ts";
 import type { Log } from "#host/log.ts";
 import { takeAlone } from "#host/sole.ts";
 import { type Clock, grpcCode, type Listening, type ListenOptions, type Status } from "#host/world.ts";
@@ -40,6 +40,7 @@ export async function listen(options: ListenOptions, clock: Clock, log: Log): Pr
   const server = openServer(options);
   const sockets = new Set<Socket>();
   const calls = new Set<(status: Status) => void>();
+  const watch = watchOver(clock, (session, why) => session.destroy(new Error(why)));
 
   server.on("connection", (socket) => {
     sockets.add(socket);
@@ -47,7 +48,7 @@ export async function listen(options: ListenOptions, clock: Clock, log: Log): Pr
   });
   server.on("session", (session) => {
     session.setLocalWindowSize(connectionWindowBytes);
-    keepAlive(session, clock, (why) => session.destroy(new Error(why)));
+    watch(session);
   });
   server.on("sessionError", (error) => log.debug({ err: error }, "a connection failed"));
   server.on("tlsClientError", (error, socket) => log.debug({ err: error, peer: socket.remoteAddress }, "TLS failed"));
@@ -103,6 +104,7 @@ function openServer(options: ListenOptions): Http2SecureServer {
       minVersion: "TLSv1.2",
       handshakeTimeout: 10_000,
       noDelay: true,
+      ...kernelKeepAlive,
     });
   } catch (error) {
     throw cannotListen(options, `its certificate or private key is not usable (${messageOf(error)})`, error);
@@ -123,8 +125,9 @@ export const portName = (host: string, port: number): string => `port ${hostPort
 async function bind(server: Http2SecureServer, { port, host }: ListenOptions): Promise<readonly Server[]> {
   const options = { host, backlog, reusePort: true };
   const others = Array.from({ length: doors - 1 }, () =>
-    createServer({ noDelay: true }, (socket) => server.emit("connection", socket)).on("error", (error) =>
-      server.emit("error", error),
+    createServer({ noDelay: true, ...kernelKeepAlive }, (socket) => server.emit("connection", socket)).on(
+      "error",
+      (error) => server.emit("error", error),
     ),
   );
   try {

@@ -132,6 +132,8 @@ export interface Target {
   readonly host: string;
   readonly port: number;
   readonly trust: Trust;
+  /** `false`: no HTTP/2 PINGs at rest, as Envoys send none. */
+  readonly pings?: false;
 }
 /** How the server's certificate is checked. */
 export type Trust =
