@@ -85,7 +85,7 @@ test("a zone's control plane", async (t) => {
   const slowOnesAt = async (api: string) =>
     (await itemsAt(api, "meshtimeouts")).filter(({ name }) => String(name).startsWith(timeout.name));
 
-  await t.test("what is global's is changed on global: the refusal says where", async () => {
+  await t.test("A13: what is global's is changed on global: the refusal says where", async () => {
     const there = `the global control plane (this zone's connection to it: 127.0.0.1:${global.ready.kdsPort})`;
     const [meshFile, policyFile] = [await of.file("one.yaml", mesh("more")), await of.file("two.yaml", timeout)];
     const [{ name: received } = {}] = await itemsAt(zone.api, "meshes/default/meshtrafficpermissions");

@@ -129,7 +129,7 @@ test("stores are lost and restored while proxies serve", async (t) => {
     for (const one of [global, ...zones]) await isWhole(one);
   });
 
-  await t.test("global is restored from an older copy: what that lacks is held, until it is there again", async () => {
+  await t.test("A15: global is restored from an older copy: what it lacks is held, until it is back", async () => {
     const copy = join(of.folder, "copy");
     const start = await stage.kill("global");
     await cp(global.data, copy, { recursive: true });
@@ -178,7 +178,7 @@ test("stores are lost and restored while proxies serve", async (t) => {
     );
   });
 
-  await t.test("global comes back empty: what it lacks is held, until somebody accepts it", async () => {
+  await t.test("A15: global comes back empty: what it lacks is held, until somebody accepts it", async () => {
     await unchanged(
       "global restarted with an empty store",
       "global",

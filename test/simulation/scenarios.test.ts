@@ -8,6 +8,7 @@ import { path } from "#kds/wire.ts";
 import { presenceIn } from "#owned/online.ts";
 import { downMisfits, misfits, upMisfits } from "./checks.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import { allHeld } from "./loss-checks.ts";
 import { meshSpec, permission, timeout } from "./manifests.ts";
 import type { Frame } from "./network.ts";
 import { proxyMisfits } from "./proxy-checks.ts";
@@ -184,6 +185,57 @@ test("A11: a link is cut, both sides change; it is shown since when, and only wh
   assert.deepEqual(sentPolicies.map((name) => name.split("-")[0]).sort(), ["changes", "comes"]);
   end(on);
 });
+
+const restarts = {
+  "global alone": ["global ends", "global starts"],
+  "global, and the zone meanwhile": ["global ends", "zone ends", "zone starts", "global starts"],
+  "the zone, and global meanwhile": ["zone ends", "global ends", "global starts", "zone starts"],
+  "the zone while global ends and comes back": ["global ends", "zone ends", "global starts", "zone starts"],
+} as const;
+for (const [which, steps] of Object.entries(restarts))
+  test(`A22: a restart of ${which}; proxies ask and both sides write at each step: all of it arrives everywhere`, async () => {
+    const on = await twoZones();
+    const { zoneA, zoneB, global } = on;
+    let count = 0;
+    const proxies: string[] = [];
+    const written: Record<"byGlobal" | "byZone", string[]> = { byGlobal: [], byZone: [] };
+    /** As far as somebody is there to take it; a proxy asks until somebody is. */
+    const everybodyWrites = (): void => {
+      count++;
+      proxies.push(instance(on, zoneA, 1 + count).name);
+      for (const [at, names, name] of [
+        [global, written.byGlobal, `of-global-${count}`],
+        [zoneA, written.byZone, `of-zone-${count}`],
+      ] as const) {
+        if (!at.isRunning) continue;
+        on.put(at, timeout("m1", name, count));
+        names.push(name);
+      }
+    };
+    everybodyWrites();
+    for (const step of steps) {
+      // Shorter than what was written takes to the other side: it is on its way when somebody ends.
+      await on.time.advance(1);
+      const one = step.startsWith("global") ? global : zoneA;
+      if (step.endsWith("ends")) one.kill();
+      else one.start();
+      everybodyWrites();
+      await on.time.advance(step.endsWith("ends") ? 3_000 : 0);
+      everybodyWrites();
+    }
+    await on.time.advance(2 * minute);
+
+    const names = (at: ControlPlane, kind: string, pattern: RegExp): readonly string[] =>
+      [...at.disk.resources()].flatMap((one) => (one.kind === kind && pattern.exec(one.name)?.[0]) || []).sort();
+    for (const at of [global, zoneA, zoneB])
+      assert.deepEqual(names(at, "MeshTimeout", /^of-global-\d+/), written.byGlobal.toSorted(), at.name);
+    for (const at of [global, zoneA]) {
+      assert.deepEqual(names(at, "MeshTimeout", /^of-zone-\d+/), written.byZone.toSorted(), at.name);
+      assert.deepEqual(names(at, "Dataplane", /^zone-a-([2-9]|\d\d+)/), proxies.toSorted(), at.name);
+    }
+    assert.deepEqual([...allHeld(on), ...misfits(on)], []);
+    end(on);
+  });
 
 test("what a zone has sent before it lost its store, and what arrives when it is back, does not stay at global", async () => {
   const on = await twoZones();
