@@ -9,7 +9,13 @@ import { openLog } from "#host/log.ts";
 export const demoVerb = defineVerb({
   name: "demo",
   summary: "run a mesh over two zones on this machine, with real Envoys and real traffic",
-  settings: { once: { type: "boolean", help: "end after the steps, with 0 only if all of them held", default: false } },
+  settings: {
+    once: {
+      type: "boolean",
+      help: "walk through all steps without keys and end, with 0 only if all of them held",
+      default: false,
+    },
+  },
   examples: ["kodiak demo", "kodiak demo --once"],
   run: ({ once }, _args, terminal) => runDemo({ once, terminal, stop: stopSignals("SIGHUP").leave }),
 });

@@ -45,7 +45,8 @@ for (let i = 1; i <= times(1, 3); i++)
     const exit = await running.exit;
     assert.equal(exit.code, 0, lines.join("\n"));
     assert.equal(lines.filter((line) => line.startsWith("  ✓ ")).length, steps.length, lines.join("\n"));
-    assert.match(lines.at(-1) ?? "", /^all ended; no process, socket or folder is left/);
+    const times = /up in \d+\.\d s, story in \d+\.\d s, \d+\.\d s in all$/;
+    assert.match(lines.at(-1) ?? "", new RegExp(`^all ended; no process, socket or folder is left   ${times.source}`));
   });
 
 test("Ctrl-C while the demo is up ends everything", async (t) => {
@@ -77,6 +78,28 @@ test("a terminal that is closed ends everything too", async (t) => {
   await once(running, "exit");
   await endsClean();
 });
+
+for (const [name, value] of [
+  ["NO_COLOR", "1"],
+  ["TERM", "dumb"],
+] as const)
+  test(`on a terminal with ${name}=${value} the demo prints plain lines, and Ctrl-C ends it`, async (t) => {
+    const { folder, endsClean } = await ownFolder(t);
+    const running = onATerminal({ ...ofAPerson, TMPDIR: folder, [name]: value });
+    t.after(() => running.kill());
+    let text = "";
+    running.stdout.setEncoding("utf8").on("data", (more: string) => {
+      const wasUp = text.includes("up in");
+      text += more;
+      if (!wasUp && text.includes("up in")) running.stdin.write("\x03");
+    });
+    const [code] = await once(running, "close");
+    assert.equal(code, 0, text);
+    assert.match(text, /^starting global control plane …\r\n/);
+    assert.match(text, /\r\nkodiak demo {3}.* up in \d+\.\d s\r\n/);
+    assert.equal(text, stripVTControlCharacters(text));
+    await endsClean();
+  });
 
 /** After `d`, which denies: allowed first, then each part is lost and started again. */
 const keys = [
@@ -151,7 +174,7 @@ test("on a terminal the demo draws its mesh, each key says what it did and by wh
   const denied = await shows(/✓ deny on global, 403 in zone-a after +\d+ ms/, command);
   await shows(/denied \d+/, denied);
   running.stdin.write("?");
-  await shows(/kodiak get dataplanes/, denied);
+  await shows(/kodiak get dataplanes[\s\S]*a, b, k, g and z end processes as kill does/, denied);
   running.stdin.write("?");
   let at = denied;
   for (const { key, command, outcome } of keys) {

@@ -22,25 +22,29 @@ export interface DemoOptions {
 
 /** 0 if all steps held and nothing is left behind. */
 export async function runDemo({ once, terminal, stop: asked }: DemoOptions): Promise<number> {
-  const start = performance.now();
+  const start = commandStart();
   const print = (line: string): void => terminal.out(`${line}\n`);
   await findEnvoy(process.env).catch(() => fetchEnvoy(process.env, progressLine(process.stderr)));
   const quit = new AbortController();
   const stop = AbortSignal.any([asked, quit.signal]);
   const display = displayFor(terminal, print, stop, () => quit.abort());
   let stage: Stage | undefined;
-  let isWell = false;
+  let played: Played = { isWell: false, times: "" };
   try {
     stage = await openStage(display.starting);
-    isWell = await play(stage, display, { once, stop, start });
+    played = await play(stage, display, { once, stop, start });
   } finally {
     await stage?.close();
     display.close();
   }
   const left = await leftovers(stage.folder);
   for (const what of left) print(`left behind: ${what}`);
-  if (left.length === 0) print(`all ended; no process, socket or folder is left   ${seconds(start)} s in all`);
-  return isWell && left.length === 0 && !(once && stop.aborted) ? 0 : 1;
+  if (left.length === 0) {
+    print(
+      `all ended; no process, socket or folder is left   ${played.times}${seconds(performance.now() - start)} s in all`,
+    );
+  }
+  return played.isWell && left.length === 0 && !(once && stop.aborted) ? 0 : 1;
 }
 
 function displayFor(terminal: Terminal, print: (line: string) => void, stop: AbortSignal, quit: () => void): Display {
@@ -56,20 +60,33 @@ interface Play {
   readonly start: number;
 }
 
-async function play(stage: Stage, display: Display, { once, stop, start }: Play): Promise<boolean> {
+interface Played {
+  /** Each step held. */
+  readonly isWell: boolean;
+  /** What was promised, measured. */
+  readonly times: string;
+}
+
+async function play(stage: Stage, display: Display, { once, stop, start }: Play): Promise<Played> {
   const client = openClient(stage.backendUrl);
   const live: Live = { stage, client };
   try {
     await client.call("/");
-    display.up(live, seconds(start));
+    const up = seconds(performance.now() - start);
+    display.up(live, up);
     let isWell = true;
-    for (const { title, run } of steps.filter((step) => once || step.isStory)) {
+    let storyMs = 0;
+    for (const { title, isStory = false, run } of steps.filter((step) => once || step.isStory)) {
       // Whoever presses a key takes over.
       if (stop.aborted || display.hasKey()) break;
+      const begun = performance.now();
       if (!(await perform(display, title, [], () => run(live)))) isWell = false;
+      if (isStory) storyMs += performance.now() - begun;
     }
+    const isWhole = !stop.aborted && !display.hasKey();
+    const times = `up in ${up} s, ${isWhole ? `story in ${seconds(storyMs)} s, ` : ""}`;
     if (!once && !stop.aborted) await obey(live, display);
-    return isWell;
+    return { isWell, times };
   } finally {
     await client.close();
   }
@@ -101,4 +118,8 @@ async function perform(
   }
 }
 
-const seconds = (since: number): string => ((performance.now() - since) / 1000).toFixed(1);
+/** When the command was given, in milliseconds of `performance.now()`: before this process, where it was bundled first (tools/run.mjs). */
+const commandStart = (): number =>
+  Number(process.env.COMMAND_STARTED_MS ?? performance.timeOrigin) - performance.timeOrigin;
+
+const seconds = (ms: number): string => (ms / 1000).toFixed(1);

@@ -22,6 +22,39 @@ export async function counters(stage: Stage) {
   };
 }
 
+/** How a proxy's Envoy speaks to the instances behind a cluster. */
+export interface Encryption {
+  /** Of all its connections so far that have become secure, as `TLS 1.3`. */
+  readonly versions: readonly string[];
+  /** The names of which the server's certificate must have one; Envoy speaks to no other. */
+  readonly identities: readonly string[];
+  /** Servers that had none of them. */
+  readonly refused: number;
+}
+
+export async function encryption(stage: Stage, proxy: string, cluster: string): Promise<Encryption> {
+  const admin = envoyAdmin({ socketPath: socketOf(stage, proxy) });
+  const prefix = `cluster.${cluster}.ssl.`;
+  const stats = await admin.stats(`^${prefix.replaceAll(".", "\\.")}(versions\\..*|fail_verify_san)$`);
+  const counted = [...stats].filter(([name, count]) => name.startsWith(`${prefix}versions.`) && count > 0);
+  const clusters = (await admin.configs("dynamic_active_clusters")).map(({ cluster }) => cluster).filter(isObject);
+  const validation = inside(
+    clusters.find(({ name }) => name === cluster),
+    [
+      ...["transport_socket", "typed_config", "common_tls_context"],
+      ...["combined_validation_context", "default_validation_context", "match_typed_subject_alt_names"],
+    ],
+  );
+  return {
+    versions: counted.map(([name]) => name.slice(`${prefix}versions.`.length).replace("TLSv", "TLS ")),
+    identities: (Array.isArray(validation) ? validation : []).map((one) => String(inside(one, ["matcher", "exact"]))),
+    refused: stats.get(`${prefix}fail_verify_san`) ?? 0,
+  };
+}
+
+const inside = (value: unknown, path: readonly string[]): unknown =>
+  path.reduce<unknown>((at, member) => (isObject(at) ? at[member] : undefined), value);
+
 /** Each resource that these proxies hold, as text, without times. */
 export async function held(stage: Stage, names: readonly string[]): Promise<ReadonlySet<string>> {
   const dumps = names.map(async (name) => (await dumpOf(socketOf(stage, name))).map((one) => `${name} ${one}`));

@@ -101,6 +101,12 @@ export function keysOf(live: Live): Keys {
   };
 }
 
+/** Of the live screen. */
+export const help = (stage: Stage): readonly string[] => [
+  ...otherCommands(stage),
+  "  a, b, k, g and z end processes as kill does: kodiak has no command for that",
+];
+
 /** For whoever wants to look, or do it otherwise. */
 export const otherCommands = ({ folder, globalApi, backendUrl }: Stage): readonly string[] => [
   "  in another terminal, in this checkout:",

@@ -4,7 +4,7 @@ import { clearLine, clearScreenDown, cursorTo, emitKeypressEvents } from "node:r
 import type { ReadStream, WriteStream } from "node:tty";
 import { pauseUnless } from "#agent/process.ts";
 import type { Display } from "#cli/demo/display.ts";
-import { keysLine, otherCommands } from "#cli/demo/keys.ts";
+import { help, keysLine } from "#cli/demo/keys.ts";
 import type { Live } from "#cli/demo/measure.ts";
 import { figuresLine, headLine, meshLines, type Outcome, outcomeLine } from "#cli/demo/picture.ts";
 import { coloured, type Terminal } from "#cli/terminal.ts";
@@ -119,7 +119,7 @@ function linesOf(scene: Scene, last: string, columns: number, rows: number): rea
   const figures = live.client.figures();
   const head = [headLine(live.stage, upSeconds), ...meshLines(live.stage, figures), figuresLine(figures)];
   const foot = [
-    ...(isHelp ? otherCommands(live.stage) : []),
+    ...(isHelp ? help(live.stage) : []),
     ...commands.flatMap((command) => wrapped(`  $ ${command}`, columns)),
     ...wrapped(last, columns),
   ];

@@ -3,7 +3,7 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 import { sharesOf, shareText, tallyOf } from "#cli/demo/client.ts";
-import { bytesChanged, counters, held } from "#cli/demo/envoys.ts";
+import { bytesChanged, counters, encryption, held } from "#cli/demo/envoys.ts";
 import { allowed, denied, killed, partsUp, started, startZone, stopped } from "#cli/demo/losses.ts";
 import { route, timeout } from "#cli/demo/manifests.ts";
 import {
@@ -44,7 +44,11 @@ const crossing = (live: Live): Promise<string> =>
     const caller = await client.call("/");
     const identity = /URI=(spiffe:[^;,]+)/.exec(caller.client)?.[1] ?? "";
     expect(identity === "spiffe://default/frontend", `the application saw the client as ${identity || "nobody"}`);
-    return `${inZoneB} of ${tally.sent}, as ${identity}`;
+    const { versions, identities, refused } = await encryption(stage, "frontend", "backend");
+    const [version, server] = [versions.join(", "), identities.join(", ")];
+    expect(version === "TLS 1.3" && server === "spiffe://default/backend", `TLS: ${version}; servers: ${server}`);
+    expect(refused === 0, `${refused} servers had another identity than ${server}`);
+    return `${version}, ${server}`;
   });
 
 async function split({ client, stage }: Live): Promise<string> {
