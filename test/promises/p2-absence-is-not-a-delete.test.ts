@@ -14,11 +14,11 @@ import { noneFailed } from "../lab/soak.ts";
 import { apply, type ControlPlane } from "../processes/processes.ts";
 import { answeredBy, openStage, type Part } from "./stage.ts";
 
-const timeout = (name: string, connectionTimeout: string) => ({
+const timeout = (name: string, conf: object) => ({
   type: "MeshTimeout",
   mesh: "default",
   name,
-  spec: { to: [{ targetRef: { kind: "MeshService", name: "backend" }, default: { connectionTimeout } }] },
+  spec: { to: [{ targetRef: { kind: "MeshService", name: "backend" }, default: conf }] },
 });
 
 const storeFiles = async (data: string): Promise<readonly string[]> =>
@@ -34,8 +34,8 @@ async function itemsAt({ api }: ControlPlane, list: string): Promise<readonly Js
 }
 
 /** As they are called where they were made. */
-async function namesAt(at: ControlPlane, plural: string): Promise<readonly string[]> {
-  const items = await itemsAt(at, `meshes/default/${plural}`);
+async function namesAt(at: ControlPlane, list: string): Promise<readonly string[]> {
+  const items = await itemsAt(at, list);
   return items
     .map(({ labels, name }) => String((isObject(labels) ? labels["kuma.io/display-name"] : undefined) ?? name))
     .sort();
@@ -44,7 +44,7 @@ async function namesAt(at: ControlPlane, plural: string): Promise<readonly strin
 /** Besides those that come with a mesh. */
 const hasTimeouts = (at: ControlPlane, ...names: readonly string[]): Promise<void> =>
   eventually(`the timeouts ${names}`, 20_000, async () => {
-    const found = await namesAt(at, "meshtimeouts");
+    const found = await namesAt(at, "meshes/default/meshtimeouts");
     assert.deepEqual(
       found.filter((name) => !name.startsWith("mesh-")),
       names,
@@ -68,14 +68,27 @@ const isHeld = (at: ControlPlane, ...expected: readonly RegExp[]): Promise<void>
 const isWhole = (at: ControlPlane): Promise<void> =>
   eventually("nothing held", 20_000, async () => assert.deepEqual(await heldAt(at), []));
 
+/** Of a config dump: all but the certificates that a proxy has from its own control plane. */
+const withoutIdentities = (dump: unknown): unknown =>
+  JSON.parse(JSON.stringify(dump), (key, value) =>
+    key === "dynamic_active_secrets"
+      ? value.filter(({ name }: JsonObject) => !String(name).startsWith("identity_cert"))
+      : value,
+  );
+
 test("stores are lost and restored while proxies serve", async (t) => {
   const stage = await openStage(t);
   const { of, global } = stage;
-  await apply(global, timeout("slow", "7s"));
+  await apply(global, timeout("slow", { connectionTimeout: "7s" }));
   const zones = [stage.zones["zone-a"], stage.zones["zone-b"]] as const;
   const [zoneA, zoneB] = zones;
   const all = ["backend-1", "backend-2", "backend-3"];
   const inventory = [...all, "frontend"].sort();
+  const insights = [
+    ["dataplane-insights", inventory],
+    ["zone-ingress-insights", ["ingress-b"]],
+    ["zone-insights", ["zone-a", "zone-b"]],
+  ] as const;
   await stage.online();
   await hasTimeouts(zoneA, "slow");
 
@@ -99,15 +112,22 @@ test("stores are lost and restored while proxies serve", async (t) => {
   }
 
   await t.test("a deletion made while the link was cut arrives when it is back, by name", async () => {
-    await apply(global, timeout("gone", "8s"));
+    const [before, hour] = [await stage.held(), { http: { streamIdleTimeout: "1h" } }];
+    await apply(global, timeout("gone", hour));
     for (const zone of zones) await hasTimeouts(zone, "gone", "slow");
+    await eventually("frontend has heard of it", 10_000, async () =>
+      assert.match(JSON.stringify((await stage.held()).get("frontend")), /"idle_timeout":"3600s"/),
+    );
+    const known = await stage.held();
     const mend = await stage.cut("zone-a");
     await of.done("delete", "meshtimeout", "gone", "--api", global.api);
     await hasTimeouts(zoneB, "slow");
     await hasTimeouts(zoneA, "gone", "slow");
+    assert.deepEqual(await stage.held(), known);
     await mend();
     await hasTimeouts(zoneA, "slow");
     await isWhole(zoneA);
+    await eventually("all is as before", 10_000, async () => assert.deepEqual(await stage.held(), before));
   });
 
   await t.test("all Dataplanes and insights are lost in global's store: they are back within 5 s", async () => {
@@ -120,9 +140,10 @@ test("stores are lost and restored while proxies serve", async (t) => {
         database.close();
       },
       async () => {
-        await eventually("all dataplanes at global", 5_000, async () =>
-          assert.deepEqual(await namesAt(global, "dataplanes"), inventory),
-        );
+        await eventually("all dataplanes and insights at global", 5_000, async () => {
+          assert.deepEqual(await namesAt(global, "dataplanes"), inventory);
+          for (const [list, names] of insights) assert.deepEqual(await namesAt(global, list), names, list);
+        });
         await stage.online();
       },
     );
@@ -134,7 +155,7 @@ test("stores are lost and restored while proxies serve", async (t) => {
     const start = await stage.kill("global");
     await cp(global.data, copy, { recursive: true });
     await start();
-    await apply(global, timeout("later", "9s"));
+    await apply(global, timeout("later", { connectionTimeout: "9s" }));
     for (const zone of zones) await hasTimeouts(zone, "later", "slow");
     await stage.online();
     await unchanged(
@@ -153,16 +174,13 @@ test("stores are lost and restored while proxies serve", async (t) => {
         await stage.online();
       },
     );
-    await apply(global, timeout("later", "9s"));
+    await apply(global, timeout("later", { connectionTimeout: "9s" }));
     for (const zone of zones) await isWhole(zone);
   });
 
   await t.test("a zone's store is lost: its proxies bring again what they had brought", async () => {
     const withoutCertificates = async () =>
-      [...(await stage.held())].map(([name, dump]) => [
-        name,
-        Array.isArray(dump) && dump.filter((part: JsonObject) => !/SecretsConfigDump$/.test(String(part["@type"]))),
-      ]);
+      new Map([...(await stage.held())].map(([name, dump]) => [name, withoutIdentities(dump)]));
     await unchanged(
       "a zone's control plane restarted with an empty store",
       "zone-b",
@@ -206,7 +224,7 @@ test("stores are lost and restored while proxies serve", async (t) => {
       await hasTimeouts(zone);
       await isWhole(zone);
     }
-    await apply(global, timeout("news", "5s"));
+    await apply(global, timeout("news", { connectionTimeout: "5s" }));
     for (const zone of zones) await hasTimeouts(zone, "news");
   });
 });
