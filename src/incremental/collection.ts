@@ -40,6 +40,8 @@ export interface Graph {
     input: Collection<I>,
     split: (value: I, key: string) => Iterable<readonly [string, G]>,
   ): Collection<Group<G>>;
+  /** The keys of both; what the first has of a key goes before what the second has. */
+  union<V>(name: string, first: Collection<V>, second: Collection<V>): Collection<V>;
   /** Recomputes what is stale, then calls `publish` once with the changed keys of each collection that changed. */
   settle(): Changes;
   readonly counts: Counts;

@@ -11,13 +11,15 @@ interface Workload {
   readonly port: number;
 }
 
-/** A small pipeline with every kind of step: sources, groups, reads by key, a coarse read. */
+/** A small pipeline with every kind of step: sources, groups, a union, reads by key, a coarse read. */
 function pipeline(graph: Graph) {
   const workloads = graph.source<Workload>("workloads");
   const limits = graph.source<number>("limits");
   const policies = graph.source<{ readonly mesh: string; readonly ms: number }>("policies");
   const byApp = graph.group("by app", workloads, (w) => [[`${w.mesh}/${w.app}`, w.port] as const]);
   const byMesh = graph.group("policies by mesh", policies, (p) => [[p.mesh, p.ms] as const]);
+  const late = graph.source<Workload>("late workloads");
+  const known = graph.union("known workloads", workloads, late);
   const services = graph.derive("services", byApp, (ports, read, key) => ({
     ports: [...ports.values()].sort((a, b) => a - b).slice(0, read.one(limits, key) ?? 2),
   }));
@@ -27,21 +29,21 @@ function pipeline(graph: Graph) {
     return next && { to: next.ports, timeouts };
   });
   const totals = graph.derive("totals", services, (service, read) => service.ports.length + read.all(limits).size);
-  return { sources: { workloads, limits, policies }, derived: [services, configs, totals] as const };
+  const ports = graph.derive("ports", known, ({ app, port }) => `${app} ${port}`);
+  return { sources: { workloads, late, limits, policies }, derived: [services, configs, totals, ports] as const };
 }
 
+const parts = [0, 1, 2, 3] as const;
 const entries = (collection: Collection<unknown>) =>
   [...collection.keys()].sort().map((key) => [key, collection.get(key)] as const);
 
 const name = fc.integer({ min: 1, max: 6 }).map((n) => `x${n}`);
 const mesh = fc.constantFrom("m1", "m2", "m3");
 const app = fc.integer({ min: 1, max: 3 }).map((n) => `a${n}`);
+const workload = fc.option(fc.record({ app, mesh, port: fc.nat(9) }), { nil: undefined });
 const change = fc.oneof(
-  fc.record({
-    source: fc.constant("workloads" as const),
-    key: name,
-    value: fc.option(fc.record({ app, mesh, port: fc.nat(9) }), { nil: undefined }),
-  }),
+  fc.record({ source: fc.constant("workloads" as const), key: name, value: workload }),
+  fc.record({ source: fc.constant("late" as const), key: name, value: workload }),
   fc.record({
     source: fc.constant("limits" as const),
     key: fc.tuple(mesh, app).map(([m, a]) => `${m}/${a}`),
@@ -60,6 +62,7 @@ type Generated<A> = A extends fc.Arbitrary<infer T> ? T : never;
 
 function apply(sources: ReturnType<typeof pipeline>["sources"], c: Generated<typeof change>): void {
   if (c.source === "workloads") sources.workloads.set(c.key, c.value);
+  else if (c.source === "late") sources.late.set(c.key, c.value);
   else if (c.source === "limits") sources.limits.set(c.key, c.value);
   else sources.policies.set(c.key, c.value);
 }
@@ -77,7 +80,7 @@ test("after any history, incremental equals from scratch, and so does what it sa
             apply(slow.parts.sources, c);
           }
           const [a, b] = [fast.graph.settle(), slow.graph.settle()];
-          for (const i of [0, 1, 2] as const) {
+          for (const i of parts) {
             assert.deepEqual(entries(fast.parts.derived[i]), entries(slow.parts.derived[i]));
             assert.deepEqual(
               [...(a.get(fast.parts.derived[i]) ?? [])].sort(),

@@ -38,6 +38,8 @@ export function incrementalGraph(): Graph {
       input: Collection<I>,
       split: (value: I, key: string) => Iterable<readonly [string, G]>,
     ) => add(new GroupNode<I, G>(name, nodes.length, ownNode(input), split, () => count(name))),
+    union: <V>(name: string, first: Collection<V>, second: Collection<V>) =>
+      add(new UnionNode<V>(name, nodes.length, ownNode(first), ownNode(second))),
     settle(): Changes {
       const changes = new Map<Collection<unknown>, ReadonlySet<string>>();
       for (const node of nodes) {
@@ -241,5 +243,23 @@ class GroupNode<I, G> extends Node<Group<G>> {
     }
     this.stale.clear();
     for (const [name, group] of touched) this.put(name, group.size === 0 ? undefined : group);
+  }
+}
+
+class UnionNode<V> extends Node<V> {
+  readonly #first: Node<V>;
+  readonly #second: Node<V>;
+
+  constructor(name: string, height: number, first: Node<V>, second: Node<V>) {
+    super(name, height);
+    this.#first = first;
+    this.#second = second;
+    first.followedBy(this);
+    second.followedBy(this);
+  }
+
+  recompute(): void {
+    for (const key of this.stale) this.put(key, this.#first.get(key) ?? this.#second.get(key));
+    this.stale.clear();
   }
 }

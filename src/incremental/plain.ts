@@ -47,6 +47,8 @@ export function plainGraph(): Graph {
         }
         return groups;
       }),
+    union: <V>(name: string, first: Collection<V>, second: Collection<V>) =>
+      add<V>(name, () => new Map([second, first].flatMap((of) => [...of.keys()].map((key) => [key, of.get(key)!])))),
     settle(): Changes {
       const changes = new Map<Collection<unknown>, ReadonlySet<string>>();
       for (const node of nodes) {

@@ -39,7 +39,11 @@ function meshOf(proxies: number, more: readonly Resource[] = []) {
   const certificates = graph.source<IssuedCertificate>("certificates");
   const of = (kind: string) => sources.get(kind)!;
   const marked = graph.source<Mark>("marked");
-  const pipeline = proxyPipeline(graph, { of: (kind) => of(kind) as never, certificates, marked }, "zone-a");
+  const pipeline = proxyPipeline(
+    graph,
+    { of: (kind) => of(kind) as never, certificates, marked, departed: graph.source("departed") },
+    "zone-a",
+  );
   const set = (one: Resource): void => of(one.kind).set(keyOf(one), one);
   const backends = [{ name: "ca-1", type: "builtin" }];
   set(resource("Mesh", "", "default", { mtls: { enabledBackend: "ca-1", backends } }));
@@ -97,6 +101,7 @@ test("one endpoint among 200 proxies and 50 services: its own proxy, one assignm
   assert.deepEqual(since(), {
     provided: 1,
     instances: 1,
+    "instances behind ingresses": 1,
     "local facts": 1,
     clients: 1,
     inbounds: 1,
@@ -115,6 +120,8 @@ test("one endpoint among 200 proxies and 50 services: its own proxy, one assignm
     Dataplane: 1,
     provided: 1,
     instances: 1,
+    "provided or departed": 1,
+    "instances behind ingresses": 1,
     inbounds: 1,
     "inbounds as routed": 1,
     "inbounds as listening": 1,
@@ -132,6 +139,7 @@ test("one proxy that begins to serve: one assignment for clients, one for ingres
   assert.deepEqual(since(), {
     provided: 1,
     instances: 1,
+    "instances behind ingresses": 1,
     "local facts": 1,
     assignments: 1,
     "ingress targets": 1,

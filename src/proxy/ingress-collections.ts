@@ -2,6 +2,7 @@
 
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import type { Collection, Graph, Group } from "#incremental/collection.ts";
+import { hostPortText } from "#lib/address.ts";
 import type { MeshHTTPRoute } from "#policies/mesh-http-route/schema.ts";
 import { assignment } from "#proxy/assignment.ts";
 import { type Bundle, bundleOf, type Draft, type ProxyConfig } from "#proxy/bundle.ts";
@@ -21,7 +22,7 @@ import { endpointsOf } from "#topology/service.ts";
 export interface IngressInput {
   readonly zone: string;
   readonly meshes: Collection<MeshFacts>;
-  /** By service key. */
+  /** By service key; with those that have just departed. */
   readonly instances: Collection<Group<readonly Instance[]>>;
   readonly ingresses: Collection<Resource<ZoneIngressJson>>;
   readonly routes: Collection<Resource<MeshHTTPRoute>>;
@@ -79,7 +80,10 @@ function assignmentDraft(target: IngressTarget, instances: readonly (readonly In
     own.map((one) => (one.isHealthy ? one : { ...one, isHealthy: true, isMarked: true })),
   );
   const endpoints = endpointsOf({ localZone: zone, subset: target.subset, instances: all, offers: [] });
-  return { type: "endpoint", name, json: assignment(name, endpoints) };
+  // Of one that departed and came back, only what it is now.
+  const present = new Set(endpoints.filter((one) => !one.isMarked).map(hostPortText));
+  const once = endpoints.filter((one) => !one.isMarked || !present.has(hostPortText(one)));
+  return { type: "endpoint", name, json: assignment(name, once) };
 }
 
 const isOfOtherZone = ({ zone = "" }: ZoneIngressJson, localZone: string): boolean => zone !== "" && zone !== localZone;

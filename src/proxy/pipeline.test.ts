@@ -17,8 +17,7 @@ import type { IssuedCertificate } from "#proxy/secrets.ts";
 import { kinds } from "#resources/kinds.ts";
 import { keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
-import type { Mark } from "#topology/provider.ts";
-import { serviceKey } from "#topology/provider.ts";
+import { departedFrom, type Mark, type Provided, serviceKey } from "#topology/provider.ts";
 
 const histories = process.env.SOAK_RECORD === undefined ? 1_000 : 10_000;
 /** Said on the way, but for the last. */
@@ -169,7 +168,8 @@ function built(graph: Graph) {
   const of = (kind: string) => sources.get(kind) as never;
   const certificates = graph.source<IssuedCertificate & { status: never }>("certificates");
   const marked = graph.source<Mark>("marked");
-  const pipeline = proxyPipeline(graph, { of, certificates, marked }, "zone-a");
+  const departed = graph.source<Provided>("departed");
+  const pipeline = proxyPipeline(graph, { of, certificates, marked, departed }, "zone-a");
   const statuses = graph.source<ProxyStatus>("statuses");
   const served = graph.source<readonly string[]>("served");
   const everything = meshes.flatMap((name) => ["s1", "s2", "s3"].map((one) => serviceKey(name, one)));
@@ -192,7 +192,10 @@ function built(graph: Graph) {
         return;
       }
       const times = { creationTime: zeroTime, modificationTime: zeroTime };
-      sources.get(kind)?.set(key, spec && { kind, mesh: inMesh, name, labels: {}, spec, ...times });
+      const before = sources.get(kind)?.get(key);
+      const after = spec && { kind, mesh: inMesh, name, labels: {}, spec, ...times };
+      sources.get(kind)?.set(key, after);
+      if (kind === "Dataplane" && before) departed.set(`departed ${key}`, departedFrom(before, after));
     },
     settle: () => graph.settle(),
     assertApart: () => {

@@ -36,7 +36,7 @@ import { type IssuedCertificate, identityDraft, trustDraft } from "#proxy/secret
 import { keyOf, type Resource } from "#resources/resource.ts";
 import { sectionOf } from "#topology/inbound.ts";
 import { authoritySecretNames, type MeshFacts, meshFactsOf } from "#topology/mesh.ts";
-import { instancesOf, type Mark, offersOf, serviceKey } from "#topology/provider.ts";
+import { instancesOf, type Mark, offersOf, type Provided, serviceKey } from "#topology/provider.ts";
 import { endpointsOf, factsOfInstances, factsOfOffers, mergeFacts, type ServiceFacts } from "#topology/service.ts";
 
 export interface Sources {
@@ -45,6 +45,8 @@ export interface Sources {
   readonly certificates: Collection<IssuedCertificate>;
   /** Proxies that do not serve yet, by key of the Dataplane. */
   readonly marked: Collection<Mark>;
+  /** Of Dataplanes that have just been deleted; no key is that of a Dataplane. */
+  readonly departed: Collection<Provided>;
 }
 
 export interface Pipeline {
@@ -138,7 +140,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
   const ingress = ingressCollections(graph, {
     zone,
     meshes,
-    instances: topology.instances,
+    instances: topology.behindIngresses,
     ingresses: sources.of<ZoneIngressJson>("ZoneIngress"),
     routes: policiesOfMesh.of<MeshHTTPRoute>("MeshHTTPRoute"),
   });
@@ -163,6 +165,11 @@ function topologyCollections(graph: Graph, sources: Sources, zone: string) {
     instancesOf(dataplane, read.one(sources.marked, key)),
   );
   const instances = graph.group("instances", provided, (services) => services);
+  const behindIngresses = graph.group(
+    "instances behind ingresses",
+    graph.union("provided or departed", provided, sources.departed),
+    (services) => services,
+  );
   const offers = graph.group("offers", sources.of<ZoneIngressJson>("ZoneIngress"), (ingress) =>
     offersOf(ingress, zone),
   );
@@ -171,6 +178,7 @@ function topologyCollections(graph: Graph, sources: Sources, zone: string) {
   return {
     meshes,
     instances,
+    behindIngresses,
     offers,
     facts(read: Read, mesh: MeshFacts, service: string): ServiceFacts | undefined {
       const key = serviceKey(mesh.name, service);

@@ -2,6 +2,7 @@
 
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
+import { hostPortText } from "#lib/address.ts";
 import { type Resource, tag } from "#resources/resource.ts";
 import { inboundAddress, isHealthy } from "#topology/inbound.ts";
 
@@ -18,6 +19,9 @@ export interface Instance {
   /** Its Envoy does not serve yet: it takes traffic only where there is nobody else. */
   readonly isMarked: boolean;
 }
+
+/** Service keys with the instances that a proxy adds to each. */
+export type Provided = ReadonlyMap<string, readonly Instance[]>;
 
 /** What one ingress of another zone says it leads to, by set of tags. */
 export interface RemoteOffer {
@@ -45,11 +49,8 @@ const withoutService = (tags: Tags): Tags => {
 /** What is known of a proxy's Envoy: it has just come and does not serve yet, or it did and may not any more. */
 export type Mark = "new" | "doubtful";
 
-/** Service keys with the instances that a proxy of this zone adds to each. A new one gets nothing, a doubtful one what no other can take. */
-export function instancesOf(
-  dataplane: Resource<DataplaneJson>,
-  mark: Mark | undefined,
-): ReadonlyMap<string, readonly Instance[]> {
+/** Of a proxy of this zone. A new one gets nothing, a doubtful one what no other can take. */
+export function instancesOf(dataplane: Resource<DataplaneJson>, mark: Mark | undefined): Provided {
   const found = new Map<string, Instance[]>();
   for (const inbound of dataplane.spec.networking?.inbound ?? []) {
     const service = inbound.tags?.[tag.service];
@@ -67,6 +68,22 @@ export function instancesOf(
     found.set(key, [...(found.get(key) ?? []), instance]);
   }
   return found;
+}
+
+/** What took traffic until a change of its Dataplane, and is provided no more. It takes what no other can. */
+export function departedFrom(before: Resource<DataplaneJson>, after: Resource<DataplaneJson> | undefined): Provided {
+  const present = after && instancesOf(after, undefined);
+  const departed = new Map<string, readonly Instance[]>();
+  for (const [service, instances] of instancesOf(before, undefined)) {
+    const still = new Set(present?.get(service)?.map(hostPortText));
+    const gone = instances.filter((one) => one.isHealthy && !still.has(hostPortText(one)));
+    if (gone.length > 0)
+      departed.set(
+        service,
+        gone.map((one) => ({ ...one, isMarked: true })),
+      );
+  }
+  return departed;
 }
 
 /** Service keys with what an ingress of another zone offers; nothing for one of this zone, or one that isn't public. */

@@ -205,6 +205,13 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
     const changes = unpushed;
     unpushed = new Map();
     const news = new Map<Attached, BundleChange[]>();
+    // First who has no configuration any more, as with it go bundles that it keeps.
+    for (const [configs, proxies] of byProxy) {
+      for (const key of changes.get(configs) ?? []) {
+        const own = proxies.get(key);
+        if (own && !configs.get(key)) refer(own, undefined);
+      }
+    }
     for (const from of bundles) {
       for (const key of changes.get(from) ?? []) {
         const using = users.get(from)?.get(key);

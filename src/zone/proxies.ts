@@ -99,7 +99,10 @@ export function proxies(options: ProxiesOptions) {
   const unwatch = store.watch(({ changes }) => {
     for (const { id, after } of changes) {
       if (after) continue;
-      presences.removed(statusKey(id));
+      const proxy = statusKey(id);
+      presences.removed(proxy);
+      // Not before it is gone: one that is away would take traffic again.
+      if (id.kind === "Dataplane" && !connected.has(proxy)) marked.set(keyOf(id), undefined);
       // Who writes it by hand later keeps it.
       if (isBrought(id)) void store.write([broughtEdit(id, false)]);
     }
@@ -238,7 +241,6 @@ export function proxies(options: ProxiesOptions) {
     const insight = { ...id, kind: `${id.kind}Insight` };
     const isEarlier = !statuses.get(proxy) && store.get(insight) !== undefined;
     statuses.set(proxy, undefined);
-    marked.set(keyOf(id), undefined);
     known.delete(proxy);
     touch();
     void store.write([{ kind: "delete", id }, ...(isEarlier ? [{ kind: "delete" as const, id: insight }] : [])]);

@@ -31,10 +31,11 @@ import type { Store } from "#resources/store.ts";
 import { live, resourceSources } from "#store/live.ts";
 import { storeMetrics } from "#store/metrics.ts";
 import { ownedWriter } from "#store/writer.ts";
-import type { Mark } from "#topology/provider.ts";
+import type { Mark, Provided } from "#topology/provider.ts";
 import { xdsMetrics } from "#xds/metrics.ts";
 import { xdsServer } from "#xds/server.ts";
 import { certificateKeeper, type KeptCertificate } from "#zone/certificates.ts";
+import { departures } from "#zone/departures.ts";
 import { proxies } from "#zone/proxies.ts";
 import { proxyPort } from "#zone/proxy-port.ts";
 import { readiness } from "#zone/readiness.ts";
@@ -83,7 +84,8 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const certificates = graph.source<KeptCertificate>("certificates");
   const statuses = graph.source<ProxyStatus>("proxy statuses");
   const marked = graph.source<Mark>("marked");
-  const pipeline = proxyPipeline(graph, { of: sources.of, certificates, marked }, settings.name);
+  const departed = graph.source<Provided>("departed");
+  const pipeline = proxyPipeline(graph, { of: sources.of, certificates, marked, departed }, settings.name);
   const served = graph.source<readonly string[]>("served by ingresses");
   const owned = zoneOwned(graph, { zone: settings.name, of: sources.of, marked, served, statuses, certificates });
   // A zone's meshes, their keys and policies are global's business, if there is one.
@@ -91,6 +93,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const defaults = defaultPolicies(graph, sources.of, place);
   // A zone that stands alone encodes nothing for a global control plane.
   const outgoing = settings.global && upwardResources(graph, sources.of, settings.name);
+  const endDepartures = departures({ store, clock, marked, departed, touch: () => running.touch() });
   const running = live(graph, store, sources);
 
   // Who acts on it.
@@ -229,6 +232,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       ready.stopping();
       link?.stop();
       known.stop();
+      endDepartures();
       keeper.stop();
       await api.close();
       await dp.close("the control plane is shutting down");

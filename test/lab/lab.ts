@@ -181,6 +181,11 @@ export async function post(api: string, path: string, body: object): Promise<str
   return text;
 }
 
+export async function remove(api: string, path: string): Promise<void> {
+  const response = await fetch(api + path, { method: "DELETE" });
+  if (!response.ok) throw new Error(`DELETE ${path}: ${response.status} ${await response.text()}`);
+}
+
 /**
  * Tries until the attempt succeeds: for what announces itself to nobody, as an Envoy's listener does not. Each attempt
  * follows the last one's failure, after a short pause.

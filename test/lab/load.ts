@@ -7,6 +7,8 @@ import { get } from "./http.ts";
 const afterFailureMs = 10;
 
 export interface Load {
+  /** So far. */
+  sent(): number;
   /** Resolves when the last request is answered. `failures`: what was not a 200. */
   stop(): Promise<{ readonly sent: number; readonly failures: readonly string[] }>;
 }
@@ -26,6 +28,7 @@ export function load(url: string, atOnce = 4): Load {
   };
   const done = Promise.all(Array.from({ length: atOnce }, worker));
   return {
+    sent: () => sent,
     async stop() {
       isStopped = true;
       await done;

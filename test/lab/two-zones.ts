@@ -1,5 +1,6 @@
 // The usual stage of a test between zones: `frontend` in zone-a, `backend` in both, an ingress in zone-b.
 
+import { type Relay, relayTo } from "#host/relay-for-test.ts";
 import { type App, startApp } from "./http.ts";
 import {
   eventually,
@@ -20,6 +21,8 @@ export interface TwoZones {
   readonly global: LabGlobal;
   readonly zoneA: LabZone;
   readonly zoneB: LabZone;
+  /** From zone-b to global. */
+  readonly linkOfB: Relay;
   readonly token: string;
   /** For ingresses. */
   readonly zoneToken: string;
@@ -43,7 +46,9 @@ export async function twoZones(lab: Lab, meshSpec: object = mesh("default")): Pr
   await put(global.api, "/meshes/default", meshSpec);
   await put(global.api, "/meshes/default/meshtrafficpermissions/allow-all", allowAll("default"));
   const zoneA = await startZone(lab, "zone-a", global);
-  const zoneB = await startZone(lab, "zone-b", global);
+  const linkOfB = await relayTo(global.kdsPort);
+  lab.atEnd(linkOfB.close);
+  const zoneB = await startZone(lab, "zone-b", { ...global, kdsPort: linkOfB.port });
   const tokenOf = (kind: string, body: object) =>
     eventually(`a ${kind} token`, 10_000, () => post(global.api, `/tokens/${kind}`, { ...body, validFor: "1h" }));
   const token = await tokenOf("dataplane", { mesh: "default" });
@@ -72,6 +77,7 @@ export async function twoZones(lab: Lab, meshSpec: object = mesh("default")): Pr
     global,
     zoneA,
     zoneB,
+    linkOfB,
     token,
     zoneToken,
     url: `http://127.0.0.1:${out}`,

@@ -71,7 +71,7 @@ test("one endpoint is encoded once and written to the proxies that call its serv
   const marked = graph.source<Mark>("marked");
   const pipeline = proxyPipeline(
     graph,
-    { of: (kind: string) => sources.get(kind) as never, certificates, marked },
+    { of: (kind: string) => sources.get(kind) as never, certificates, marked, departed: graph.source("departed") },
     "zone-a",
   );
   const set = (one: Resource): void => sources.get(one.kind)?.set(keyOf(one), one);

@@ -52,7 +52,7 @@ function fromScratch(zone: ControlPlane, proxies: readonly SimulatedProxy[]) {
   const certificates = graph.source<Issued>("certificates");
   const marked = graph.source<Mark>("marked");
   const statuses = graph.source<ProxyStatus>("proxy statuses");
-  const pipeline = proxyPipeline(graph, { of, certificates, marked }, zone.name);
+  const pipeline = proxyPipeline(graph, { of, certificates, marked, departed: graph.source("departed") }, zone.name);
   const served = graph.source<readonly string[]>("served by ingresses");
   const owned = zoneOwned(graph, { zone: zone.name, of, marked, served, statuses, certificates });
   for (const proxy of proxies) {

@@ -89,7 +89,11 @@ function configuration(resources: readonly Resource[], certificate: IssuedCertif
   const certificates = graph.source<IssuedCertificate>("certificates");
   // A source holds what its kind's schema made.
   const of = (kind: string) => sources.get(kind) as never;
-  const { dataplanes } = proxyPipeline(graph, { of, certificates, marked: graph.source("marked") }, zone);
+  const { dataplanes } = proxyPipeline(
+    graph,
+    { of, certificates, marked: graph.source("marked"), departed: graph.source("departed") },
+    zone,
+  );
   for (const one of resources) sources.get(one.kind)?.set(keyOf(one), one);
   certificates.set(keyOf(proxy), certificate);
   graph.settle();
