@@ -48,6 +48,24 @@ test("a response in pieces is byte for byte the encoded message", () => {
   );
 });
 
+test("many items are joined once for all who get the same, and never for who gets others", () => {
+  const items = (text: string) =>
+    Array.from({ length: 100 }, (_, i) => encodeItem(`${i}`, typeUrl, new TextEncoder().encode(text)));
+  const [some, others] = [items("some"), items("others")];
+  const sent = [some, [...some], others, some].map((upsert) => framed({ typeUrl, nonce: "1", upsert, remove: [] }));
+  const [first, second, third, fourth] = sent;
+  assert.equal(second?.[0], first?.[0]);
+  assert.deepEqual(fourth, first);
+  const message = create(DeltaDiscoveryResponseSchema, {
+    ...{ typeUrl, nonce: "1" },
+    resources: others.map(({ name, version }) => ({
+      ...{ name, version },
+      resource: { typeUrl, value: new TextEncoder().encode("others") },
+    })),
+  });
+  assert.deepEqual(Buffer.concat(third ?? []), Buffer.from(toBinary(DeltaDiscoveryResponseSchema, message)));
+});
+
 test("items' bytes are not copied", () => {
   const item = encodeItem("a", typeUrl, new Uint8Array(1000));
   assert.ok(framed({ typeUrl, nonce: "1", upsert: [item], remove: [] }).includes(item.bytes));

@@ -37,7 +37,7 @@ export function framed(response: ResponseFrame): readonly Uint8Array[] {
   const { typeUrl, nonce, upsert, remove, absent = [], revision = "", controlPlane } = response;
   return [
     ...(revision === "" ? [] : [textField(fields.systemVersionInfo.number, revision)]),
-    ...upsert.flatMap(({ bytes }) => [fieldHead(fields.resources.number, bytes.length), bytes]),
+    ...(upsert.length < manyItems ? piecesOf(upsert) : [joinedOf(typeUrl, upsert)]),
     joined([
       ...(typeUrl === "" ? [] : [textField(fields.typeUrl.number, typeUrl)]),
       ...(nonce === "" ? [] : [textField(fields.nonce.number, nonce)]),
@@ -46,6 +46,22 @@ export function framed(response: ResponseFrame): readonly Uint8Array[] {
     ]),
     ...(absent.length === 0 ? [] : [errorsOf(absent)]),
   ].filter((piece) => piece.length > 0);
+}
+
+const piecesOf = (items: readonly Item[]): readonly Uint8Array[] =>
+  items.flatMap(({ bytes }) => [fieldHead(fields.resources.number, bytes.length), bytes]);
+
+/** To write so many pieces costs more than to join them, once for all who get the same. */
+const manyItems = 64;
+/** What was joined last, by type: a change goes to many peers one after the other. */
+const joinedLast = new Map<string, { readonly items: readonly Item[]; readonly bytes: Uint8Array }>();
+
+function joinedOf(typeUrl: string, items: readonly Item[]): Uint8Array {
+  const last = joinedLast.get(typeUrl);
+  if (last?.items.length === items.length && last.items.every((item, i) => item === items[i])) return last.bytes;
+  const bytes = joined(piecesOf(items));
+  joinedLast.set(typeUrl, { items, bytes });
+  return bytes;
 }
 
 const errorsOf = (absent: readonly string[]): Uint8Array =>

@@ -174,9 +174,10 @@ export function isQuiet(now: Subscription): boolean {
 
 /** How many names the peer has yet to get or to acknowledge; what it refuses does not count. */
 export function waitingIn(now: Subscription): number {
-  const names = new Set(now.inFlight?.sent.keys());
-  for (const [name, behind] of now.behind) if (!isRefused(now, name, behind)) names.add(name);
-  return names.size;
+  const sent = now.inFlight?.sent;
+  let count = sent?.size ?? 0;
+  for (const [name, behind] of now.behind) if (!sent?.has(name) && !isRefused(now, name, behind)) count++;
+  return count;
 }
 
 /** The peer has what is wanted, for sure, and nothing of that name is on its way. */

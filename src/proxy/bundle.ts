@@ -29,8 +29,12 @@ export interface BundleRef {
 
 /** What one proxy should have. */
 export interface ProxyConfig {
-  readonly bundles: readonly BundleRef[];
+  readonly own: readonly BundleRef[];
+  /** The same list for all proxies that have these. */
+  readonly shared: readonly BundleRef[];
 }
+
+export const bundlesOf = ({ own, shared }: ProxyConfig): readonly BundleRef[] => [...own, ...shared];
 
 export const bundleOf = (drafts: readonly Draft[]): Bundle =>
   drafts.map(({ type, name, json, refers }) => ({

@@ -2,6 +2,7 @@
 
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import { type HostPort, hostPortText } from "#lib/address.ts";
+import { sha256Hex } from "#lib/hash.ts";
 import { matchedPolicies, type ProxyFacts } from "#policies/match.ts";
 import type { PolicySpec } from "#policies/policy.ts";
 import { displayNameOf, type Key, keyOf, type Resource, tag } from "#resources/resource.ts";
@@ -17,11 +18,24 @@ export interface PolicyRef {
 
 export interface Client {
   readonly mesh: string;
-  readonly outbounds: readonly { readonly at: HostPort; readonly service: string }[];
+  /** As `callsOf`. */
+  readonly calls: string;
   /** Those with a `to` part, by kind, ascending. */
   readonly toPolicies: readonly PolicyRef[];
   /** Those with a `from` or `rules` part. */
   readonly inboundPolicies: readonly PolicyRef[];
+}
+
+/** What proxies of a view call, and where. Often it is the same for many, who then share all that follows from it. */
+export interface Reach {
+  readonly mesh: string;
+  readonly outbounds: readonly Outlet[];
+  readonly toPolicies: readonly PolicyRef[];
+}
+
+export interface Outlet {
+  readonly at: HostPort;
+  readonly service: string;
 }
 
 /** A service that proxies of a view call: what clusters and routes depend on, beside the topology. */
@@ -37,7 +51,12 @@ export interface Candidates {
   readonly policies: readonly Resource<PolicySpec>[];
 }
 
-export function clientOf(dataplane: Resource<DataplaneJson>, zone: string, candidates: readonly Candidates[]): Client {
+export function clientOf(
+  dataplane: Resource<DataplaneJson>,
+  zone: string,
+  calls: string,
+  candidates: readonly Candidates[],
+): Client {
   const facts = proxyFacts(dataplane, zone);
   const routes = candidates.find(({ kind }) => kind === "MeshHTTPRoute")?.policies ?? [];
   const toPolicies: PolicyRef[] = [];
@@ -49,10 +68,14 @@ export function clientOf(dataplane: Resource<DataplaneJson>, zone: string, candi
       if (from.length + rules.length > 0) inboundPolicies.push({ kind, key: keyOf(policy), sections });
     }
   }
-  return { mesh: dataplane.mesh, outbounds: outboundsOf(dataplane.spec), toPolicies, inboundPolicies };
+  return { mesh: dataplane.mesh, calls, toPolicies, inboundPolicies };
 }
 
-function outboundsOf({ networking }: DataplaneJson): Client["outbounds"] {
+/** Equal for proxies that call the same services at the same addresses. */
+export const callsOf = (dataplane: DataplaneJson): string =>
+  sha256Hex(Buffer.from(JSON.stringify(outboundsOf(dataplane))));
+
+export function outboundsOf({ networking }: DataplaneJson): readonly Outlet[] {
   return (networking?.outbound ?? []).flatMap(({ address = "127.0.0.1", port = 0, tags = {} }) => {
     const service = tags[tag.service];
     return service === undefined ? [] : [{ at: { address, port }, service }];
@@ -79,9 +102,11 @@ export const viewKey = ({ mesh, toPolicies }: Pick<Client, "mesh" | "toPolicies"
 export const needKey = (view: Pick<Client, "mesh" | "toPolicies">, service: string): string =>
   `${viewKey(view)}|${service}`;
 
-export function* needsOf(client: Client): Iterable<readonly [string, Need]> {
-  const { mesh, toPolicies } = client;
-  for (const { service } of client.outbounds) yield [needKey(client, service), { mesh, service, toPolicies }];
+export const reachKey = (client: Client): string => `${viewKey(client)}|${client.calls}`;
+
+export function* needsOf(reach: Reach): Iterable<readonly [string, Need]> {
+  const { mesh, toPolicies } = reach;
+  for (const { service } of reach.outbounds) yield [needKey(reach, service), { mesh, service, toPolicies }];
 }
 
 /** A listener that proxies of a view have in common: the same service at the same address. */
@@ -91,11 +116,11 @@ export interface Entrance {
 }
 
 /** By key. Of two at one address the first is the one that the proxy has. */
-export function entrancesOf(client: Client): ReadonlyMap<Key, Entrance> {
+export function entrancesOf(reach: Reach): ReadonlyMap<Key, Entrance> {
   const byAddress = new Map<string, Entrance>();
-  for (const { at, service } of client.outbounds) {
+  for (const { at, service } of reach.outbounds) {
     const address = hostPortText(at);
-    if (!byAddress.has(address)) byAddress.set(address, { need: needKey(client, service), at });
+    if (!byAddress.has(address)) byAddress.set(address, { need: needKey(reach, service), at });
   }
   return new Map([...byAddress].map(([address, entrance]) => [`${entrance.need}|${address}`, entrance]));
 }

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { Source } from "#incremental/collection.ts";
 import { incrementalGraph } from "#incremental/graph.ts";
 import type { JsonObject } from "#lib/json.ts";
+import { bundlesOf } from "#proxy/bundle.ts";
 import { proxyPipeline } from "#proxy/pipeline.ts";
 import type { IssuedCertificate } from "#proxy/secrets.ts";
 import { kinds } from "#resources/kinds.ts";
@@ -103,7 +104,9 @@ test("one endpoint among 200 proxies and 50 services: its own proxy, one assignm
     instances: 1,
     "instances behind ingresses": 1,
     "local facts": 1,
+    calls: 1,
     clients: 1,
+    reaches: 1,
     inbounds: 1,
     "inbounds as routed": 1,
     "inbounds as listening": 1,
@@ -201,7 +204,7 @@ test("a route that no longer leads to another service takes nothing from the pro
       ],
     });
   const clustersOf = (proxy: string) =>
-    (pipeline.dataplanes.get(proxy)?.bundles ?? [])
+    bundlesOf(pipeline.dataplanes.get(proxy) ?? assert.fail(proxy))
       .flatMap(({ from, key }) => from.get(key) ?? [])
       .flatMap(({ type, item }) => (type === "cluster" && item.name.startsWith("s-") ? [item.name] : []))
       .sort();

@@ -59,7 +59,8 @@ export function ingressCollections(graph: Graph, { zone, meshes, instances, ingr
   const configs = graph.derive("ingress configs", listeners, (_, read, name): ProxyConfig => {
     const services = [...read.all(targets).keys()].sort();
     return {
-      bundles: [
+      shared: [],
+      own: [
         { from: listeners, key: name },
         ...services.flatMap((key) => [
           { from: clusters, key },

@@ -11,7 +11,7 @@ import { plainGraph } from "#incremental/plain.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { type ProxyStatus, statusKey } from "#owned/proxy-insight.ts";
 import { zoneOwned } from "#owned/zone-owned.ts";
-import type { ProxyConfig } from "#proxy/bundle.ts";
+import { type BundleRef, bundlesOf, type ProxyConfig } from "#proxy/bundle.ts";
 import { proxyPipeline } from "#proxy/pipeline.ts";
 import type { IssuedCertificate } from "#proxy/secrets.ts";
 import { kinds } from "#resources/kinds.ts";
@@ -224,10 +224,15 @@ const statusOf = (id: ResourceId): ProxyStatus => ({
 const entries = (collection: Collection<unknown>) =>
   [...collection.keys()].sort().map((key) => [key, collection.get(key)] as const);
 
+function bundlesIn(configs: Collection<ProxyConfig>, proxy: string): readonly BundleRef[] {
+  const config = configs.get(proxy);
+  return config ? bundlesOf(config) : [];
+}
+
 /** What leaves a bundle leaves the proxy, so nothing may be in two of its bundles. */
 function assertApart(configs: Collection<ProxyConfig>): void {
   for (const proxy of configs.keys()) {
-    const names = (configs.get(proxy)?.bundles ?? []).flatMap(({ from, key }) => {
+    const names = bundlesIn(configs, proxy).flatMap(({ from, key }) => {
       const own = (from.get(key) ?? []).map(({ type, item }) => `${type} ${item.name}`);
       return [...new Set(own)];
     });
@@ -237,16 +242,12 @@ function assertApart(configs: Collection<ProxyConfig>): void {
 
 /** Names and versions of all that each proxy should have. */
 const resolved = (configs: Collection<ProxyConfig>) =>
-  [...configs.keys()]
-    .sort()
-    .map((proxy) => [
-      proxy,
-      (configs.get(proxy)?.bundles ?? [])
-        .flatMap(({ from, key }) =>
-          (from.get(key) ?? []).map(({ type, item }) => `${type} ${item.name} ${item.version}`),
-        )
-        .sort(),
-    ]);
+  [...configs.keys()].sort().map((proxy) => [
+    proxy,
+    bundlesIn(configs, proxy)
+      .flatMap(({ from, key }) => (from.get(key) ?? []).map(({ type, item }) => `${type} ${item.name} ${item.version}`))
+      .sort(),
+  ]);
 
 test(`incremental equals from scratch for ${histories} histories of what users and zones may do`, () => {
   let configured = 0;

@@ -1,11 +1,12 @@
 // Resources in, configuration out: the collections of a zone's control plane, wired once.
 //
-//   Dataplane ─► clients ─► needs ─► outbounds ─► routes, clusters      shared by all proxies of a view
-//       │           │                    └─► assignments                shared by all proxies that use the cluster
-//       │           ├─► entrances ─► outbound listeners             shared by all proxies of a view at one address
-//       │           └─► inbounds ─► own listeners, own routes           one proxy
+//   Dataplane ─► clients ─► reaches ─► needs ─► outbounds ─► routes, clusters   shared by all proxies of a view
+//       │           │          │                    └─► assignments             shared by all proxies that use the cluster
+//       │           │          └─► entrances ─► outbound listeners              shared by all proxies of a view at one address
+//       │           └─► inbounds ─► own listeners, own routes                   one proxy
 //       └─► instances, offers ─► facts, endpoints
 //
+// A reach is what proxies of a view call: those that call the same at the same addresses share it, and the list of its bundles.
 // A proxy refers to bundles by key, so an endpoint changes one assignment and no proxy. No name is in two bundles of a proxy:
 // what leaves a bundle leaves the proxy.
 
@@ -20,8 +21,18 @@ import type { MeshHTTPRoute } from "#policies/mesh-http-route/schema.ts";
 import { type PolicySpec, parsePolicy } from "#policies/policy.ts";
 import { applied } from "#proxy/applied.ts";
 import { assignment } from "#proxy/assignment.ts";
-import { type Bundle, bundleOf, type ProxyConfig } from "#proxy/bundle.ts";
-import { type Client, clientOf, entrancesOf, needKey, needsOf, viewKey } from "#proxy/client.ts";
+import { type Bundle, type BundleRef, bundleOf, type ProxyConfig } from "#proxy/bundle.ts";
+import {
+  callsOf,
+  clientOf,
+  entrancesOf,
+  needKey,
+  needsOf,
+  outboundsOf,
+  type Reach,
+  reachKey,
+  viewKey,
+} from "#proxy/client.ts";
 import {
   type InboundCase,
   inboundCase,
@@ -73,15 +84,24 @@ type Policies = ReturnType<typeof policyCollections>;
 export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pipeline {
   const topology = topologyCollections(graph, sources, zone);
   const policiesOfMesh = policyCollections(graph, sources);
-  const clients = graph.derive("clients", sources.of<DataplaneJson>("Dataplane"), (dataplane, read) =>
-    clientOf(dataplane, zone, policiesOfMesh.candidates(read, dataplane.mesh)),
+  const dataplanes = sources.of<DataplaneJson>("Dataplane");
+  const calls = graph.derive("calls", dataplanes, ({ spec }) => callsOf(spec));
+  const clients = graph.derive("clients", dataplanes, (dataplane, read, key) =>
+    clientOf(dataplane, zone, read.one(calls, key) ?? "", policiesOfMesh.candidates(read, dataplane.mesh)),
   );
-  const shared = sharedCollections(graph, topology, policiesOfMesh, clients, zone);
+  const callers = graph.group("callers", clients, (client, proxy) => [
+    [reachKey(client), { ...client, proxy }] as const,
+  ]);
+  const reaches = graph.derive("reaches", callers, (group, read): Reach | undefined => {
+    const caller = firstOf(group);
+    const spec = caller && read.one(dataplanes, caller.proxy)?.spec;
+    return spec && { mesh: caller.mesh, toPolicies: caller.toPolicies, outbounds: outboundsOf(spec) };
+  });
+  const shared = sharedCollections(graph, topology, policiesOfMesh, reaches, zone);
   const secrets = secretCollections(graph, sources, topology.meshes);
   const { meshes } = topology;
 
   // Each proxy's own.
-  const dataplanes = sources.of<DataplaneJson>("Dataplane");
   const inbounds = graph.derive("inbounds", clients, (client, read, key): Inbounds | undefined => {
     const mesh = read.one(meshes, client.mesh);
     const spec = read.one(dataplanes, key)?.spec;
@@ -114,11 +134,9 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     const { identities, trusts } = secrets;
     // Nothing is sent before the certificate is there: a listener without one would refuse what it is asked to serve.
     if (mesh.mtls && !(read.one(identities, key) && read.one(trusts, mesh.name))) return undefined;
-    const needs = [...new Set(client.outbounds.map(({ service }) => needKey(client, service)))];
-    const clusters = [...new Set(needs.flatMap((need) => read.one(shared.clusterNames, need) ?? []))].sort();
-    const view = viewKey(client);
     return {
-      bundles: [
+      shared: read.one(shared.bundles, reachKey(client)) ?? [],
+      own: [
         { from: own, key },
         { from: ownRoutes, key },
         ...(mesh.mtls
@@ -127,12 +145,6 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
               { from: trusts, key: mesh.name },
             ]
           : []),
-        ...[...entrancesOf(client).keys()].map((entrance) => ({ from: shared.listeners, key: entrance })),
-        ...needs.map((need) => ({ from: shared.routes, key: need })),
-        ...clusters.flatMap((cluster) => [
-          { from: shared.clusters, key: clusterKey(view, cluster) },
-          { from: shared.assignments, key: clusterKey(mesh.name, cluster) },
-        ]),
       ],
     };
   });
@@ -213,11 +225,11 @@ function sharedCollections(
   graph: Graph,
   topology: Topology,
   policiesOfMesh: Policies,
-  clients: Collection<Client>,
+  reaches: Collection<Reach>,
   zone: string,
 ) {
   const { meshes, instances, offers, facts } = topology;
-  const needs = graph.group("needs", clients, needsOf);
+  const needs = graph.group("needs", reaches, needsOf);
   const outbounds = graph.derive("outbounds", needs, (group, read): Outbound | undefined => {
     const need = firstOf(group);
     const mesh = need && read.one(meshes, need.mesh);
@@ -231,7 +243,7 @@ function sharedCollections(
     });
   });
   const entries = graph.derive("outbound entries", outbounds, entryOf);
-  const entrances = graph.group("entrances", clients, entrancesOf);
+  const entrances = graph.group("entrances", reaches, entrancesOf);
   const listeners = graph.derive("outbound listeners", entrances, (group, read): Bundle | undefined => {
     const entrance = firstOf(group);
     const entry = entrance && read.one(entries, entrance.need);
@@ -267,7 +279,20 @@ function sharedCollections(
     });
     return bundleOf([{ type: "endpoint", name: target.name, json: assignment(target.name, endpoints) }]);
   });
-  return { listeners, routes, clusterNames, clusters, assignments };
+  const bundles = graph.derive("bundles of reaches", reaches, (reach, read): readonly BundleRef[] => {
+    const needed = [...new Set(reach.outbounds.map(({ service }) => needKey(reach, service)))];
+    const names = [...new Set(needed.flatMap((need) => read.one(clusterNames, need) ?? []))].sort();
+    const view = viewKey(reach);
+    return [
+      ...[...entrancesOf(reach).keys()].map((entrance) => ({ from: listeners, key: entrance })),
+      ...needed.map((need) => ({ from: routes, key: need })),
+      ...names.flatMap((name) => [
+        { from: clusters, key: clusterKey(view, name) },
+        { from: assignments, key: clusterKey(reach.mesh, name) },
+      ]),
+    ];
+  });
+  return { listeners, routes, clusters, assignments, bundles };
 }
 
 function secretCollections(graph: Graph, sources: Sources, meshes: Collection<MeshFacts>) {

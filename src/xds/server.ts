@@ -11,7 +11,7 @@ import type { Log } from "#host/log.ts";
 import { type Clock, grpcCode, type ServerStream, type Status } from "#host/world.ts";
 import type { Changes, Collection } from "#incremental/collection.ts";
 import { describeFailure, KodiakError } from "#lib/failure.ts";
-import type { Bundle, ProxyConfig } from "#proxy/bundle.ts";
+import type { Bundle, BundleRef, ProxyConfig } from "#proxy/bundle.ts";
 import { type Counters, openSession, type Session } from "#xds/session.ts";
 import { type BundleChange, bundleChanges } from "#xds/wanted.ts";
 
@@ -70,10 +70,15 @@ interface Attached {
   config: ProxyConfig | undefined;
 }
 
+/** Proxies that refer to a list of bundles. A thousand proxies with a thousand bundles each may have one list. */
+type Audience = Set<Attached>;
+
 export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions): XdsServer {
   const attached = new Set<Attached>();
   const byProxy = new Map<Collection<ProxyConfig>, Map<string, Attached>>();
-  const users = new Map<Collection<Bundle>, Map<string, Set<Attached>>>(bundles.map((from) => [from, new Map()]));
+  /** By the list of bundles that they have in common. */
+  const audiences = new Map<readonly BundleRef[], Audience>();
+  const users = new Map<Collection<Bundle>, Map<string, Set<Audience>>>(bundles.map((from) => [from, new Map()]));
   /** What was last published of each bundle that is in use. */
   const published = new Map<Collection<Bundle>, Map<string, Bundle>>(bundles.map((from) => [from, new Map()]));
   const none = () => ({ sent: 0, acknowledged: 0, rejected: 0 });
@@ -167,17 +172,42 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
   }
 
   function refer(own: Attached, config: ProxyConfig | undefined): void {
-    for (const { from, key } of own.config?.bundles ?? []) {
+    const before = own.config;
+    own.config = config;
+    if (before?.own !== config?.own) {
+      if (before) leave(own, before.own);
+      if (config) join(own, config.own);
+    }
+    if (before?.shared !== config?.shared) {
+      if (before) leave(own, before.shared);
+      if (config) join(own, config.shared);
+    }
+  }
+
+  function leave(own: Attached, list: readonly BundleRef[]): void {
+    const audience = audiences.get(list);
+    if (!audience?.delete(own) || audience.size > 0) return;
+    audiences.delete(list);
+    for (const { from, key } of list) {
       const using = users.get(from)?.get(key);
-      using?.delete(own);
+      using?.delete(audience);
       if (using?.size !== 0) continue;
       users.get(from)?.delete(key);
       published.get(from)?.delete(key);
     }
-    own.config = config;
-    for (const { from, key } of config?.bundles ?? []) {
+  }
+
+  function join(own: Attached, list: readonly BundleRef[]): void {
+    const known = audiences.get(list);
+    if (known) {
+      known.add(own);
+      return;
+    }
+    const audience: Audience = new Set([own]);
+    audiences.set(list, audience);
+    for (const { from, key } of list) {
       const using = users.get(from)?.get(key) ?? new Set();
-      users.get(from)?.set(key, using.add(own));
+      users.get(from)?.set(key, using.add(audience));
       const bundle = from.get(key);
       // Others may still have to hear of what it has become.
       if (bundle && using.size === 1) published.get(from)?.set(key, bundle);
@@ -204,7 +234,6 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
     if (unpushed.size === 0) return;
     const changes = unpushed;
     unpushed = new Map();
-    const news = new Map<Attached, BundleChange[]>();
     // First who has no configuration any more, as with it go bundles that it keeps.
     for (const [configs, proxies] of byProxy) {
       for (const key of changes.get(configs) ?? []) {
@@ -212,6 +241,7 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
         if (own && !configs.get(key)) refer(own, undefined);
       }
     }
+    const told = new Map<Audience, BundleChange[]>();
     for (const from of bundles) {
       for (const key of changes.get(from) ?? []) {
         const using = users.get(from)?.get(key);
@@ -220,11 +250,18 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
         const difference = bundleChanges(published.get(from)?.get(key) ?? [], bundle);
         published.get(from)?.set(key, bundle);
         for (const { item } of difference) counts.encodedBytes += item?.bytes.length ?? 0;
-        for (const own of using) {
-          const known = news.get(own);
+        for (const audience of using) {
+          const known = told.get(audience);
           if (known) known.push(...difference);
-          else news.set(own, [...difference]);
+          else told.set(audience, [...difference]);
         }
+      }
+    }
+    const news = new Map<Attached, readonly BundleChange[]>();
+    for (const [audience, difference] of told) {
+      for (const own of audience) {
+        const known = news.get(own);
+        news.set(own, known ? [...known, ...difference] : difference);
       }
     }
     const replaced = new Set<Attached>();

@@ -2,14 +2,14 @@
 
 import { type Item, wantedOf } from "#discovery/item.ts";
 import { type Change, type EnvoyType, envoyTypes } from "#discovery/order.ts";
-import type { Bundle, ProxyConfig } from "#proxy/bundle.ts";
+import { type Bundle, bundlesOf, type ProxyConfig } from "#proxy/bundle.ts";
 
 /** The items of each type, by name. */
 export type Snapshots = Readonly<Record<EnvoyType, ReadonlyMap<string, Item>>>;
 
-export function snapshotsOf({ bundles }: ProxyConfig): Snapshots {
+export function snapshotsOf(config: ProxyConfig): Snapshots {
   const snapshots = { cluster: empty(), secret: empty(), endpoint: empty(), listener: empty(), route: empty() };
-  for (const { from, key } of bundles) {
+  for (const { from, key } of bundlesOf(config)) {
     for (const { type, item } of from.get(key) ?? []) snapshots[type].set(item.name, item);
   }
   return snapshots;

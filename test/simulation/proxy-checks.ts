@@ -6,7 +6,7 @@ import { plainGraph } from "#incremental/plain.ts";
 import { isEqual } from "#lib/json.ts";
 import { type CertificateStatus, type ProxyStatus, statusKey } from "#owned/proxy-insight.ts";
 import { zoneOwned } from "#owned/zone-owned.ts";
-import type { BundledItem } from "#proxy/bundle.ts";
+import { type BundledItem, bundlesOf } from "#proxy/bundle.ts";
 import { proxyPipeline } from "#proxy/pipeline.ts";
 import type { IssuedCertificate } from "#proxy/secrets.ts";
 import { asDataplane } from "#resources/dataplane.ts";
@@ -73,7 +73,7 @@ function fromScratch(zone: ControlPlane, proxies: readonly SimulatedProxy[]) {
     const config = (proxy.kind === "Dataplane" ? pipeline.dataplanes : pipeline.ingresses).get(key);
     // Without its mesh it has none, and its Envoy keeps what it has.
     if (!config) return hasMesh(zone, proxy) ? ["should have no configuration"] : [];
-    const items = config.bundles.flatMap(({ from, key: bundle }) => from.get(bundle) ?? []);
+    const items = bundlesOf(config).flatMap(({ from, key: bundle }) => from.get(bundle) ?? []);
     return [
       ...itemMisfits(proxy, items),
       ...(proxy.kind === "Dataplane" ? certificateMisfits(proxy, key) : offerMisfits(proxy, key)),

@@ -9,7 +9,7 @@ import type { Source } from "#incremental/collection.ts";
 import { plainGraph } from "#incremental/plain.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { backendProxy } from "#policies/policy-for-test.ts";
-import type { BundledItem } from "#proxy/bundle.ts";
+import { type BundledItem, bundlesOf } from "#proxy/bundle.ts";
 import { proxyPipeline } from "#proxy/pipeline.ts";
 import type { IssuedCertificate } from "#proxy/secrets.ts";
 import { kinds } from "#resources/kinds.ts";
@@ -99,7 +99,7 @@ function configuration(resources: readonly Resource[], certificate: IssuedCertif
   graph.settle();
   const config = dataplanes.get(keyOf(proxy));
   if (!config) throw new Error(`${name} has no configuration`);
-  return config.bundles.flatMap(({ from, key }) => from.get(key) ?? []);
+  return bundlesOf(config).flatMap(({ from, key }) => from.get(key) ?? []);
 }
 
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
