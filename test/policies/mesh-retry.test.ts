@@ -51,6 +51,8 @@ interface Row {
 }
 const twice = { numRetries: 2, backOff: { baseInterval: "1ms" } };
 const on = (...retryOn: readonly string[]) => ({ ...twice, retryOn });
+/** Whatever a row asks for. */
+const always = on("5xx", "200", "428", "429");
 const get500 = { query: "status=500", asked: { method: "GET" } };
 const post500 = { query: "status=500", asked: { method: "POST" } };
 const rows: readonly Row[] = [
@@ -73,7 +75,22 @@ const rows: readonly Row[] = [
   { says: "retryOn 429: no other", http: on("429"), query: "status=428", attempts: 1 },
   { says: "retryOn HttpMethodGet: GET", http: on("5xx", "HttpMethodGet"), ...get500, attempts: 3 },
   { says: "retryOn HttpMethodGet: not POST", http: on("5xx", "HttpMethodGet"), ...post500, attempts: 1 },
-  { says: "retryOn HttpMethodPost: POST", http: on("5xx", "HttpMethodPost"), ...post500, attempts: 3 },
+  ...["Delete", "Head", "Options", "Patch", "Post", "Put", "Trace"].flatMap((name): readonly Row[] => {
+    const [http, method] = [on("5xx", `HttpMethod${name}`), name.toUpperCase()];
+    return [
+      { says: `retryOn HttpMethod${name}: ${method}`, http, query: "status=500", asked: { method }, attempts: 3 },
+      { says: `retryOn HttpMethod${name}: not GET`, http, ...get500, attempts: 1 },
+    ];
+  }),
+  // Nothing leads a CONNECT through a mesh.
+  { says: "retryOn HttpMethodConnect: not GET", http: on("5xx", "HttpMethodConnect"), ...get500, attempts: 1 },
+  // Nor is there HTTP/3 in one, to fail after it has connected; but it is said, so nothing is tried again for the usual reasons.
+  {
+    says: "retryOn Http3PostConnectFailure: not 503",
+    http: on("Http3PostConnectFailure"),
+    query: "status=503",
+    attempts: 1,
+  },
   {
     says: "retriableRequestHeaders: with it",
     http: { ...twice, retriableRequestHeaders: [{ name: "x-safe", value: "yes" }] },
@@ -121,6 +138,11 @@ test("MeshRetry", async (t) => {
 
   for (const { says, http, query, asked, attempts } of rows)
     await t.test(`http: ${says}`, async () => {
+      if (attempts === 1) {
+        // Or the policy of the row before could be what is seen.
+        await inForce(always);
+        await soon("it is tried again", async () => assert.equal((await ask(query, asked)).at.length, 3));
+      }
       await inForce(http);
       await soon(`${attempts} attempts`, async () => assert.equal((await ask(query, asked)).at.length, attempts));
     });
@@ -374,10 +396,29 @@ async function grpcRetries(t: T, { own, apply, start }: Stage): Promise<void> {
     await soon("pauses", async () => assert.ok((await ask("status=14")).ms > 350));
     await inForce({ numRetries: 10, backOff: { baseInterval: "1ms" } });
     await soon("short pauses", async () => assert.ok((await ask("status=14")).ms < 300));
+    await inForce({ numRetries: 12, backOff: { baseInterval: "1ms", maxInterval: "1s" } });
+    await soon("long pauses", async () => assert.ok((await ask("status=14")).ms > 500));
   });
   await t.test("rateLimitedBackOff", async () => {
-    const resetHeaders = [{ name: "x-reset", format: "Seconds" }];
-    await inForce({ ...twice, numRetries: 1, rateLimitedBackOff: { resetHeaders } });
+    const limited = (format: string, rest = {}) =>
+      inForce({
+        ...twice,
+        numRetries: 1,
+        rateLimitedBackOff: { resetHeaders: [{ name: "x-reset", format }], ...rest },
+      });
+    await limited("Seconds");
     await soon("a second", async () => assert.ok((await ask("status=14&header=x-reset:1")).ms >= 990));
+    await limited("UnixTimestamp");
+    await soon("until that moment", async () => {
+      const { attempts, ms } = await ask(`status=14&header=x-reset:${Math.ceil(Date.now() / 1_000) + 1}`);
+      assert.equal(attempts, 2);
+      assert.ok(ms >= 900, `${ms} ms`);
+    });
+    await limited("Seconds", { maxInterval: "500ms" });
+    await soon("not that long", async () => {
+      const { attempts, ms } = await ask("status=14&header=x-reset:1");
+      assert.equal(attempts, 2);
+      assert.ok(ms < 900, `${ms} ms`);
+    });
   });
 }
