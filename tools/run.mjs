@@ -61,7 +61,7 @@ bundle();
 
 // The child gets our signals (same process group on a terminal); we wait so that it can clean up.
 // The demo says how long it took from the command on, bundling included.
-const env = { ...process.env, COMMAND_STARTED_MS: String(startedMs) };
+const env = task === "demo" ? { ...process.env, COMMAND_STARTED_MS: String(startedMs) } : process.env;
 const child = spawn(node, args(), { cwd: process.cwd(), stdio: "inherit", env });
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   process.on(signal, () => {
