@@ -90,6 +90,11 @@ export interface Gate {
 
 const open: Gate = { passes: () => true, greets: true };
 
+/** Five subscriptions a proxy, at rest with nothing in them: what is empty is shared. */
+const noNames: ReadonlySet<string> = new Set();
+const none = new Map<string, never>();
+const orNone = <V>(map: ReadonlyMap<string, V>): ReadonlyMap<string, V> => (map.size === 0 ? none : map);
+
 export const newSubscription = (options: {
   readonly answersMissing: boolean;
   readonly refusedBefore?: Subscription["refusedBefore"];
@@ -98,12 +103,12 @@ export const newSubscription = (options: {
   wanted: undefined,
   asked: false,
   wildcard: false,
-  names: new Set(),
+  names: noNames,
   owesGreeting: false,
-  behind: new Map(),
+  behind: none,
   inFlight: undefined,
   answered: false,
-  refusedBefore: options.refusedBefore ?? new Map(),
+  refusedBefore: orNone(options.refusedBefore ?? none),
   suspectNext: false,
 });
 
@@ -151,7 +156,13 @@ export function offer(now: Subscription, freshNonce: () => string, gate: Gate = 
   }
   const nonce = freshNonce();
   return {
-    next: { ...now, behind, inFlight: { nonce, sent }, owesGreeting: false, suspectNext: sent === news },
+    next: {
+      ...now,
+      behind: orNone(behind),
+      inFlight: { nonce, sent },
+      owesGreeting: false,
+      suspectNext: sent === news,
+    },
     send: {
       nonce,
       upsert: [...sent.values()].flatMap(({ item }) => item ?? []),
@@ -245,7 +256,13 @@ function afterSubscribed(now: Subscription, event: Event & { kind: "subscribed" 
   for (const name of subscribe) if (name !== "*") names.add(name);
   const wildcard = saysAll || (now.wildcard && !unsubscribe.includes("*"));
   const startsAll = wildcard && !now.wildcard;
-  const next = { ...now, asked: true, wildcard, names, owesGreeting: now.owesGreeting || startsAll };
+  const next = {
+    ...now,
+    asked: true,
+    wildcard,
+    names: names.size === 0 ? noNames : names,
+    owesGreeting: now.owesGreeting || startsAll,
+  };
 
   const behind = new Map(now.behind);
   if (!wildcard) for (const name of behind.keys()) if (!names.has(name)) behind.delete(name);
@@ -257,7 +274,7 @@ function afterSubscribed(now: Subscription, event: Event & { kind: "subscribed" 
     if (isSubscribed(next, name))
       record(next, behind, name, { ...unheard(now, name), held: { version, refers: "unknown" } });
   }
-  return { ...next, behind };
+  return { ...next, behind: orNone(behind) };
 }
 
 function afterChanged(now: Subscription, wanted: Wanted, names: Iterable<string> | "everything"): Subscription {
@@ -271,13 +288,13 @@ function afterChanged(now: Subscription, wanted: Wanted, names: Iterable<string>
     if (!isSubscribed(now, name) || (now.wanted && versionOf(now.wanted.get(name)) === version)) continue;
     record(next, behind, name, behindOf(now, name));
   }
-  return { ...next, behind };
+  return { ...next, behind: orNone(behind) };
 }
 
 function afterAgain(now: Subscription, names: Iterable<string>): Subscription {
   const behind = new Map(now.behind);
   for (const name of names) if (isSubscribed(now, name)) behind.set(name, { ...behindOf(now, name), asked: true });
-  return { ...now, behind };
+  return { ...now, behind: orNone(behind) };
 }
 
 function afterAck(now: Subscription, sent: ReadonlyMap<string, Sent>): Subscription {
@@ -290,7 +307,7 @@ function afterAck(now: Subscription, sent: ReadonlyMap<string, Sent>): Subscript
     const refused = isStillRefused ? entry.refused : undefined;
     record(next, behind, name, { ...entry, held: accepted.item, maybe: [], refused });
   }
-  return { ...next, behind };
+  return { ...next, behind: orNone(behind) };
 }
 
 /**
@@ -326,7 +343,7 @@ function afterNack(now: Subscription, { nonce, sent }: InFlight, reason: string)
       });
     }
   }
-  return { ...next, behind };
+  return { ...next, behind: orNone(behind) };
 }
 
 /**
