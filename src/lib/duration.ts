@@ -9,7 +9,7 @@ const unitMs: Readonly<Record<string, number>> = {
   m: 60_000,
   h: 3_600_000,
 };
-const part = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)/y;
+const part = /(\d+(?:\.\d*)?|\.\d+)(ns|us|\u00b5s|ms|s|m|h)/y;
 
 /** Milliseconds of a Go duration text (https://pkg.go.dev/time#ParseDuration), `undefined` if it is none. */
 export function parseGoDuration(text: string): number | undefined {
