@@ -78,15 +78,22 @@ export interface ProxyName {
   readonly proxyType: "dataplane" | "ingress";
 }
 
+/** For the answer itself, beyond what it may wait. */
+const answerMs = 1_000;
+
 /**
- * The control plane takes the proxy out of everyone's rotation and answers when those who used it know. Kuma's has no such
+ * The control plane takes the proxy out of everyone's rotation and answers when those who used it know, other zones' proxies,
+ * too, or when `waitMs` have passed. Kuma's has no such
  * endpoint (404), and one that is away cannot help: leaving goes on without it, and says so.
  */
-export async function announceLeave(controlPlane: ControlPlane, proxy: ProxyName, timeoutMs: number, log: Log) {
+export async function announceLeave(controlPlane: ControlPlane, proxy: ProxyName, waitMs: number, log: Log) {
   try {
-    const answer = await post(controlPlane, "/leave", { ...proxy }, timeoutMs);
-    if (answer.status === 200) return;
+    const answer = await post(controlPlane, "/leave", { ...proxy, waitMs }, waitMs + answerMs);
     const text = Buffer.from(answer.body).toString().trim();
+    if (answer.status === 200) {
+      if (text !== "") log.warn({}, `out of rotation, but ${text}`);
+      return;
+    }
     log.warn({ status: answer.status }, `the control plane did not take this proxy out of rotation: ${text}`);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);

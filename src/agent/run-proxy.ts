@@ -41,8 +41,8 @@ export interface ProxyOptions {
   readonly version: string;
 }
 
-/** The control plane has a deadline of its own, which is shorter. */
-const leaveMs = 10_000;
+/** Of the drain time, for others to know that it leaves; the rest is for what they have sent. */
+const announceShare = 2 / 3;
 /** A TCP proxy cannot ask connections to go; those that open now go elsewhere. */
 const ingressDrainMs = 1000;
 const endGraceMs = 5000;
@@ -149,7 +149,7 @@ async function runUntilLeft(
 /** First everyone stops choosing this proxy, then connections are asked to go: the other way round they would come back. */
 async function leave(admin: EnvoyAdmin, proxy: ProxyName, options: ProxyOptions, log: Log, now: AbortSignal) {
   const endAt = Date.now() + options.drainTimeMs;
-  await announceLeave(options.controlPlane, proxy, Math.min(leaveMs, options.drainTimeMs), log);
+  await announceLeave(options.controlPlane, proxy, Math.floor(options.drainTimeMs * announceShare), log);
   try {
     const leftMs = Math.max(0, endAt - Date.now());
     const idle =

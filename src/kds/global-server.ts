@@ -21,6 +21,7 @@ import type { Changes } from "#incremental/collection.ts";
 import { fromZone } from "#kds/accept.ts";
 import { type KdsCounts, kdsCounts } from "#kds/counts.ts";
 import { nameDown } from "#kds/down.ts";
+import { awaited, type HeardEnd, heardEnd } from "#kds/heard.ts";
 import { type LinkEnd, links, newLinkEnd } from "#kds/links.ts";
 import { type OutgoingByKind, sharedSets } from "#kds/outgoing.ts";
 import { type Receiving, receiving } from "#kds/receiving.ts";
@@ -76,6 +77,9 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
     ends.set(zone, end);
     return end;
   };
+  /** Zones that are asked whether their proxies know of a change. */
+  const hearing = new Map<HeardEnd, string>();
+  const sent = awaited();
   const counts = kdsCounts();
   const statuses = zoneStatuses({
     global: { instanceId: self.instanceId, version: self.version, startedAt: clock.now() },
@@ -92,6 +96,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       [path.configDump]: admitting("configDump", keepOpen),
       [path.stats]: admitting("stats", keepOpen),
       [path.clusters]: admitting("clusters", keepOpen),
+      [path.heard]: serveHeard,
     },
     unary: {
       [path.healthCheck]: (_, call) => {
@@ -171,7 +176,10 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
         connection?.answered(kind, refusal);
         if (refusal !== undefined) log.warn({ zone, kind, refusal }, "a zone refused a part of what it was sent");
       },
-      onReached: (revision) => connection?.reached(revision),
+      onReached: (revision) => {
+        connection?.reached(revision);
+        sent.look();
+      },
     });
     senders.add(sender);
     stream.onMessage((message) => {
@@ -185,10 +193,48 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
     stream.onEnd(({ message }) => {
       senders.delete(sender);
       sender.ended();
+      sent.look();
       if (!connection) return;
       connection.ended();
       log.info({ zone, peer: stream.peer, reason: message }, "zone disconnected");
     });
+  }
+
+  function serveHeard(stream: ServerStream): void {
+    let zone: string;
+    try {
+      zone = zoneOf(stream, options.allowedZones);
+    } catch (error) {
+      stream.end(statusOf(error));
+      return;
+    }
+    const end = heardEnd(stream, () => othersHaveHeard(zone));
+    hearing.set(end, zone);
+    stream.sendHeaders();
+    stream.onMessage((message) => {
+      try {
+        end.received(message);
+      } catch (error) {
+        fail(stream, zone, error);
+      }
+    });
+    stream.onDrained(() => {});
+    stream.onEnd(() => {
+      hearing.delete(end);
+      end.ended();
+      sent.look();
+    });
+  }
+
+  /** What is in the store now: by their stores first, then by their proxies. Who is away hears of it when it comes back. */
+  async function othersHaveHeard(asking: string): Promise<void> {
+    const others = [...hearing].filter(([, zone]) => zone !== asking);
+    await Promise.all(
+      others.map(async ([end, zone]) => {
+        await sent.until(() => !hearing.has(end) || endOf(zone).sender?.behind() === undefined);
+        await end.ask();
+      }),
+    );
   }
 
   function receiveFrom(stream: ServerStream, zone: string): void {

@@ -14,6 +14,8 @@ export const path = {
   configDump: `${admin}/StreamXDSConfigs`,
   stats: `${admin}/StreamStats`,
   clusters: `${admin}/StreamClusters`,
+  /** Between Kodiaks (`heard.ts`). */
+  heard: "/kodiak.mesh.v1.ZoneService/Heard",
 } as const;
 
 /** What a zone says with every call. */

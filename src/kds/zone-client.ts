@@ -23,6 +23,7 @@ import { fromGlobal } from "#kds/accept.ts";
 import { adminAnswers } from "#kds/admin.ts";
 import { backOff } from "#kds/back-off.ts";
 import { type KdsCounts, kdsCounts } from "#kds/counts.ts";
+import { awaited, type HeardEnd, heardEnd } from "#kds/heard.ts";
 import { type LinkEnd, links, newLinkEnd } from "#kds/links.ts";
 import { type OutgoingByKind, type SharedSets, sharedSets } from "#kds/outgoing.ts";
 import { type Receiving, receiving } from "#kds/receiving.ts";
@@ -48,6 +49,8 @@ export interface KdsClientOptions {
   readonly validate: Validate;
   /** This zone concludes nothing of its proxies since then. */
   readonly frozenSince?: () => number | undefined;
+  /** Resolves when this zone's proxies have acknowledged what has just changed for them. */
+  readonly acknowledged: () => Promise<void>;
   readonly onLink: (link: Link) => void;
   /** All that global has is here; once for each connection. */
   readonly onComplete?: () => void;
@@ -71,6 +74,8 @@ export interface KdsClient {
   /** `frozenSince` says something else than before. */
   tellFrozen(): void;
   link(): Link;
+  /** Resolves when the proxies of other zones know what has changed here until now; at once where nobody can tell: no link, or to no Kodiak. */
+  heard(): Promise<void>;
   /** The one link, to global. */
   readonly links: Links;
   readonly counts: KdsCounts;
@@ -97,6 +102,7 @@ export function kdsClient(options: KdsClientOptions): KdsClient {
     },
     tellFrozen: () => attempt?.tellFrozen(),
     link: () => link,
+    heard: () => attempt?.heard() ?? Promise.resolve(),
     links: links({
       store: options.store,
       peers: () => ["global"],
@@ -157,6 +163,7 @@ export function kdsClient(options: KdsClientOptions): KdsClient {
 
 interface Attempt {
   readonly sender: Sending;
+  heard(): Promise<void>;
   tellFrozen(): void;
   end(): void;
 }
@@ -188,6 +195,8 @@ function attemptOf(
   let hasGreeted = false;
   let cancelHealthCheck: (() => void) | undefined;
   let cancelAnswers: (() => void) | undefined;
+  let heardThere: HeardEnd | undefined;
+  const upload = awaited();
 
   const down = connection.stream(path.globalToZone, call);
   const up = connection.stream(path.zoneToGlobal, call);
@@ -220,9 +229,11 @@ function attemptOf(
     refused: own.refusedThere,
     onPeer: ({ resumes }) => {
       own.sender = sender;
-      if (!resumes) answerAgainLater();
+      if (resumes) heardThere = serveHeard();
+      else answerAgainLater();
     },
     onSent: counts.sent,
+    onReached: upload.look,
     onAnswer: (kind, refusal) => {
       counts.answered(kind, refusal);
       if (refusal !== undefined) options.log.warn({ kind, refusal }, "global refused a part of what it was sent");
@@ -240,7 +251,7 @@ function attemptOf(
   const tellFrozen = (): void => {
     if (hasBegun && !isOver) void checkHealth();
   };
-  return { sender, tellFrozen, end };
+  return { sender, heard, tellFrozen, end };
 
   function begin(): void {
     if (isOver) return;
@@ -256,6 +267,8 @@ function attemptOf(
     cancelAnswers?.();
     receiver.ended();
     sender.ended();
+    heardThere?.ended();
+    upload.look();
     connection.close();
   }
 
@@ -294,6 +307,19 @@ function attemptOf(
     stream.onEnd(({ code, message }) => {
       if (code !== grpcCode.unimplemented) lose(message || `global ended ${adminPath} with code ${code}`);
     });
+  }
+
+  function serveHeard(): HeardEnd {
+    const stream = connection.stream(path.heard, call);
+    const end = heardEnd(stream, options.acknowledged);
+    serve(stream, "Heard", end.received);
+    stream.onDrained(() => {});
+    return end;
+  }
+
+  async function heard(): Promise<void> {
+    await upload.until(() => isOver || sender.behind() === undefined);
+    await heardThere?.ask();
   }
 
   async function checkHealth(everyMs = healthCheckEveryMs): Promise<void> {

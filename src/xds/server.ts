@@ -43,8 +43,11 @@ export interface XdsOptions {
 export interface XdsServer {
   serve(stream: ServerStream): void;
   publish(changes: Changes): void;
-  /** Resolves when every connected Envoy has acknowledged all that it should have. */
-  settled(): Promise<void>;
+  /**
+   * Resolves when every Envoy that was told of something since then (milliseconds since the epoch) has acknowledged all that it
+   * should have, or is gone. One that owes an answer to what was earlier is not waited for.
+   */
+  acknowledged(sinceMs: number): Promise<void>;
   readonly connected: number;
   /** Of all proxies since the start. */
   readonly counts: XdsCounts;
@@ -68,6 +71,7 @@ interface Attached {
   readonly session: Session;
   readonly admitted: Admitted;
   config: ProxyConfig | undefined;
+  toldAt: number;
 }
 
 /** Proxies that refer to a list of bundles. A thousand proxies with a thousand bundles each may have one list. */
@@ -86,7 +90,9 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
     ...{ cluster: none(), secret: none(), endpoint: none(), listener: none(), route: none() },
     encodedBytes: 0,
   };
-  let waiting: (() => void)[] = [];
+  /** Who is waited for, by what is done then. */
+  const waiting = new Map<() => void, Set<Attached>>();
+  let waitingForPush: (() => void)[] = [];
   /** What has changed since the last push, by key. */
   let unpushed = new Map<Collection<unknown>, Set<string>>();
   let restUntil = 0;
@@ -142,11 +148,11 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
     const session = openSession(stream, instanceId, admitted.refused, {
       onProgress() {
         admitted.onProgress(session);
-        announceSettled();
+        if (session.isSettled) noLongerWaitFor(own);
       },
       onCount: (type, what) => void counts[type][what]++,
     });
-    const own: Attached = { stream, session, admitted, config: undefined };
+    const own: Attached = { stream, session, admitted, config: undefined, toldAt: clock.now() };
     attached.add(own);
     proxies.set(key, own);
     configure(own);
@@ -159,7 +165,7 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
     refer(own, undefined);
     if (byProxy.get(configs)?.get(key) === own) byProxy.get(configs)?.delete(key);
     own.admitted.onGone();
-    announceSettled();
+    noLongerWaitFor(own);
   }
 
   /** A proxy without a configuration keeps what it has: that something is not there yet deletes nothing. */
@@ -167,6 +173,7 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
     const config = own.admitted.configs.get(own.admitted.key);
     if (!config || config === own.config) return false;
     refer(own, config);
+    own.toldAt = clock.now();
     own.session.replace(config);
     return true;
   }
@@ -271,27 +278,35 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
         if (own && configure(own)) replaced.add(own);
       }
     }
-    for (const [own, difference] of news) if (!replaced.has(own)) own.session.change(difference);
+    for (const [own, difference] of news) {
+      if (replaced.has(own)) continue;
+      own.toldAt = begun;
+      own.session.change(difference);
+    }
     const now = clock.now();
     restUntil = now + Math.min(restForPush * (now - begun), longestRestMs);
-    announceSettled();
+    const pushed = waitingForPush;
+    waitingForPush = [];
+    for (const wait of pushed) wait();
   }
 
-  function announceSettled(): void {
-    if (waiting.length === 0 || unpushed.size > 0 || [...attached].some(({ session }) => !session.isSettled)) return;
-    const resolve = waiting;
-    waiting = [];
-    for (const done of resolve) done();
+  function noLongerWaitFor(own: Attached): void {
+    for (const [done, owing] of waiting) {
+      owing.delete(own);
+      if (owing.size > 0) continue;
+      waiting.delete(done);
+      done();
+    }
   }
 
   return {
     serve,
     publish,
-    settled: () =>
-      new Promise((resolve) => {
-        waiting.push(resolve);
-        announceSettled();
-      }),
+    async acknowledged(sinceMs) {
+      if (unpushed.size > 0) await new Promise<void>((resolve) => waitingForPush.push(resolve));
+      const owing = [...attached].filter(({ toldAt, session }) => toldAt >= sinceMs && !session.isSettled);
+      if (owing.length > 0) await new Promise<void>((resolve) => waiting.set(resolve, new Set(owing)));
+    },
     get connected() {
       return attached.size;
     },

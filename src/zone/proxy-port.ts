@@ -2,7 +2,7 @@
 
 import type { HttpRequest, HttpResponse, ListenOptions, World } from "#host/world.ts";
 import { KodiakError } from "#lib/failure.ts";
-import { isObject } from "#lib/json.ts";
+import { isObject, type JsonObject } from "#lib/json.ts";
 import type { ResourceId } from "#resources/resource.ts";
 import { answerBootstrap, type BootstrapContext } from "#xds/bootstrap-answer.ts";
 import { adsPath, type XdsServer } from "#xds/server.ts";
@@ -13,32 +13,37 @@ export interface ProxyPortOptions {
   /** A proxy starts: it asks for its bootstrap. */
   readonly begin: (id: ResourceId) => void;
   readonly leave: (id: ResourceId, token: string) => Promise<void>;
+  /** Resolves when the proxies of other zones know. */
+  readonly heard: () => Promise<void>;
   readonly clock: World["clock"];
 }
 
-/** A proxy that leaves waits no longer than this for the others to know. */
-const leaveDeadlineMs = 5_000;
+/** A proxy that leaves waits no longer than this for the others to know, unless it says how long it can. */
+const usualWaitMs = 5_000;
+const longestWaitMs = 600_000;
 
 export function proxyPort({
   bootstrap,
   xds,
   begin,
   leave,
+  heard,
   clock,
 }: ProxyPortOptions): Pick<ListenOptions, "streams" | "http"> {
   async function left(request: HttpRequest): Promise<HttpResponse> {
     const id = proxyNamedIn(request);
     if (!id)
       return text(400, "the body must be JSON with name, proxyType (dataplane or ingress) and, of a dataplane, mesh");
+    const since = clock.now();
     await leave(id, request.headers.authorization?.[0] ?? "");
-    await new Promise<void>((resolve) => {
-      const cancel = clock.alarm(clock.now() + leaveDeadlineMs, resolve);
-      xds.settled().then(() => {
+    const isKnown = await new Promise<boolean>((resolve) => {
+      const cancel = clock.alarm(clock.now() + waitMsIn(request), () => resolve(false));
+      void Promise.all([xds.acknowledged(since), heard()]).then(() => {
         cancel();
-        resolve();
+        resolve(true);
       });
     });
-    return text(200, "");
+    return text(200, isKnown ? "" : "not all proxies have acknowledged it");
   }
 
   return {
@@ -68,15 +73,24 @@ const text = (status: number, body: string): HttpResponse => ({
   headers: { "content-type": "text/plain; charset=utf-8" },
 });
 
-/** Both requests name the proxy in the same way. */
-function proxyNamedIn({ body }: HttpRequest): ResourceId | undefined {
-  let json: unknown;
+function waitMsIn(request: HttpRequest): number {
+  const wait = bodyOf(request)?.waitMs;
+  return typeof wait === "number" && wait >= 0 ? Math.min(wait, longestWaitMs) : usualWaitMs;
+}
+
+function bodyOf({ body }: HttpRequest): JsonObject | undefined {
   try {
-    json = JSON.parse(Buffer.from(body).toString("utf8"));
+    const json: unknown = JSON.parse(Buffer.from(body).toString("utf8"));
+    return isObject(json) ? json : undefined;
   } catch {
     return undefined;
   }
-  if (!isObject(json)) return undefined;
+}
+
+/** Both requests name the proxy in the same way. */
+function proxyNamedIn(request: HttpRequest): ResourceId | undefined {
+  const json = bodyOf(request);
+  if (!json) return undefined;
   const { mesh = "", name, proxyType } = json;
   if (typeof mesh !== "string" || typeof name !== "string") return undefined;
   if (proxyType === "dataplane") return { kind: "Dataplane", mesh, name };

@@ -71,6 +71,9 @@ export interface RunningZone {
   close(): Promise<void>;
 }
 
+/** Another zone asks a moment after its change was pushed here. A proxy that has owed an answer for longer is not waited for. */
+const heardForMs = 5_000;
+
 export async function zone(settings: ZoneSettings, { clock, random, network, log }: World): Promise<RunningZone> {
   const { store, certificate, address, credentials = realCredentials } = settings;
   const place = { kind: "zone", zone: settings.name, isFederated: settings.global !== undefined } as const;
@@ -136,6 +139,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       self: { instanceId, version: settings.version, config: { store: { type: "memory" } } },
       validate,
       frozenSince: () => known.frozenSince(),
+      acknowledged: () => xds.acknowledged(clock.now() - heardForMs),
       // The link logs for itself; nothing else here depends on it yet.
       onLink: () => {},
       onComplete: ready.synced,
@@ -175,6 +179,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       xds,
       begin: known.begin,
       leave: known.leave,
+      heard: () => link?.heard() ?? Promise.resolve(),
       clock,
     }),
   });

@@ -144,7 +144,7 @@ test("Envoy serves, is started again when it is killed, and all is gone after an
   assert.equal(await proxy.code, 0);
   assert.ok(Date.now() - leftAt < 2000, `an idle proxy took ${Date.now() - leftAt} ms to leave`);
   assert.deepEqual(proxy.controlPlane.left, [
-    { mesh: "default", name: "backend-1", proxyType: "dataplane", token: "a-token" },
+    { mesh: "default", name: "backend-1", proxyType: "dataplane", waitMs: 6666, token: "a-token" },
   ]);
   assert.equal(isAlive(Number(again.fields.pid)), false);
   await assert.rejects(fetch(proxy.readinessUrl));
@@ -278,7 +278,9 @@ test("an ingress leaves after a second, though connections stay", async (t) => {
   assert.equal(await proxy.code, 0);
   const tookMs = Date.now() - leftAt;
   assert.ok(tookMs > 950 && tookMs < 3000, `it took ${tookMs} ms`);
-  assert.deepEqual(proxy.controlPlane.left, [{ mesh: "", name: "ingress-1", proxyType: "ingress", token: "a-token" }]);
+  assert.deepEqual(proxy.controlPlane.left, [
+    { mesh: "", name: "ingress-1", proxyType: "ingress", waitMs: 6666, token: "a-token" },
+  ]);
 });
 
 test("a proxy that is told to end before it has seen its Envoy ready leaves like any other", async (t) => {

@@ -186,6 +186,8 @@ export interface ZoneOptions {
   readonly store?: Store;
   readonly validate?: Validate;
   readonly clock?: Clock;
+  /** Absent: its proxies have acknowledged everything. */
+  readonly acknowledged?: () => Promise<void>;
 }
 
 /** A clock whose alarms ring when the test says so. */
@@ -223,6 +225,7 @@ export function startZone(t: TestContext, zone: string, target: Target, options:
     store,
     self: { instanceId: `${zone}-1`, version: "test", config: { store: { type: "memory" } } },
     validate: options.validate ?? (() => []),
+    acknowledged: options.acknowledged ?? (() => Promise.resolve()),
     onLink: (link) => {
       links.push(link);
       place.changed.fire();

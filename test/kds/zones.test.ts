@@ -436,3 +436,44 @@ test("a zone answers global's questions about its Envoys at once", () => {
   const answer = fromBinary(XDSConfigResponseSchema, adminAnswers[path.configDump]!(question));
   assert.deepEqual([answer.requestId, answer.result.case], ["7", "error"]);
 });
+
+test("a zone knows when others have heard of its change: their stores first, then their proxies", async (t) => {
+  const global = await startGlobal(t, { allowedZones: ["a", "b", "c"] });
+  const acknowledged = Promise.withResolvers<void>();
+  let asked = 0;
+  let known: readonly Resource[] = [];
+  const a = startZone(t, "a", global.target, {
+    acknowledged: () => {
+      asked++;
+      known = a.store.list("ZoneIngress");
+      a.changed.fire();
+      return acknowledged.promise;
+    },
+  });
+  const b = startZone(t, "b", global.target);
+  const c = startZone(t, "c", global.target);
+  for (const zone of [a, b, c]) await zone.linked(({ kind }) => kind === "connected");
+  await b.put(ingress());
+  await a.has("ZoneIngress", ingressOfB);
+  await b.put(ingress([{ tags: { "kuma.io/service": "web" }, instances: 1, mesh: "default" }]));
+  let isHeard = false;
+  const heard = b.client.heard().then(() => {
+    isHeard = true;
+  });
+  await a.changed.until(
+    () => asked === 1,
+    () => "the question",
+  );
+  assert.ok(known.some(({ spec }) => JSON.stringify(spec).includes("web")));
+  assert.equal(isHeard, false);
+  acknowledged.resolve();
+  await heard;
+  // One that is away is not waited for.
+  a.stop();
+  await global.changed.until(
+    () => !global.server.isConnected("a"),
+    () => "zone a to be away",
+  );
+  await b.client.heard();
+  assert.equal(asked, 1);
+});
