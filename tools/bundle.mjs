@@ -19,8 +19,22 @@ const options = {
   logLevel: "warning",
 };
 
+/** As a module, `node:http` loads fetch and all that it needs, a sixth of the time in which the program starts; required, it does not. */
+const withoutFetch = {
+  name: "node:http without fetch",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^node:http$/ }, ({ kind }) =>
+      kind === "require-call" ? { external: true, path: "node:http" } : { namespace: "required", path: "node:http" },
+    );
+    onLoad({ filter: /./, namespace: "required" }, ({ path }) => ({
+      contents: `module.exports = require("${path}");`,
+    }));
+  },
+};
+
 await build({
   ...options,
+  plugins: [withoutFetch],
   entryPoints: [join(root, "src/cli/main.ts")],
   outfile: program,
   sourcemap: true,
@@ -37,5 +51,11 @@ await build({
   entryPoints: [join(root, "src/cli/young-generation.ts")],
   outfile: called,
   banner: { js: "#!/usr/bin/env node" },
-  footer: { js: `await import("./${basename(program)}");` },
+  // What V8 has made of the program is kept beside it, if that may be written there.
+  footer: {
+    js: `import { enableCompileCache } from "node:module";
+import { fileURLToPath } from "node:url";
+enableCompileCache(fileURLToPath(new URL("compile-cache", import.meta.url)));
+await import("./${basename(program)}");`,
+  },
 });
