@@ -254,6 +254,40 @@ test("what a zone has sent before it lost its store, and what arrives when it is
   end(on);
 });
 
+test("a proxy that reads nothing delays none of the others: each has each change when one way has passed", async () => {
+  const on = await twoZones();
+  const { zoneA } = on;
+  const [stuck, ...others] = [2, 3, 4].map((number) => instance(on, zoneA, number));
+  assert.ok(stuck);
+  const hostOf = ({ zone, name }: typeof stuck) => `${zone}/${name}`;
+  for (const one of others) on.links.slow(zoneA.name, hostOf(one), [1, 1]);
+  await on.time.advance(minute);
+  // Each response is more than fits into a window.
+  const tags = { "kuma.io/service": "backend", "kuma.io/protocol": "http", note: "x".repeat(5_000) };
+  const change = (port: number): void =>
+    on.put(zoneA, {
+      ...{ type: "Dataplane", mesh: "m1", name: "by-hand" },
+      networking: { address: "10.0.0.9", inbound: [{ port, tags }] },
+    });
+  const { heardAt } = stuck;
+  on.links.cut(zoneA.name, hostOf(stuck));
+  // Shorter than a connection lives without an answer.
+  for (let i = 0; i < 50; i++) {
+    const at = on.time.now();
+    change(8_000 + i);
+    await on.time.advance(200);
+    assert.deepEqual(
+      others.map((one) => one.heardAt - at),
+      others.map(() => 1),
+    );
+  }
+  assert.equal(stuck.heardAt, heardAt);
+  on.links.heal(zoneA.name, hostOf(stuck));
+  await on.time.advance(minute);
+  assert.deepEqual(misfits(on), []);
+  end(on);
+});
+
 test("an instance that is lost with its control plane is forgotten when that has been back for 40 s; one that a user wrote stays", async () => {
   const on = await twoZones();
   const { zoneA } = on;
