@@ -73,7 +73,7 @@ const backOffMs = (tries: number): number => Math.random() * Math.min(500 * 2 **
 async function stayConnected(proxy: FakeProxy): Promise<never> {
   for (let tries = 0; ; tries++) {
     if (await connected(proxy)) tries = 0;
-    counted.lost();
+    counted.lost(proxy);
     await pause(backOffMs(tries));
   }
 }

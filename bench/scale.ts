@@ -139,13 +139,13 @@ const fanOut: Measure = async ({ size, api, crowd, pid, progress }) => {
       }),
     );
     await pause(restMs);
-    const { bytes: sent, resources } = await crowd.received();
+    const { bytes: sent, resources, lost } = await crowd.received();
     // The first one makes the policy, and with it other views.
     if (i === 0) continue;
     const { cluster, endpoint, secret, listener, route } = resources;
     const all = proxies * size.outbounds;
     if (cluster !== all || endpoint !== all || secret + listener + route > 0)
-      throw new Error(`a timeout should change ${all} clusters and their endpoints: ${JSON.stringify(resources)}`);
+      throw new Error(`a timeout should change ${all} clusters and their endpoints: ${JSON.stringify(resources)}; ${lost} lost`);
     progress(`change ${i} of ${size.changes}: ${Math.round(at - start)} ms`);
     ms.push(at - start);
     cpu.push((await cpuMs(pid())) - before);

@@ -72,7 +72,9 @@ export function tally(proxies: readonly Tallied[]) {
       seen = Promise.withResolvers();
       if (waiting.size === 0) seen.resolve();
     },
-    lost(): void {
+    /** What it holds is not sent again on its next stream: it has seen it when it is complete again. */
+    lost(proxy: Tallied): void {
+      waiting.get(proxy)?.clear();
       received.lost++;
     },
     taken(proxy: Tallied, response: Response, sizeBytes: number): void {

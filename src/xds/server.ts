@@ -13,7 +13,7 @@ import type { Changes, Collection } from "#incremental/collection.ts";
 import { describeFailure, KodiakError } from "#lib/failure.ts";
 import type { Bundle, BundleRef, ProxyConfig } from "#proxy/bundle.ts";
 import { type Counters, openSession, type Session } from "#xds/session.ts";
-import { type BundleChange, bundleChanges } from "#xds/wanted.ts";
+import { type BundleChange, bundleChanges, changed, type Snapshots, snapshotsOf } from "#xds/wanted.ts";
 
 export const adsPath = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
 
@@ -72,10 +72,17 @@ interface Attached {
   readonly admitted: Admitted;
   config: ProxyConfig | undefined;
   toldAt: number;
+  /** Of its configuration. */
+  audiences: readonly Audience[];
 }
 
-/** Proxies that refer to a list of bundles. A thousand proxies with a thousand bundles each may have one list. */
-type Audience = Set<Attached>;
+/** Proxies that refer to one list of bundles. A thousand proxies with a thousand bundles each may have one list. */
+interface Audience {
+  readonly list: readonly BundleRef[];
+  readonly members: Set<Attached>;
+  /** What the list comes to, as it was last published. */
+  snapshots: Snapshots;
+}
 
 export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions): XdsServer {
   const attached = new Set<Attached>();
@@ -152,7 +159,10 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
       },
       onCount: (type, what) => void counts[type][what]++,
     });
-    const own: Attached = { stream, session, admitted, config: undefined, toldAt: clock.now() };
+    const own: Attached = {
+      ...{ stream, session, admitted },
+      ...{ config: undefined, audiences: [], toldAt: clock.now() },
+    };
     attached.add(own);
     proxies.set(key, own);
     configure(own);
@@ -174,43 +184,26 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
     if (!config || config === own.config) return false;
     refer(own, config);
     own.toldAt = clock.now();
-    own.session.replace(config);
+    own.session.replace(wantedBy(own));
     return true;
   }
 
   function refer(own: Attached, config: ProxyConfig | undefined): void {
-    const before = own.config;
+    const before = own.audiences;
     own.config = config;
-    if (before?.own !== config?.own) {
-      if (before) leave(own, before.own);
-      if (config) join(own, config.own);
-    }
-    if (before?.shared !== config?.shared) {
-      if (before) leave(own, before.shared);
-      if (config) join(own, config.shared);
-    }
+    // Joined first: a list that it keeps is not given up.
+    own.audiences = config ? [joined(own, config.own), joined(own, config.shared)] : [];
+    for (const audience of before) if (!own.audiences.includes(audience)) leave(own, audience);
   }
 
-  function leave(own: Attached, list: readonly BundleRef[]): void {
-    const audience = audiences.get(list);
-    if (!audience?.delete(own) || audience.size > 0) return;
-    audiences.delete(list);
-    for (const { from, key } of list) {
-      const using = users.get(from)?.get(key);
-      using?.delete(audience);
-      if (using?.size !== 0) continue;
-      users.get(from)?.delete(key);
-      published.get(from)?.delete(key);
-    }
+  function joined(own: Attached, list: readonly BundleRef[]): Audience {
+    const audience = audiences.get(list) ?? newAudience(list);
+    audience.members.add(own);
+    return audience;
   }
 
-  function join(own: Attached, list: readonly BundleRef[]): void {
-    const known = audiences.get(list);
-    if (known) {
-      known.add(own);
-      return;
-    }
-    const audience: Audience = new Set([own]);
+  function newAudience(list: readonly BundleRef[]): Audience {
+    const audience: Audience = { list, members: new Set(), snapshots: snapshotsOf(list) };
     audiences.set(list, audience);
     for (const { from, key } of list) {
       const using = users.get(from)?.get(key) ?? new Set();
@@ -218,6 +211,21 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
       const bundle = from.get(key);
       // Others may still have to hear of what it has become.
       if (bundle && using.size === 1) published.get(from)?.set(key, bundle);
+    }
+    return audience;
+  }
+
+  function leave(own: Attached, audience: Audience): void {
+    const { list, members } = audience;
+    members.delete(own);
+    if (members.size > 0) return;
+    audiences.delete(list);
+    for (const { from, key } of list) {
+      const using = users.get(from)?.get(key);
+      using?.delete(audience);
+      if (using?.size !== 0) continue;
+      users.get(from)?.delete(key);
+      published.get(from)?.delete(key);
     }
   }
 
@@ -264,12 +272,11 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
         }
       }
     }
-    const news = new Map<Attached, readonly BundleChange[]>();
+    const news = new Map<Attached, Names>();
     for (const [audience, difference] of told) {
-      for (const own of audience) {
-        const known = news.get(own);
-        news.set(own, known ? [...known, ...difference] : difference);
-      }
+      const { next, names } = changed(audience.snapshots, difference);
+      audience.snapshots = next;
+      for (const own of audience.members) news.set(own, together(news.get(own), names));
     }
     const replaced = new Set<Attached>();
     for (const [configs, proxies] of byProxy) {
@@ -278,10 +285,10 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
         if (own && configure(own)) replaced.add(own);
       }
     }
-    for (const [own, difference] of news) {
+    for (const [own, names] of news) {
       if (replaced.has(own)) continue;
       own.toldAt = begun;
-      own.session.change(difference);
+      own.session.change(wantedBy(own), names);
     }
     const now = clock.now();
     restUntil = now + Math.min(restForPush * (now - begun), longestRestMs);
@@ -312,4 +319,17 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
     },
     counts: counts satisfies XdsCounts,
   };
+}
+
+const wantedBy = ({ audiences }: Attached): readonly Snapshots[] => audiences.map(({ snapshots }) => snapshots);
+
+/** Of what has changed. */
+type Names = ReadonlyMap<EnvoyType, readonly string[]>;
+
+/** Most proxies hear of one list only. */
+function together(a: Names | undefined, b: Names): Names {
+  if (!a) return b;
+  const all = new Map(a);
+  for (const [type, names] of b) all.set(type, [...(a.get(type) ?? []), ...names]);
+  return all;
 }

@@ -18,9 +18,8 @@ import {
 import { hasAllWanted, waitingIn } from "#discovery/subscription.ts";
 import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import type { ServerStream } from "#host/world.ts";
-import type { ProxyConfig } from "#proxy/bundle.ts";
 import { isInboundListener } from "#proxy/names.ts";
-import { type BundleChange, changed, everything, type Snapshots, snapshotsOf } from "#xds/wanted.ts";
+import { changesIn, everything, type Snapshots } from "#xds/wanted.ts";
 
 /** Responses of a type, for the proxy's insight. */
 export interface Counters {
@@ -31,10 +30,10 @@ export interface Counters {
 
 export interface Session {
   request(request: DeltaDiscoveryRequest): void;
-  /** Its configuration as a whole is another one. */
-  replace(config: ProxyConfig): void;
-  /** Some of what it refers to has changed, in one settle. */
-  change(news: readonly BundleChange[]): void;
+  /** Its configuration as a whole is another one: what is in one of these. */
+  replace(wanted: readonly Snapshots[]): void;
+  /** Of what it should have, what has these names has changed. */
+  change(wanted: readonly Snapshots[], names: ReadonlyMap<EnvoyType, readonly string[]>): void;
   /** Envoy reads again. */
   drained(): void;
   /** Nothing is in flight and nothing is due. */
@@ -65,7 +64,7 @@ export function openSession(
 ): Session {
   const { onProgress, onCount } = events;
   let order = newOrder(refusedBefore);
-  let snapshots: Snapshots | undefined;
+  let snapshots: readonly Snapshots[] | undefined;
   let isFull = false;
   const counters: Partial<Record<EnvoyType, Counters>> = {};
 
@@ -96,15 +95,13 @@ export function openSession(
       if (type && request.responseNonce !== "") count(type, request.errorDetail ? "rejected" : "acknowledged");
       take({ kind: "request", request });
     },
-    replace(config) {
-      snapshots = snapshotsOf(config);
-      take({ kind: "changed", changes: everything(snapshots) });
+    replace(wanted) {
+      snapshots = wanted;
+      take({ kind: "changed", changes: everything(wanted) });
     },
-    change(news) {
-      if (!snapshots) return;
-      const { next, changes } = changed(snapshots, news);
-      snapshots = next;
-      take({ kind: "changed", changes });
+    change(wanted, names) {
+      snapshots = wanted;
+      take({ kind: "changed", changes: changesIn(wanted, names) });
     },
     drained() {
       isFull = false;
@@ -121,7 +118,7 @@ export function openSession(
         snapshots !== undefined &&
         !isFull &&
         isSettled(order) &&
-        envoyTypes.every((type) => subscriptions[type].asked || snapshots?.[type].size === 0) &&
+        envoyTypes.every((type) => subscriptions[type].asked || snapshots?.every((one) => one[type].size === 0)) &&
         !refusalsOfOrder(order).some(({ type, name }) => type === "listener" && isInboundListener(name))
       );
     },

@@ -1,15 +1,15 @@
 // What one Envoy should have, as snapshots by type, made of the bundles that its configuration refers to.
 
-import { type Item, wantedOf } from "#discovery/item.ts";
+import type { Item, Wanted } from "#discovery/item.ts";
 import { type Change, type EnvoyType, envoyTypes } from "#discovery/order.ts";
-import { type Bundle, bundlesOf, type ProxyConfig } from "#proxy/bundle.ts";
+import type { Bundle, BundleRef } from "#proxy/bundle.ts";
 
 /** The items of each type, by name. */
 export type Snapshots = Readonly<Record<EnvoyType, ReadonlyMap<string, Item>>>;
 
-export function snapshotsOf(config: ProxyConfig): Snapshots {
+export function snapshotsOf(bundles: readonly BundleRef[]): Snapshots {
   const snapshots = { cluster: empty(), secret: empty(), endpoint: empty(), listener: empty(), route: empty() };
-  for (const { from, key } of bundlesOf(config)) {
+  for (const { from, key } of bundles) {
     for (const { type, item } of from.get(key) ?? []) snapshots[type].set(item.name, item);
   }
   return snapshots;
@@ -37,10 +37,10 @@ export function bundleChanges(before: Bundle, after: Bundle): readonly BundleCha
   return changes;
 }
 
-/** New snapshots where something changed, and what that is for the machine of the stream. */
+/** New snapshots where something changed, and the names of what did. */
 export function changed(now: Snapshots, news: readonly BundleChange[]) {
   const next: Record<EnvoyType, ReadonlyMap<string, Item>> = { ...now };
-  const changes = new Map<EnvoyType, Change>();
+  const names = new Map<EnvoyType, readonly string[]>();
   for (const type of envoyTypes) {
     const own = news.filter((change) => change.type === type);
     if (own.length === 0) continue;
@@ -50,11 +50,37 @@ export function changed(now: Snapshots, news: readonly BundleChange[]) {
       else items.delete(name);
     }
     next[type] = items;
-    changes.set(type, { wanted: wantedOf(items), names: own.map(({ name }) => name) });
+    names.set(
+      type,
+      own.map(({ name }) => name),
+    );
   }
-  return { next, changes };
+  return { next, names };
 }
 
-/** All of it, for a stream that had something else. */
-export const everything = (snapshots: Snapshots): ReadonlyMap<EnvoyType, Change> =>
-  new Map(envoyTypes.map((type) => [type, { wanted: wantedOf(snapshots[type]), names: "everything" }]));
+/** All of it, for a stream that had something else. No name is in two of the snapshots. */
+export const everything = (wanted: readonly Snapshots[]): ReadonlyMap<EnvoyType, Change> =>
+  new Map(envoyTypes.map((type) => [type, { wanted: wantedIn(wanted, type), names: "everything" }]));
+
+/** What is under these names, for the machine of the stream. */
+export const changesIn = (
+  wanted: readonly Snapshots[],
+  names: ReadonlyMap<EnvoyType, readonly string[]>,
+): ReadonlyMap<EnvoyType, Change> =>
+  new Map([...names].map(([type, changed]) => [type, { wanted: wantedIn(wanted, type), names: changed }]));
+
+function wantedIn(snapshots: readonly Snapshots[], type: EnvoyType): Wanted {
+  const layers = snapshots.map((one) => one[type]).filter(({ size }) => size > 0);
+  return {
+    get(name) {
+      for (const layer of layers) {
+        const item = layer.get(name);
+        if (item) return item;
+      }
+      return undefined;
+    },
+    *names() {
+      for (const layer of layers) yield* layer.keys();
+    },
+  };
+}
