@@ -145,7 +145,9 @@ const fanOut: Measure = async ({ size, api, crowd, pid, progress }) => {
     const { cluster, endpoint, secret, listener, route } = resources;
     const all = proxies * size.outbounds;
     if (cluster !== all || endpoint !== all || secret + listener + route > 0)
-      throw new Error(`a timeout should change ${all} clusters and their endpoints: ${JSON.stringify(resources)}; ${lost} lost`);
+      throw new Error(
+        `a timeout should change ${all} clusters and their endpoints: ${JSON.stringify(resources)}; ${lost} lost`,
+      );
     progress(`change ${i} of ${size.changes}: ${Math.round(at - start)} ms`);
     ms.push(at - start);
     cpu.push((await cpuMs(pid())) - before);
