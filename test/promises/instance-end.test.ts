@@ -1,12 +1,21 @@
 // Instances, ingresses and whole zones that end without a word: killed with their Envoys.
 
+import assert from "node:assert/strict";
 import { test } from "node:test";
+import { eventually } from "../lab/lab.ts";
 import { load } from "../lab/load.ts";
 import { usualMesh } from "../lab/manifests.ts";
 import { mostFailed } from "../lab/soak.ts";
-import { answeredBy, killProxy, openStage } from "./stage.ts";
+import { answeredBy, killProxy, openStage, type Stage } from "./stage.ts";
 
 const clients = 4;
+
+/** `backend-4`, in zone-a beside those that are there. */
+async function addOwn({ url, startBackend }: Stage, there: readonly string[]): Promise<void> {
+  await startBackend("zone-a", "backend-4", "127.0.1.4");
+  await answeredBy(url, [...there, "backend-4"]);
+}
+
 const inFlight = "what was under way there is lost with it, one for each client";
 
 test("what is killed with its Envoy costs what was under way there", async (t) => {
@@ -21,10 +30,25 @@ test("what is killed with its Envoy costs what was under way there", async (t) =
       mostFailed(t, what, await calling.stop(), clients, inFlight);
     });
   await end("an instance of the other zone is killed", () => killProxy(stage, "backend-3"), ["backend-1", "backend-2"]);
-  await stage.startBackend("zone-a", "backend-4", "127.0.1.4");
-  await answeredBy(stage.url, ["backend-1", "backend-2", "backend-4"]);
+  await addOwn(stage, ["backend-1", "backend-2"]);
   await end("an instance of the own zone is killed", () => killProxy(stage, "backend-4"), ["backend-1", "backend-2"]);
   await end("all of the other zone is killed: control plane, ingress, instances", async () => {
     await Promise.all([stage.kill("zone-b"), killProxy(stage, "ingress-b"), killProxy(stage, "backend-2")]);
   }, ["backend-1"]);
+});
+
+test("what is killed with its Envoy costs no more where nothing is tried again", async (t) => {
+  const stage = await openStage(t);
+  // Mesh `default` has its policies from the first start on, whatever is written of it later.
+  await stage.of.done("delete", "meshretry", "mesh-retry-all-default", "--api", stage.global.api);
+  await eventually("no retries in any route", 10_000, async () =>
+    assert.doesNotMatch(JSON.stringify([...(await stage.held())]), /retry_policy/),
+  );
+  const there = ["backend-1", "backend-2", "backend-3"];
+  await addOwn(stage, there);
+  const calling = load(stage.url, clients);
+  stage.of.atEnd(calling.stop);
+  await killProxy(stage, "backend-4");
+  await answeredBy(stage.url, there);
+  mostFailed(t, "an instance of the own zone is killed, without MeshRetry", await calling.stop(), clients, inFlight);
 });
