@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { connect } from "node:http2";
+import { connect, type Http2Session } from "node:http2";
 import { connect as connectTcp } from "node:net";
 import { test } from "node:test";
 import { certificateFor } from "#host/certificate-for-test.ts";
 import { dial } from "#host/grpc-client.ts";
+import { keepAlive, watchOver } from "#host/keepalive.ts";
 import { listen } from "#host/listen.ts";
 import { openLog } from "#host/log.ts";
 import { relayTo } from "#host/relay-for-test.ts";
@@ -145,6 +146,29 @@ test("who accepts gives up a peer that does not answer within 15 s", { timeout: 
   passSeconds(30);
   assert.equal((await end).message, "the connection to the peer was lost");
   await close();
+});
+
+/** A session that answers no PING, and what has come from its peer. */
+function mute() {
+  const socket = { bytesWritten: 1, bytesRead: 0 };
+  const session = { destroyed: false, socket, ping: () => true, once: () => session };
+  return { socket, session: session as unknown as Http2Session };
+}
+
+test("a peer whose answer is late, as it waits behind what was written before, is there as long as anything comes from it", () => {
+  const accepted = mute();
+  const dialled = mute();
+  const lost: string[] = [];
+  const { clock, pass } = steppedClock();
+  watchOver(clock, () => lost.push("accepted"))(accepted.session);
+  keepAlive(dialled.session, clock, () => lost.push("dialled"));
+  for (let seconds = 1; seconds <= 60; seconds++) {
+    for (const { socket } of [accepted, dialled]) socket.bytesRead += 13;
+    pass(1_000);
+  }
+  assert.deepEqual(lost, []);
+  for (let seconds = 1; seconds <= 30; seconds++) pass(1_000);
+  assert.deepEqual([...new Set(lost)].sort(), ["accepted", "dialled"]);
 });
 
 /** Of a port's connections, whether the kernel's keepalive waits for its time: https://docs.kernel.org/networking/proc_net_tcp.html */

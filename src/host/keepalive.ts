@@ -5,6 +5,9 @@
 //
 // The kernel's keepalive is silent while something that was written is not acknowledged, which it then sends again for a quarter of
 // an hour; that is what the PINGs of who accepts are for. With a thousand proxies PINGs at rest were all that it did at rest.
+//
+// A PING waits behind what was written before it, on a slow link for longer than 15 s. So whatever comes from a peer meanwhile says that
+// it is there: who reads says so, if only that it can take more.
 
 import type { Http2Session } from "node:http2";
 import type { Clock } from "#host/world.ts";
@@ -27,11 +30,20 @@ export function keepAlive(session: Http2Session, clock: Clock, lost: (why: strin
 
   function ping(): void {
     if (session.destroyed) return;
-    cancel = clock.alarm(clock.now() + answerWithinMs, () => lost(noAnswer));
+    wait();
     session.ping((error) => {
       cancel();
       // An error says that the session closed meanwhile.
       if (error === null && !session.destroyed) cancel = clock.alarm(clock.now() + pingAfterMs, ping);
+    });
+  }
+
+  function wait(): void {
+    const read = session.socket.bytesRead;
+    cancel = clock.alarm(clock.now() + answerWithinMs, () => {
+      if (session.destroyed) return;
+      if (session.socket.bytesRead === read) lost(noAnswer);
+      else wait();
     });
   }
 }
@@ -39,6 +51,8 @@ export function keepAlive(session: Http2Session, clock: Clock, lost: (why: strin
 interface Watched {
   /** To its connection: bytes that had been written when the peer was known to be there. */
   written: number;
+  /** From it, when it was asked. */
+  read: number;
   isAsked: boolean;
 }
 
@@ -64,8 +78,11 @@ export function watchOver(clock: Clock, lost: (session: Http2Session, why: strin
     for (const [session, watched] of turns[next] ?? []) {
       if (session.destroyed) continue;
       // Asked 15 turns ago: what arrived while this process itself stood still is no reason to give up.
-      if (watched.isAsked) lost(session, noAnswer);
-      else if (session.socket.bytesWritten !== watched.written) ask(session, watched);
+      if (watched.isAsked) {
+        const { bytesRead } = session.socket;
+        if (bytesRead === watched.read) lost(session, noAnswer);
+        watched.read = bytesRead;
+      } else if (session.socket.bytesWritten !== watched.written) ask(session, watched);
     }
     next = (next + 1) % turns.length;
     arm();
@@ -73,6 +90,7 @@ export function watchOver(clock: Clock, lost: (session: Http2Session, why: strin
 
   function ask(session: Http2Session, watched: Watched): void {
     watched.isAsked = true;
+    watched.read = session.socket.bytesRead;
     session.ping((error) => {
       // An error says that the session closed meanwhile.
       if (error !== null || session.destroyed) return;
@@ -84,7 +102,7 @@ export function watchOver(clock: Clock, lost: (session: Http2Session, why: strin
   return function watch(session: Http2Session): void {
     last = (last + 1) % turns.length;
     const turn = turns[last];
-    turn?.set(session, { written: 0, isAsked: false });
+    turn?.set(session, { written: 0, read: 0, isAsked: false });
     count++;
     session.once("close", () => {
       turn?.delete(session);
