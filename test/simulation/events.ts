@@ -1,11 +1,13 @@
 // What happens in a simulation, one thing at a time: users write, proxies come and go, control planes are killed, links are
-// cut, stores are lost. Whatever it is, it may happen at any moment.
+// cut, frames are damaged, stores are lost. Whatever it is, it may happen at any moment.
 
 import type { JsonObject } from "#lib/json.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { meshSpec, permission, route, timeout } from "./manifests.ts";
+import type { Frame } from "./network.ts";
 import type { SimulatedProxy } from "./proxy.ts";
 import type { Stage } from "./stage.ts";
+import { faults } from "./wire.ts";
 
 export const meshes = ["m1", "m2"] as const;
 const services = ["s1", "s2", "s3"] as const;
@@ -48,6 +50,7 @@ const events: readonly Event[] = [
   [3, (on, zone) => heal(on, zone)],
   [2, (on, zone) => slowDown(on, zone)],
   [2, (on, zone) => reset(on, zone)],
+  [3, (on, zone) => tamper(on, zone)],
   [2, (on, zone) => endControlPlane(on, on.random.is(0.4) ? on.global : zone)],
   [1, (on, zone) => copyStore(on, on.random.is(0.5) ? on.global : zone)],
   [1, (on, zone) => loseStore(on, on.random.is(0.5) ? on.global : zone)],
@@ -210,6 +213,19 @@ function slowDown(on: Stage, zone: ControlPlane): void {
 function reset(on: Stage, zone: ControlPlane): void {
   on.say(`${zone.name} and global lose their connection`);
   on.links.reset("global", zone.name);
+}
+
+/** Of the next that pass between the two, one: with a message, as the connection sees to it that nothing else comes twice. */
+function tamper(on: Stage, zone: ControlPlane): void {
+  const fault = on.random.pick(faults);
+  let before = on.random.between(0, 10);
+  on.say(`${fault} a frame between ${zone.name} and global, after ${before} others`);
+  on.links.tamper("global", zone.name, (frame) => {
+    if (fault === "double" && (frame as Frame).kind !== "message") return undefined;
+    if (before-- > 0) return undefined;
+    on.links.tamper("global", zone.name, () => undefined);
+    return fault;
+  });
 }
 
 function endControlPlane(on: Stage, one: ControlPlane): void {

@@ -102,6 +102,7 @@ export function links(
     healAll() {
       for (const link of all.values()) {
         link.latencyMs = usual;
+        link.faultOf = () => undefined;
         heal(link);
       }
     },
