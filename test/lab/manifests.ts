@@ -1,6 +1,9 @@
 // Manifests that many tests need.
 
-/** Without the policies that come with a mesh: a request that fails must not be tried again behind a test's back. */
+/**
+ * Without the policies that come with a mesh: a request that fails must not be tried again behind a test's back. But `default` comes
+ * with the first start of a control plane, and has had them since: what cannot connect is tried again there until MeshRetry goes.
+ */
 export const mesh = (name: string) => ({ ...usualMesh(name), skipCreatingInitialPolicies: ["*"] });
 
 /** As users make it. */
