@@ -187,6 +187,15 @@ export async function remove(api: string, path: string): Promise<void> {
 }
 
 /**
+ * Mesh `default` comes with the first start of a control plane, and its policies with it, whatever is written of it later: what cannot
+ * connect is tried again behind a test's back.
+ */
+export const withoutRetries = (api: string): Promise<void> =>
+  eventually("the MeshRetry of mesh default", 10_000, () =>
+    remove(api, "/meshes/default/meshretries/mesh-retry-all-default"),
+  );
+
+/**
  * Tries until the attempt succeeds: for what announces itself to nobody, as an Envoy's listener does not. Each attempt
  * follows the last one's failure, after a short pause.
  */

@@ -14,6 +14,7 @@ import {
   startGlobal,
   startProxy,
   startZone,
+  withoutRetries,
 } from "./lab.ts";
 import { allowAll, dataplane, mesh, zoneIngress } from "./manifests.ts";
 
@@ -44,6 +45,7 @@ export interface Backend extends LabProxy {
 export async function twoZones(lab: Lab, meshSpec: object = mesh("default")): Promise<TwoZones> {
   const global = await startGlobal(lab, ["zone-a", "zone-b"]);
   await put(global.api, "/meshes/default", meshSpec);
+  if ("skipCreatingInitialPolicies" in meshSpec) await withoutRetries(global.api);
   await put(global.api, "/meshes/default/meshtrafficpermissions/allow-all", allowAll("default"));
   const zoneA = await startZone(lab, "zone-a", global);
   const linkOfB = await relayTo(global.kdsPort);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { eventually } from "../lab/lab.ts";
+import { eventually, withoutRetries } from "../lab/lab.ts";
 import { load } from "../lab/load.ts";
 import { usualMesh } from "../lab/manifests.ts";
 import { mostFailed } from "../lab/soak.ts";
@@ -39,8 +39,7 @@ test("what is killed with its Envoy costs what was under way there", async (t) =
 
 test("what is killed with its Envoy costs no more where nothing is tried again", async (t) => {
   const stage = await openStage(t);
-  // Mesh `default` has its policies from the first start on, whatever is written of it later.
-  await stage.of.done("delete", "meshretry", "mesh-retry-all-default", "--api", stage.global.api);
+  await withoutRetries(stage.global.api);
   await eventually("no retries in any route", 10_000, async () =>
     assert.doesNotMatch(JSON.stringify([...(await stage.held())]), /retry_policy/),
   );
