@@ -72,7 +72,8 @@ test("eleven clusters in one push, one of them invalid: ten within a second, the
   await eventually("all are back", 20_000, async () => assert.equal(streams.length, 2 * before));
   await addBackend("backend-3", "127.0.0.5");
   await answeredBy("backend-3");
-  await shows();
+  // Whose answer is under way for a second is shown as behind.
+  await eventually("it is named still", 10_000, shows);
   assert.equal((await active()).length, 10);
   // Some that it has refused it takes for known when they come again, and acknowledges.
   const rejected = await frontend.admin("/stats?filter=cluster_manager.cds.update_rejected");
