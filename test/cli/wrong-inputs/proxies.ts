@@ -49,7 +49,7 @@ export function proxies({ dp, global, fingerprint, takenPort, stranger }: Stage)
     {
       args: "run proxy",
       code: 2,
-      err: "error: --dataplane: is required (or the variable KODIAK_DATAPLANE): manifest of the proxy, YAML or JSON",
+      err: "error: --dataplane: is required (or the variable KODIAK_DATAPLANE): manifest of the proxy: a Dataplane, of an ingress a ZoneIngress",
     },
     {
       args: "run proxy --tls-skip-verify -d nope.yaml",
