@@ -39,7 +39,7 @@ const settings = {
   concurrency: { type: "integer", min: 1, help: "Envoy's worker threads (default: one for each processor)" },
   drainTime: {
     type: "duration",
-    help: "how long requests under way may take when the proxy is stopped; an ingress gives connections 1s of it",
+    help: "how long stopping may take: until others know, at most two thirds of it, then for requests under way; an ingress gives connections 1s",
     default: "30s",
   },
   readinessPort: { type: "integer", min: 0, max: 65535, help: "port of GET /ready on 127.0.0.1", default: 9902 },
