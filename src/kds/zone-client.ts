@@ -278,7 +278,13 @@ function attemptOf(
     events.onLost(why);
   }
 
-  function serve(stream: ClientStream, name: string, received: (message: Uint8Array) => void): void {
+  /** `unknown`: what is done where global does not know this stream; absent: it is lost. */
+  function serve(
+    stream: ClientStream,
+    name: string,
+    received: (message: Uint8Array) => void,
+    unknown?: () => void,
+  ): void {
     stream.onMessage((message) => {
       if (isOver) return;
       if (!hasGreeted) {
@@ -291,7 +297,10 @@ function attemptOf(
         lose(`cannot read what global sends on ${name}: ${textOf(error)}`);
       }
     });
-    stream.onEnd((status) => lose(status.message || `global ended ${name} with code ${status.code}`));
+    stream.onEnd(({ code, message }) => {
+      if (unknown && code === grpcCode.unimplemented) unknown();
+      else lose(message || `global ended ${name} with code ${code}`);
+    });
   }
 
   function serveAdmin(adminPath: string, answer: (request: Uint8Array) => Uint8Array): void {
@@ -312,7 +321,7 @@ function attemptOf(
   function serveHeard(): HeardEnd {
     const stream = connection.stream(path.heard, call);
     const end = heardEnd(stream, options.acknowledged);
-    serve(stream, "Heard", end.received);
+    serve(stream, "Heard", end.received, end.ended);
     stream.onDrained(() => {});
     return end;
   }

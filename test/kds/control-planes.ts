@@ -122,6 +122,8 @@ export interface GlobalOptions {
   /** To come back where it was, with the store that it had if no other is given. */
   readonly as?: TestGlobal;
   readonly store?: Store;
+  /** Streams that it does not know, as an earlier version. */
+  readonly unknown?: readonly string[];
 }
 
 const certificate = await certificateFor(["127.0.0.1"]);
@@ -146,7 +148,10 @@ export async function startGlobal(t: TestContext, options: GlobalOptions = {}): 
   });
   const running = live(graph, store, sources);
   running.start(server.publish);
-  const { streams, unary } = server;
+  const { unary } = server;
+  const streams = Object.fromEntries(
+    Object.entries(server.streams).filter(([path]) => !options.unknown?.includes(path)),
+  );
   const listening = await world.network.listen({
     host: "127.0.0.1",
     port: options.as?.target.port ?? 0,

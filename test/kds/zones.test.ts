@@ -477,3 +477,19 @@ test("a zone knows when others have heard of its change: their stores first, the
   await b.client.heard();
   assert.equal(asked, 1);
 });
+
+test("a zone stays with a global of an earlier version, which cannot say who has heard, and waits for nobody there", async (t) => {
+  const global = await startGlobal(t, { allowedZones: ["a"], unknown: [path.heard] });
+  const a = startZone(t, "a", global.target);
+  await a.linked(({ kind }) => kind === "connected");
+  await a.put(dataplane("d", "a"));
+  await a.client.heard();
+  await global.changed.until(
+    () => global.store.list("Dataplane").length === 1,
+    () => "the dataplane",
+  );
+  assert.deepEqual(
+    a.links.map(({ kind }) => kind).filter((kind) => kind === "away"),
+    [],
+  );
+});
