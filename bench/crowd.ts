@@ -3,7 +3,7 @@
 import { fileURLToPath } from "node:url";
 import { request } from "#host/https.ts";
 import type { FakeProxies, Order } from "./fake-proxies.ts";
-import { longestMs, type Processes } from "./stage.ts";
+import { longestMs, type Processes } from "./processes.ts";
 import { type Received, together, type Watched } from "./tally.ts";
 
 const fakeProgram = fileURLToPath(new URL("fake-proxies.ts", import.meta.url));

@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Call, isFailed, openClient } from "#cli/demo/client.ts";
 import { type Live, until } from "#cli/demo/measure.ts";
 import { openStage } from "#cli/demo/stage.ts";
-import { program } from "./stage.ts";
+import { program } from "./processes.ts";
 import type { Suite } from "./suite.ts";
 
 const kills = 20;

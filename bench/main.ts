@@ -9,9 +9,9 @@ import Table from "cli-table3";
 import { envoyVersion, findEnvoy } from "#agent/envoy-binary.ts";
 import { fetchEnvoy, progressLine } from "#agent/envoy-fetch.ts";
 import { lossRows } from "./losses.ts";
+import { processes } from "./processes.ts";
 import { zoneRows } from "./rows.ts";
 import { allReachableRows, scaleRows } from "./scale.ts";
-import { processes } from "./stage.ts";
 import type { Measured } from "./suite.ts";
 
 const suites = [zoneRows, lossRows, scaleRows, allReachableRows] as const;

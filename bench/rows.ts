@@ -6,7 +6,8 @@
 import { Agent, type RequestOptions, request } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import { urlToHttpOptions } from "node:url";
-import { type BenchStage, ingressAddress, newService, openStage, samples, send } from "./stage.ts";
+import { send } from "./processes.ts";
+import { type BenchStage, ingressAddress, newService, openStage, samples } from "./stage.ts";
 import type { Suite } from "./suite.ts";
 
 /** Milliseconds, one for each change. */

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { freePort } from "#cli/demo/stage.ts";
 import { type Crowd, openCrowd } from "./crowd.ts";
-import { type Processes, send } from "./stage.ts";
+import { type Processes, send } from "./processes.ts";
 import type { Measured, Suite } from "./suite.ts";
 import { nowMs, type Received } from "./tally.ts";
 

@@ -1,6 +1,6 @@
 // Rows that are measured on one stage, in their order.
 
-import type { Processes } from "./stage.ts";
+import type { Processes } from "./processes.ts";
 
 export interface Measured {
   readonly name: string;
