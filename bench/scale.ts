@@ -9,7 +9,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { freePort } from "#cli/demo/stage.ts";
+import { freePort } from "#host/free-port.ts";
 import { type Crowd, openCrowd } from "./crowd.ts";
 import { type Processes, send } from "./processes.ts";
 import type { Measured, Suite } from "./suite.ts";

@@ -7,7 +7,7 @@
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { freePort } from "#cli/demo/stage.ts";
+import { freePort } from "#host/free-port.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { openCrowd } from "./crowd.ts";
 import { type Processes, send } from "./processes.ts";

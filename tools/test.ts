@@ -17,6 +17,8 @@ const fileTimeoutMs = times(10, 180) * 60_000;
 
 let failed = 0;
 let passed = 0;
+/** As the reporter tells them, once more at the end: between them and that may be a quarter of an hour. */
+const failures: string[] = [];
 
 function check(name: string, command: string, args: readonly string[]): void {
   if (wanted.length > 0) return;
@@ -45,9 +47,11 @@ async function runTests(all: readonly string[], concurrency: number): Promise<vo
   let tail = "";
   child.stdout.on("data", (chunk: Buffer) => {
     process.stdout.write(chunk);
-    tail = (tail + chunk.toString("utf8")).slice(-20_000);
+    tail = (tail + chunk.toString("utf8")).slice(-100_000);
   });
   const code = await new Promise<number | null>((done) => child.on("close", done));
+  const [, why] = tail.split("✖ failing tests:\n");
+  if (why !== undefined) failures.push(why.trim());
   const count = (word: string) => Number([...tail.matchAll(new RegExp(`ℹ ${word} (\\d+)`, "g"))].at(-1)?.[1] ?? 0);
   passed += count("pass");
   failed += count("fail") + count("cancelled");
@@ -66,5 +70,6 @@ await runTests(
   found("test/**/*.test.ts").filter((file) => !waiting.includes(file) && !simulated.includes(file)),
   1,
 );
+if (failures.length > 0) process.stdout.write(`\nwhat failed:\n\n${failures.join("\n\n")}\n`);
 process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
 process.exit(failed === 0 && passed > 0 ? 0 : 1);

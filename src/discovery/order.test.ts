@@ -12,12 +12,17 @@ import {
   orderStep,
   refusalsOfOrder,
 } from "#discovery/order.ts";
+import { hasAllWanted } from "#discovery/subscription.ts";
 import { itemsOf, played, pushText, requestOf, trimmed } from "#discovery/transcript.ts";
 
 /** As for a subscription, with the type first; `> want cluster a | listener l(a)` is one consistent change. */
 function transcript(text: string): void {
   let now: Order = newOrder();
   const play = (command: string): string[] => {
+    if (command.startsWith("has all of ")) {
+      const type = envoyTypes.find((one) => command === `has all of ${one}?`);
+      return [type && hasAllWanted(now.subscriptions[type]) ? "yes" : "no"];
+    }
     if (command === "settled?") return [isSettled(now) ? "yes" : "no"];
     if (command === "refused?") return refusalsOfOrder(now).map((r) => `${r.type} ${r.name}@${r.version}: ${r.reason}`);
     const { next, send } = orderStep(now, eventOf(command));
@@ -40,6 +45,31 @@ function eventOf(command: string): OrderEvent {
   });
   return { kind: "changed", changes: new Map(changes) };
 }
+
+test("an Envoy has no listener before it has asked for listeners and acknowledged them", () => {
+  transcript(`
+    > want cluster a | endpoint a | listener l(a)
+    > cluster ask
+    < cluster 1 +a@1
+    > has all of listener?
+    no
+    > endpoint ask a
+    < endpoint 2 +a@1
+    > endpoint ack 2
+    > cluster ack 1
+    > has all of cluster?
+    yes
+    > has all of listener?
+    no
+    > listener ask
+    < listener 3 +l@1
+    > has all of listener?
+    no
+    > listener ack 3
+    > has all of listener?
+    yes
+  `);
+});
 
 const started = `
   > want cluster a b | secret s | endpoint a b | listener l(a) m(b) | route

@@ -195,8 +195,12 @@ export function waitingIn(now: Subscription): number {
 export const hasWanted = (now: Subscription, name: string): boolean =>
   now.wanted !== undefined && !now.inFlight?.sent.has(name) && isCurrent(now, name, behindOf(now, name));
 
+/** Who has not asked yet is known to have nothing: a starting Envoy asks for listeners when its clusters are there. */
 export const hasAllWanted = (now: Subscription): boolean =>
-  now.wanted !== undefined && !now.inFlight && [...now.behind].every(([name, behind]) => isCurrent(now, name, behind));
+  now.asked &&
+  now.wanted !== undefined &&
+  !now.inFlight &&
+  [...now.behind].every(([name, behind]) => isCurrent(now, name, behind));
 
 export interface Refusal {
   readonly name: string;

@@ -12,6 +12,7 @@ import { after, before, type TestContext, test } from "node:test";
 import { fetchEnvoy } from "#agent/envoy-fetch.ts";
 import { run } from "#agent/process.ts";
 import { type ProxyOptions, runProxy } from "#agent/run-proxy.ts";
+import { freePort } from "#host/free-port.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import { fromRest } from "#resources/rest.ts";
@@ -78,15 +79,6 @@ function start(t: TestContext, options: ProxyOptions): Started {
     await settled;
   });
   return { log, code, stop: () => (leave.signal.aborted ? now : leave).abort() };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 /** A control plane, an application, and a proxy in front of it that is ready. */

@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { freePort } from "#host/free-port.ts";
 import { get, startApp } from "../lab/http.ts";
-import { eventually, freePort, type Lab, lab, patience, put, startProxy, startZone } from "../lab/lab.ts";
+import { eventually, type Lab, lab, patience, put, startProxy, startZone } from "../lab/lab.ts";
 import { load } from "../lab/load.ts";
 import { allowAll, dataplane, mesh } from "../lab/manifests.ts";
 import { noneFailed, times } from "../lab/soak.ts";

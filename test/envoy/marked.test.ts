@@ -6,9 +6,10 @@ import { once } from "node:events";
 import { createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
+import { freePort } from "#host/free-port.ts";
 import { relayTo } from "#host/relay-for-test.ts";
 import { get, startApp } from "../lab/http.ts";
-import { eventually, freePort, type Lab, lab, put, startProxy, startZone } from "../lab/lab.ts";
+import { eventually, type Lab, lab, put, startProxy, startZone } from "../lab/lab.ts";
 import { dataplane } from "../lab/manifests.ts";
 import { startFakeProxy } from "../operations/fake-proxy.ts";
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { freePort } from "#host/free-port.ts";
 import { get, startApp } from "../lab/http.ts";
-import { eventually, freePort, lab, put, startProxy, startZone } from "../lab/lab.ts";
+import { eventually, lab, put, startProxy, startZone } from "../lab/lab.ts";
 import { allowAll, dataplane, mesh } from "../lab/manifests.ts";
 
 test("a request goes from one Envoy to another over mTLS; what nothing allows is denied", async (t) => {

@@ -2,7 +2,6 @@
 // processes of their own. What a lab started, it ends, also when the test fails.
 
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -149,16 +148,6 @@ export async function pidOf(args: string): Promise<number> {
     if (command.includes(args)) return Number(pid);
   }
   throw new Error(`no process with ${args.split("\0").join(" ")}`);
-}
-
-/** Free now; nothing else in this test run takes it, as the kernel gives each out once in a long while. */
-export async function freePort(host = "127.0.0.1"): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, host, done));
-  const address = server.address();
-  await new Promise((done) => server.close(done));
-  if (typeof address !== "object" || !address) throw new Error("no address");
-  return address.port;
 }
 
 export async function put(api: string, path: string, body: object): Promise<void> {

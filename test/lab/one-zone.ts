@@ -1,7 +1,8 @@
 // The usual stage of a test inside one zone that stands alone: `frontend`, and as many `backend` as it likes.
 
+import { freePort } from "#host/free-port.ts";
 import { startApp } from "./http.ts";
-import { freePort, type Lab, type LabProxy, type LabZone, put, startProxy, startZone } from "./lab.ts";
+import { type Lab, type LabProxy, type LabZone, put, startProxy, startZone } from "./lab.ts";
 import { allowAll, dataplane, mesh } from "./manifests.ts";
 import type { Backend } from "./two-zones.ts";
 

@@ -1,10 +1,10 @@
 // The usual stage of a test between zones: `frontend` in zone-a, `backend` in both, an ingress in zone-b.
 
+import { freePort } from "#host/free-port.ts";
 import { type Relay, relayTo } from "#host/relay-for-test.ts";
 import { type App, startApp } from "./http.ts";
 import {
   eventually,
-  freePort,
   type Lab,
   type LabGlobal,
   type LabProxy,

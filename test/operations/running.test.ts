@@ -6,9 +6,10 @@ import { readFile } from "node:fs/promises";
 import { connect, type IncomingHttpHeaders } from "node:http2";
 import { join } from "node:path";
 import { test } from "node:test";
+import { freePort } from "#host/free-port.ts";
 import { adsPath } from "#xds/server.ts";
 import { get } from "../lab/http.ts";
-import { eventually, freePort, put } from "../lab/lab.ts";
+import { eventually, put } from "../lab/lab.ts";
 import { dataplane } from "../lab/manifests.ts";
 import {
   apply,

@@ -6,10 +6,11 @@ import { constants, createServer, performServerHandshake, type ServerHttp2Stream
 import type { Socket } from "node:net";
 import { test } from "node:test";
 import { createServer as createTlsServer } from "node:tls";
+import { freePort } from "#host/free-port.ts";
 import { createIssuer } from "#identity/issuer.ts";
 import { authorityOf } from "../lab/authority.ts";
 import { get } from "../lab/http.ts";
-import { freePort, put } from "../lab/lab.ts";
+import { put } from "../lab/lab.ts";
 import { allowAll, dataplane } from "../lab/manifests.ts";
 import { exchange, type Instance, listening, policyStage, type Stage, soon } from "./stage.ts";
 

@@ -6,8 +6,9 @@ import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import { type TestContext, test } from "node:test";
 import { Worker } from "node:worker_threads";
+import { freePort } from "#host/free-port.ts";
 import { get } from "../lab/http.ts";
-import { eventually, freePort, patience, put, startProxy } from "../lab/lab.ts";
+import { eventually, patience, put, startProxy } from "../lab/lab.ts";
 import { allowAll, dataplane } from "../lab/manifests.ts";
 import { exchange, listening, policyStage, type Stage, soon } from "./stage.ts";
 

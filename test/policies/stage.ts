@@ -5,11 +5,11 @@ import assert from "node:assert/strict";
 import { createServer, type Server as HttpServer, type IncomingHttpHeaders } from "node:http";
 import { type AddressInfo, connect, createServer as createTcpServer, type Server as TcpServer } from "node:net";
 import type { TestContext } from "node:test";
+import { freePort } from "#host/free-port.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import { type Answer, get } from "../lab/http.ts";
 import {
   eventually,
-  freePort,
   type Lab,
   type LabProxy,
   type LabZone,

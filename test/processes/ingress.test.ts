@@ -2,9 +2,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { freePort } from "#host/free-port.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { get } from "../lab/http.ts";
-import { eventually, freePort } from "../lab/lab.ts";
+import { eventually } from "../lab/lab.ts";
 import { allowAll, mesh } from "../lab/manifests.ts";
 import { handshake } from "../lab/openssl.ts";
 import {

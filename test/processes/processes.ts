@@ -10,10 +10,11 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { type Child, startChild } from "#cli/demo/child.ts";
 import { leftovers } from "#cli/demo/leftovers.ts";
+import { freePort } from "#host/free-port.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { envoy } from "../lab/envoy.ts";
 import { type App, getOverSocket, startApp } from "../lab/http.ts";
-import { eventually, freePort, type Lab, lab, patience, post } from "../lab/lab.ts";
+import { eventually, type Lab, lab, patience, post } from "../lab/lab.ts";
 import { type DataplaneOptions, dataplane, zoneIngress } from "../lab/manifests.ts";
 import type { TlsAddress } from "../lab/openssl.ts";
 

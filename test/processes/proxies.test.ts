@@ -9,11 +9,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { z } from "zod";
 import { endProcess, startProcess } from "#agent/process.ts";
+import { freePort } from "#host/free-port.ts";
 import { request } from "#host/https.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { envoy } from "../lab/envoy.ts";
 import { get, getOverSocket } from "../lab/http.ts";
-import { eventually, freePort } from "../lab/lab.ts";
+import { eventually } from "../lab/lab.ts";
 import { allowAll, dataplane, mesh } from "../lab/manifests.ts";
 import {
   apply,

@@ -3,8 +3,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { freePort } from "#host/free-port.ts";
 import { get } from "../lab/http.ts";
-import { eventually, freePort, lab, remove, startProxy } from "../lab/lab.ts";
+import { eventually, lab, remove, startProxy } from "../lab/lab.ts";
 import { type Load, load } from "../lab/load.ts";
 import { zoneIngress } from "../lab/manifests.ts";
 import { noneFailed, times } from "../lab/soak.ts";

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { kodiak, served } from "#cli/cli.fixture.ts";
+import { freePort } from "#host/free-port.ts";
 import { grpcCode, type ServerStream } from "#host/world.ts";
 import { encodeResource } from "#kds/codec.ts";
 import { wireNameOf } from "#kds/name.ts";
@@ -17,7 +18,7 @@ import { adsPath } from "#xds/server.ts";
 import { recordingLog } from "../agent/recording-log.ts";
 import { resource, startGlobal, startZone, world } from "../kds/control-planes.ts";
 import { get } from "../lab/http.ts";
-import { eventually, freePort, type Lab, type LabProxy, type LabZone, lab } from "../lab/lab.ts";
+import { eventually, type Lab, type LabProxy, type LabZone, lab } from "../lab/lab.ts";
 import { allowAll, mesh } from "../lab/manifests.ts";
 import { oneZone } from "../lab/one-zone.ts";
 import {

@@ -6,10 +6,11 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { freePort } from "#host/free-port.ts";
 import { relayTo } from "#host/relay-for-test.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { get } from "../lab/http.ts";
-import { eventually, freePort, pidOf } from "../lab/lab.ts";
+import { eventually, pidOf } from "../lab/lab.ts";
 import { allowAll, mesh } from "../lab/manifests.ts";
 import {
   apply,

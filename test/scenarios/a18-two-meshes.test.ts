@@ -3,12 +3,12 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { freePort } from "#host/free-port.ts";
 import { type Authority, createBuiltinAuthority } from "#identity/authority.ts";
 import { authorityOf } from "../lab/authority.ts";
 import { get, startApp } from "../lab/http.ts";
 import {
   eventually,
-  freePort,
   type Lab,
   type LabProxy,
   type LabZone,

@@ -1,10 +1,10 @@
 // One mesh over many zones: so many ingresses and instances of `backend` in each, and one `frontend` in zone-a that calls it.
 
 import assert from "node:assert/strict";
+import { freePort } from "#host/free-port.ts";
 import { type App, get, startApp } from "../lab/http.ts";
 import {
   eventually,
-  freePort,
   type Lab,
   type LabGlobal,
   type LabProxy,

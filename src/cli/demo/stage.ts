@@ -6,7 +6,6 @@
 //             └────────── mTLS ──────────►         └─► backend-3
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
@@ -14,7 +13,7 @@ import { send } from "#cli/demo/api.ts";
 import { type Child, startChild } from "#cli/demo/child.ts";
 import { allowAll, dataplane, deny, mesh, zoneIngress } from "#cli/demo/manifests.ts";
 import { pidsOf } from "#cli/demo/pids.ts";
-import { KodiakError } from "#lib/failure.ts";
+import { freePort } from "#host/free-port.ts";
 import type { JsonObject } from "#lib/json.ts";
 
 export type Zone = "zone-a" | "zone-b";
@@ -245,16 +244,4 @@ export async function openStage(progress: (what: string) => void, program?: stri
     apply: async (...resources) => void (await send("POST", `${globalApi}/_apply`, resources)),
     remove: async (path) => void (await send("DELETE", `${globalApi}${path}`)),
   };
-}
-
-/** Free now. Another program could take it before the proxy does; the demo would then say so. */
-export async function freePort(host: string): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done, failed) => server.once("error", failed).listen(0, host, done));
-  const address = server.address();
-  await new Promise((done) => server.close(done));
-  if (typeof address !== "object" || !address) {
-    throw new KodiakError({ kind: "unavailable", what: `${host} gave no free port` });
-  }
-  return address.port;
 }
