@@ -14,8 +14,11 @@ import { countedNetwork, trafficMetrics } from "#host/traffic.ts";
 import type { World } from "#host/world.ts";
 import { fingerprintOf } from "#identity/pem.ts";
 import { loadOrCreateServerCertificate, serverNames } from "#identity/server-certificate.ts";
+import { KodiakError } from "#lib/failure.ts";
 import type { Store } from "#resources/store.ts";
+import { parseStoreKeys, type StoreKeys } from "#store/keys.ts";
 import { memoryStore } from "#store/memory.ts";
+import { sealedSince } from "#store/schema.ts";
 import { sqliteStore } from "#store/sqlite.ts";
 
 const port = { type: "integer", min: 0, max: 65535 } as const;
@@ -47,6 +50,16 @@ export const controlPlaneSettings = {
     type: "string",
     value: "folder",
     help: "folder of the store and of the certificate (default: ~/.kodiak/<name>)",
+  },
+  storeKeyFile: {
+    type: "file",
+    help: "keys that encrypt the store, each a line `<id> <base64 of 32 bytes>`: the first encrypts, all decrypt (default: store-keys in --data, made at the first start)",
+  },
+  storeKeys: {
+    type: "string",
+    value: "lines",
+    help: "what would be in --store-key-file; rather as the variable than as the flag",
+    secret: true,
   },
   address: { type: "string", help: "address to listen on, for all TLS ports", default: "0.0.0.0" },
   dpPort: { ...port, help: "port for data plane proxies", default: 5678 },
@@ -83,17 +96,38 @@ export async function openBase(name: string, schema: Schema, values: Values): Pr
   processMetrics(metrics);
   trafficMetrics(metrics, network);
   const folder = values.data ?? join(homedir(), ".kodiak", name);
+  const keys = storeKeysOf(values);
   const certificate = await certificateOf(values, folder, world, log);
   const store =
     values.store === "memory"
       ? memoryStore(world.clock, world.random)
       : sqliteStore(folder, world.clock, world.random, {
+          ...keys,
           onMigrated: ({ from, to, copy }) =>
-            log.info({ from, to, copy }, "the store was of an older version and is now of this one; copy is as it was"),
+            log.info(
+              { from, to, copy },
+              `the store was of an older version and is now of this one; copy is as it was${from < sealedSince ? ", not encrypted: remove it when you will not go back" : ""}`,
+            ),
+          onSealedAgain: (rows, key) => log.info({ rows, key }, "the store is now encrypted with its first key alone"),
           onCommit: metrics.durations("kodiak_store_commit_seconds", "Time until a commit was on the disk"),
         });
   const diagnostics = { port: values.diagnosticsPort, metrics, levels };
   return { world, log, store, certificate, diagnostics, shown: shownSettings(schema, values) };
+}
+
+function storeKeysOf({ storeKeyFile, storeKeys }: Values): { readonly keys?: StoreKeys } {
+  if (storeKeyFile !== undefined && storeKeys !== undefined)
+    throw new Usage("give one of --store-key-file and --store-keys (the variable KODIAK_STORE_KEYS), not both");
+  const text = storeKeyFile === undefined ? storeKeys : textOf(storeKeyFile, "--store-key-file");
+  if (text === undefined) return {};
+  try {
+    return {
+      keys: parseStoreKeys(text, storeKeyFile === undefined ? "--store-keys" : `--store-key-file ${storeKeyFile}`),
+    };
+  } catch (error) {
+    if (error instanceof KodiakError) throw new Usage(error.message, { cause: error });
+    throw error;
+  }
 }
 
 async function certificateOf(values: Values, folder: string, { clock }: World, log: Log) {

@@ -14,6 +14,7 @@ const steps = [
   "UPDATE animal SET legs = 8 WHERE name = 'spider'",
 ];
 const animals = (database: DatabaseSync) => database.exec("INSERT INTO animal (name) VALUES ('cat'), ('spider')");
+const unexpected = () => assert.fail();
 const versionOf = (database: DatabaseSync) => database.prepare("PRAGMA user_version").get()?.user_version;
 
 function stored(t: TestContext) {
@@ -27,12 +28,12 @@ function stored(t: TestContext) {
   return { folder, file, database };
 }
 
-test("a new file gets all steps, what it begins with, and no copy", (t) => {
+test("a new file gets all steps, what completes them, and no copy", (t) => {
   const { folder, file, database } = stored(t);
-  const begin = () => database.exec("INSERT INTO animal (name) VALUES ('dog')");
-  assert.deepEqual(migrate(database, file, begin, steps), { from: 0, to: 3 });
+  const complete = () => database.exec("INSERT INTO animal (name) VALUES ('dog')");
+  assert.deepEqual(migrate(database, file, complete, steps), { from: 0, to: 3 });
   assert.deepEqual({ ...database.prepare("SELECT * FROM animal").get() }, { name: "dog", legs: 4 });
-  assert.deepEqual(migrate(database, file, assert.fail, steps), { from: 3, to: 3 });
+  assert.deepEqual(migrate(database, file, unexpected, steps), { from: 3, to: 3 });
   assert.deepEqual(readdirSync(folder), ["kodiak.db"]);
 });
 
@@ -40,7 +41,12 @@ test("an older file gets the steps that it lacks, after a copy that only its own
   const { folder, file, database } = stored(t);
   migrate(database, file, () => animals(database), steps.slice(0, 1));
   const copy = join(folder, "kodiak.db.v1");
-  assert.deepEqual(migrate(database, file, assert.fail, steps), { from: 1, to: 3, copy });
+  const completed: number[] = [];
+  assert.deepEqual(
+    migrate(database, file, (from) => completed.push(from), steps),
+    { from: 1, to: 3, copy },
+  );
+  assert.deepEqual(completed, [1]);
   const legs = database.prepare("SELECT name, legs FROM animal").all();
   assert.deepEqual(
     legs.map((row) => ({ ...row })),
@@ -59,27 +65,27 @@ test("a step that fails leaves the file as it was, and the next attempt succeeds
   const { folder, file, database } = stored(t);
   migrate(database, file, () => animals(database), steps.slice(0, 1));
   assert.throws(
-    () => migrate(database, file, assert.fail, [...steps.slice(0, 2), "INSERT INTO missing VALUES (1)"]),
+    () => migrate(database, file, unexpected, [...steps.slice(0, 2), "INSERT INTO missing VALUES (1)"]),
     /could not be brought from schema version 1 to 3: no such table: missing; it was left as it was/,
   );
   assert.equal(versionOf(database), 1);
-  assert.equal(migrate(database, file, assert.fail, steps).to, 3);
+  assert.equal(migrate(database, file, () => {}, steps).to, 3);
   assert.deepEqual(readdirSync(folder).sort(), ["kodiak.db", "kodiak.db.v1"]);
 });
 
 test("without a copy nothing is changed", (t) => {
   const { file, database } = stored(t);
   migrate(database, file, () => animals(database), steps.slice(0, 1));
-  assert.throws(() => migrate(database, "/nowhere/kodiak.db", assert.fail, steps), /could not be copied before/);
+  assert.throws(() => migrate(database, "/nowhere/kodiak.db", unexpected, steps), /could not be copied before/);
   assert.equal(versionOf(database), 1);
-  assert.equal(migrate(database, file, assert.fail, steps).to, 3);
+  assert.equal(migrate(database, file, () => {}, steps).to, 3);
 });
 
 test("a file of a newer version is refused, and not touched", (t) => {
   const { folder, file, database } = stored(t);
   database.exec("PRAGMA user_version = 999");
   assert.throws(
-    () => migrate(database, file, assert.fail),
+    () => migrate(database, file, unexpected),
     /made by a newer Kodiak \(its schema version is 999, this one/,
   );
   assert.equal(versionOf(database), 999);

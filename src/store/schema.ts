@@ -23,7 +23,30 @@ export const schemaSteps: readonly string[] = [
      deleted INTEGER NOT NULL, -- when, in milliseconds
      PRIMARY KEY (kind, mesh, name)
    ) STRICT, WITHOUT ROWID;`,
+  // sealed_with: id of the key that encrypts the row; empty: none does. What was there is encrypted by `sealed-rows.ts`.
+  `ALTER TABLE store ADD COLUMN remains INTEGER NOT NULL DEFAULT 0; -- 1: free pages may hold what is encrypted with another key, or none
+   ALTER TABLE resource RENAME TO plain_resource;
+   CREATE TABLE resource (
+     kind TEXT NOT NULL, mesh TEXT NOT NULL, name TEXT NOT NULL,
+     sealed_with TEXT NOT NULL,
+     body BLOB NOT NULL, -- JSON: all else but wire
+     wire BLOB,
+     PRIMARY KEY (kind, mesh, name)
+   ) STRICT, WITHOUT ROWID;
+   INSERT INTO resource SELECT kind, mesh, name, '', CAST(body AS BLOB), wire FROM plain_resource;
+   DROP TABLE plain_resource;
+   ALTER TABLE note RENAME TO plain_note;
+   CREATE TABLE note (
+     key TEXT NOT NULL PRIMARY KEY,
+     sealed_with TEXT NOT NULL,
+     value BLOB NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   INSERT INTO note SELECT key, '', CAST(value AS BLOB) FROM plain_note;
+   DROP TABLE plain_note;`,
 ];
+
+/** From this version on, rows are encrypted. */
+export const sealedSince = 3;
 
 export interface Migrated {
   /** 0: the file was new. */
@@ -34,14 +57,14 @@ export interface Migrated {
 }
 
 /**
- * Brings the file to the version of the last step; its version is kept in it as `user_version`. What a new one holds from the
- * start, `begin` writes in the same transaction. Throws `unavailable`: the file is of a newer version, it could not be copied
+ * Brings the file to the version of the last step; its version is kept in it as `user_version`. What steps in
+ * SQL can't do, `complete` does after them, in the same transaction: `from` 0 is a new file. Throws `unavailable`: the file is of a newer version, it could not be copied
  * (then nothing was changed), or a step failed (the file is as it was).
  */
 export function migrate(
   database: DatabaseSync,
   file: string,
-  begin: () => void,
+  complete: (from: number) => void,
   steps: readonly string[] = schemaSteps,
 ): Migrated {
   const from = Number(database.prepare("PRAGMA user_version").get()?.user_version);
@@ -55,7 +78,7 @@ export function migrate(
   try {
     inTransaction(database, () => {
       for (const step of steps.slice(from)) database.exec(step);
-      if (from === 0) begin();
+      complete(from);
       database.exec(`PRAGMA user_version = ${to}`);
     });
   } catch (error) {

@@ -1,41 +1,52 @@
 // A store in one file of a folder, over Node's own SQLite: write-ahead log, synchronous FULL, so that what was acknowledged
-// outlives a loss of power. The file belongs to one process at a time; reads come from memory.
+// outlives a loss of power. The file belongs to one process at a time; reads come from memory. What it keeps is encrypted.
 
 import { chmodSync, closeSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { Clock, Random } from "#host/world.ts";
 import { KodiakError } from "#lib/failure.ts";
-import type { Resource } from "#resources/resource.ts";
 import { type Store, type Tombstone, tombstonesLastMs } from "#resources/store.ts";
 import { type Entry, groupedStore, type Journal, type Opening } from "#store/grouped.ts";
-import { inTransaction, type Migrated, migrate } from "#store/schema.ts";
+import { makeStoreKeys, type StoreKeys, storeKeysIn } from "#store/keys.ts";
+import { inTransaction, type Migrated, migrate, sealedSince } from "#store/schema.ts";
+import { keysNeeded, type SealedRows, sealedRows } from "#store/sealed-rows.ts";
+import { sealing } from "#store/sealing.ts";
 import { tombstonesOf } from "#store/tombstone.ts";
 
 export const sqliteFileName = "kodiak.db";
 
-export interface StoreObserver {
+/** In the folder; made at the first start if no keys are given. */
+export const storeKeysFileName = "store-keys";
+
+export interface StoreOptions {
+  /** Else those of the folder's own file. */
+  readonly keys?: StoreKeys;
   /** A file of an older version is of this one now. */
   onMigrated?(migrated: Migrated): void;
+  /** So many rows had another key or none, and have the first one now. */
+  onSealedAgain?(rows: number, key: string): void;
   /** One commit is durable; how long that took. */
   onCommit?(durationMs: number): void;
 }
 
-/** Opens or makes the store of a folder. Throws `unavailable`: folder not writable, file in use, made by a newer version. */
+/**
+ * Opens or makes the store of a folder. Throws `unavailable`: folder not writable, file in use, made by a newer version, a key is
+ * missing or is not the one with which something was encrypted; `invalid`: the folder's own file of keys is not one.
+ */
 export const sqliteStore = (
   folder: string,
   clock: Pick<Clock, "now">,
   random: Pick<Random, "uuid">,
-  observer: StoreObserver = {},
-): Store => groupedStore(openJournal(folder, clock, random.uuid, observer), clock.now);
+  options: StoreOptions = {},
+): Store => groupedStore(openJournal(folder, clock, random.uuid, options), clock.now);
 
 type Now = Pick<Clock, "now">;
 
-function openJournal(folder: string, clock: Now, newId: () => string, observer: StoreObserver): Journal {
-  const file = join(folder, sqliteFileName);
+function openJournal(folder: string, clock: Now, newId: () => string, options: StoreOptions): Journal {
   const database = openDatabase(folder);
   try {
-    return journalOf(database, file, clock, newId, observer);
+    return journalOf(database, folder, clock, newId, options);
   } catch (error) {
     database.close();
     throw error;
@@ -53,6 +64,8 @@ export function openDatabase(folder: string): DatabaseSync {
     chmodSync(file, 0o600);
     database = new DatabaseSync(file);
     database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+    // What is deleted is overwritten.
+    database.exec("PRAGMA secure_delete = ON");
     // The lock is taken with the first transaction and kept.
     database.exec("BEGIN IMMEDIATE; COMMIT");
     return database;
@@ -67,21 +80,17 @@ export function openDatabase(folder: string): DatabaseSync {
 
 function journalOf(
   database: DatabaseSync,
-  file: string,
+  folder: string,
   clock: Now,
   newId: () => string,
-  observer: StoreObserver,
+  options: StoreOptions,
 ): Journal {
-  const migrated = migrate(database, file, () => {
-    database.prepare("INSERT INTO store (id, revision) VALUES (?, 0)").run(newId());
-  });
-  if (migrated.copy !== undefined) observer.onMigrated?.(migrated);
+  const file = join(folder, sqliteFileName);
+  const rows = openRows(database, folder, newId, options);
 
   const { id, revision } = database.prepare("SELECT id, revision FROM store").get() ?? {};
-  const put = database.prepare("INSERT OR REPLACE INTO resource (kind, mesh, name, body, wire) VALUES (?, ?, ?, ?, ?)");
   const remove = database.prepare("DELETE FROM resource WHERE kind = ? AND mesh = ? AND name = ?");
   const setRevision = database.prepare("UPDATE store SET revision = ?");
-  const putNote = database.prepare("INSERT OR REPLACE INTO note (key, value) VALUES (?, ?)");
   const endNote = database.prepare("DELETE FROM note WHERE key = ?");
   const bury = database.prepare(
     "INSERT OR REPLACE INTO tombstone (kind, mesh, name, labels, revision, deleted) VALUES (?, ?, ?, ?, ?, ?)",
@@ -94,9 +103,9 @@ function journalOf(
   return {
     id: String(id),
     revision: Number(revision),
-    resources: database.prepare("SELECT kind, mesh, name, body, wire FROM resource").all().map(resourceOf),
+    resources: rows.resources(),
     openings: opened(database, { id: newId(), revision: Number(revision) }),
-    notes: new Map(database.prepare("SELECT key, value FROM note").all().map(noteOf)),
+    notes: rows.notes(),
     tombstones: (kind, since) => buried.all(kind, since, clock.now() - tombstonesLastMs).map(tombstoneOf),
     append: (entry) => {
       const beganMs = performance.now();
@@ -108,7 +117,7 @@ function journalOf(
           { cause: error },
         );
       }
-      observer.onCommit?.(performance.now() - beganMs);
+      options.onCommit?.(performance.now() - beganMs);
     },
     close: () => database.close(),
   };
@@ -116,13 +125,13 @@ function journalOf(
   function write(entry: Entry): void {
     for (const { id, after } of entry.changes) {
       if (!after) remove.run(id.kind, id.mesh, id.name);
-      else put.run(id.kind, id.mesh, id.name, bodyOf(after), after.wire ?? null);
+      else rows.put(after);
     }
     for (const { kind, mesh, name, labels, revision } of tombstonesOf(entry))
       bury.run(kind, mesh, name, JSON.stringify(labels), revision, clock.now());
     for (const [key, value] of entry.notes) {
       if (value === undefined) endNote.run(key);
-      else putNote.run(key, value);
+      else rows.putNote(key, value);
     }
     setRevision.run(entry.revision);
     forgetSometimes();
@@ -134,6 +143,59 @@ function journalOf(
     if (now < forgotAt + dayMs) return;
     forget.run(now - tombstonesLastMs);
     forgotAt = now;
+  }
+}
+
+/** Brings the file to this version and to the first key. */
+function openRows(database: DatabaseSync, folder: string, newId: () => string, options: StoreOptions): SealedRows {
+  const file = join(folder, sqliteFileName);
+  const withKeys = (): { readonly rows: SealedRows; readonly key: string } => {
+    const made = sealing(keysFor(database, folder, newId, options.keys));
+    return { rows: sealedRows(database, file, made), key: made.key };
+  };
+  const leaveRemains = (): void => database.exec("UPDATE store SET remains = 1");
+  const migrated = migrate(database, file, (from) => {
+    if (from === 0) database.prepare("INSERT INTO store (id, revision) VALUES (?, 0)").run(newId());
+    else if (from < sealedSince) {
+      withKeys().rows.sealAgain("plain");
+      leaveRemains();
+    }
+  });
+  if (migrated.copy !== undefined) options.onMigrated?.(migrated);
+
+  const { rows, key } = withKeys();
+  let again = 0;
+  inTransaction(database, () => {
+    again = rows.sealAgain("others");
+    if (again > 0) leaveRemains();
+  });
+  if (again > 0) options.onSealedAgain?.(again, key);
+  if (database.prepare("SELECT remains FROM store").get()?.remains === 1) removeRemains(database, file);
+  return rows;
+}
+
+/** Throws `unavailable` if a row needs a key that is not there; one is made only where none is needed. */
+function keysFor(database: DatabaseSync, folder: string, newId: () => string, given: StoreKeys | undefined): StoreKeys {
+  const own = join(folder, storeKeysFileName);
+  const needed = keysNeeded(database);
+  const keys = given ?? storeKeysIn(own) ?? (needed.length === 0 ? makeStoreKeys(own, newId().slice(0, 8)) : []);
+  const missing = needed.filter((key) => !keys.some(({ id }) => id === key));
+  const [first, ...others] = keys;
+  if (first !== undefined && missing.length === 0) return [first, ...others];
+  const names = missing.map((key) => JSON.stringify(key)).join(", ");
+  const what = `the store ${join(folder, sqliteFileName)} is encrypted with the key ${names}, which is not`;
+  const where =
+    given === undefined ? `in ${own}; put that file back` : "among those given; add its line, after the first";
+  throw new KodiakError({ kind: "unavailable", what: `${what} ${where}` });
+}
+
+/** What was written before it was encrypted, or with a key that is to go: out of the file's free pages and the log beside it. */
+function removeRemains(database: DatabaseSync, file: string): void {
+  try {
+    database.exec("VACUUM; UPDATE store SET remains = 0; PRAGMA wal_checkpoint(TRUNCATE)");
+  } catch (error) {
+    const what = `cannot remove from the store ${file} what was there before it was encrypted anew: ${reason(error)}; make room`;
+    throw new KodiakError({ kind: "unavailable", what }, { cause: error });
   }
 }
 
@@ -149,14 +211,6 @@ function opened(database: DatabaseSync, { id, revision }: Opening): readonly Ope
 }
 
 type Row = Readonly<Record<string, unknown>>;
-type Body = Omit<Resource, "kind" | "mesh" | "name" | "wire">;
-
-const bodyOf = ({ labels, spec, status, sent, creationTime, modificationTime }: Resource): string =>
-  JSON.stringify({ labels, spec, status, sent, creationTime, modificationTime } satisfies {
-    [M in keyof Body]-?: unknown;
-  });
-
-const noteOf = (row: Row): readonly [string, string] => [String(row.key), String(row.value)];
 
 const tombstoneOf = (row: Row): Tombstone => ({
   kind: String(row.kind),
@@ -165,17 +219,5 @@ const tombstoneOf = (row: Row): Tombstone => ({
   labels: JSON.parse(String(row.labels)),
   revision: Number(row.revision),
 });
-
-function resourceOf(row: Row): Resource {
-  const body: Body = JSON.parse(String(row.body));
-  const { wire } = row;
-  return {
-    kind: String(row.kind),
-    mesh: String(row.mesh),
-    name: String(row.name),
-    ...body,
-    ...(wire instanceof Uint8Array && { wire }),
-  };
-}
 
 const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));

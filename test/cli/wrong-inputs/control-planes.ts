@@ -7,6 +7,7 @@ export function controlPlanes({ takenPort: port }: Stage): readonly Row[] {
   const zone = `run zone --name z ${ports}`;
   const taken = `127.0.0.1:${port}`;
   const files = { "text.pem": "no certificate\n" };
+  const storeKey = `k ${Buffer.alloc(32).toString("base64")}`;
   return [
     {
       args: `${zone} --dp-port ${port}`,
@@ -54,6 +55,33 @@ export function controlPlanes({ takenPort: port }: Stage): readonly Row[] {
       args: "run zone --name z --store disk",
       code: 2,
       err: 'error: flag --store: must be one of sqlite, memory, not "disk"',
+    },
+    {
+      args: `${zone} --store-key-file nope`,
+      code: 2,
+      err: "error: --store-key-file: cannot read nope: there is no such file",
+    },
+    {
+      args: `${zone} --store-key-file keys`,
+      what: "a key that is too short, and a line that is none",
+      files: { keys: "k hunter2=\nhunter3\n" },
+      code: 2,
+      err: "error: --store-key-file keys: line 1: the key k must be the base64 of 32 bytes; make one with `openssl rand -base64 32`; line 2: must be an id and a key in base64, separated by a space",
+    },
+    {
+      args: zone,
+      what: "a key of the environment that is none",
+      env: { KODIAK_STORE_KEYS: "hunter2" },
+      code: 2,
+      err: "error: --store-keys: line 1: must be an id and a key in base64, separated by a space",
+    },
+    {
+      args: `${zone} --store-key-file keys`,
+      what: "keys of the environment, too",
+      files: { keys: storeKey },
+      env: { KODIAK_STORE_KEYS: storeKey },
+      code: 2,
+      err: "error: give one of --store-key-file and --store-keys (the variable KODIAK_STORE_KEYS), not both",
     },
     { args: "run zone --name Zone_1", code: 2, err: "error: --name Zone_1: must be a DNS name, like zone-a" },
     {
