@@ -10,7 +10,7 @@ import type { Kind } from "#resources/kind.ts";
 import { completeLabels, immutableLabelIssues, labelPath, type Place } from "#resources/labels.ts";
 import { label, type Resource, type ResourceId } from "#resources/resource.ts";
 import { fromRest, isSameContent } from "#resources/rest.ts";
-import type { Edit } from "#resources/store.ts";
+import type { ResourceEdit } from "#resources/store.ts";
 
 export interface Rules extends Site {
   /** Names, labels, and the meaning of the spec. */
@@ -22,7 +22,7 @@ export interface Rules extends Site {
 }
 
 export interface Admitted {
-  readonly edit: Edit & { readonly kind: "put" };
+  readonly edit: ResourceEdit & { readonly kind: "put" };
   readonly result: "created" | "updated" | "unchanged";
   readonly warnings: readonly string[];
 }
@@ -129,7 +129,7 @@ export function admitDelete(
   stored: Resource | undefined,
   view: View,
   all: Iterable<Resource>,
-): readonly Edit[] {
+): readonly ResourceEdit[] {
   requireWritable(rules, kind);
   const title = "Could not delete a resource";
   if (!stored) throw notFound(title);
@@ -138,6 +138,6 @@ export function admitDelete(
   if (issues.length > 0) throw invalid(title, issues);
   return [
     { kind: "delete", id: stored, expected: { modificationTime: stored.modificationTime } },
-    ...dependents(stored, all).map((id): Edit => ({ kind: "delete", id })),
+    ...dependents(stored, all).map((id): ResourceEdit => ({ kind: "delete", id })),
   ];
 }

@@ -5,6 +5,8 @@ import { request as httpsRequest } from "node:https";
 import type { TestContext } from "node:test";
 import type { Rules } from "#api/admission.ts";
 import { type ApiOptions, serveApi } from "#api/serve.ts";
+import type { TokenIssuer } from "#api/token-routes.ts";
+import { noAuditLog } from "#host/audit-log.ts";
 import type { Log } from "#host/log.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { metaIssues } from "#resources/meta.ts";
@@ -32,6 +34,13 @@ export interface Rig {
 }
 
 const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: console.error, child: () => quiet };
+
+/** As "tokens" what was asked for, signed by nobody. */
+export const echoed = async (request: object): Promise<string> => JSON.stringify(request);
+export const echoes: TokenIssuer = {
+  ...{ dataplane: echoed, zone: echoed, user: echoed },
+  stated: () => ({ id: "some-id", expires: "2033-05-18T03:33:20.000Z" }),
+};
 
 export const openRules: Rules = {
   place: { kind: "global" },
@@ -72,7 +81,8 @@ export async function serve(
     store,
     rules: { ...openRules, ...rules },
     authenticate: async () => ({ ok: false, reason: "no tokens here" }),
-    tokens: { dataplane: async () => "d", zone: async () => "z", user: async () => "u" },
+    tokens: echoes,
+    audit: noAuditLog,
     about: { clusterId: "cluster", instanceId: "instance", hostname: "host", version: "0.0.1" },
     config: {},
     http: { host: "127.0.0.1", port: 0 },

@@ -2,6 +2,7 @@
 // together will make, so their order does not matter. A refusal lists what is wrong by the position in the list.
 
 import { type Admitted, admitPut, type Rules } from "#api/admission.ts";
+import { change, type Plan } from "#api/change.ts";
 import type { View } from "#api/in-use.ts";
 import { badRequest, invalid, Problem, problemJson } from "#api/problem.ts";
 import type { Answer, Route } from "#api/router.ts";
@@ -36,7 +37,7 @@ export interface DocumentProblem {
 export const applyRoute = (store: Store, rules: Rules): Route => ({
   path: "/_apply",
   access: { admin: "resources" },
-  methods: { POST: ({ body }) => apply(store, rules, listIn(body)) },
+  methods: { POST: (call) => change(store, call, () => planOf(store, rules, listIn(call.body))) },
 });
 
 function listIn(text: string): readonly unknown[] {
@@ -56,7 +57,7 @@ interface Document {
   readonly body: JsonObject;
 }
 
-async function apply(store: Store, rules: Rules, list: readonly unknown[]): Promise<Answer> {
+function planOf(store: Store, rules: Rules, list: readonly unknown[]): Plan {
   const documents = list.map((item) => attempt(() => documentOf(item)));
   const readable = documents.filter(isFine);
   const view = viewAfter(store, readable);
@@ -69,11 +70,13 @@ async function apply(store: Store, rules: Rules, list: readonly unknown[]): Prom
         }),
   );
   const problems = admitted.flatMap((outcome, index) => (isProblem(outcome) ? [{ index, outcome }] : []));
-  if (problems.length > 0) return refusal(problems, list.length);
+  if (problems.length > 0) return { edits: [], answer: () => refusal(problems, list.length) };
 
   const accepted = admitted.filter(isFine);
-  const revision = await store.write(accepted.map(({ edit }) => edit));
-  return { json: { revision, resources: accepted.map(appliedOf) } satisfies ApplyAnswer };
+  return {
+    edits: accepted.map(({ edit }) => edit),
+    answer: (revision) => ({ json: { revision, resources: accepted.map(appliedOf) } satisfies ApplyAnswer }),
+  };
 }
 
 function attempt<T>(work: () => T): T | Problem {

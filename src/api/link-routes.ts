@@ -16,7 +16,12 @@ export const linkRoutes = (links: Links, frozenSince: () => number | undefined =
   {
     path: "/_links/:peer/accept",
     access: { admin: "links to other control planes" },
-    methods: { POST: async ({ params }) => ({ json: await links.accept(params.peer ?? "") }) },
+    methods: {
+      POST: async ({ params: { peer = "" }, record }) => {
+        await record.accepted([{ verb: "accept", what: { link: peer } }]);
+        return { json: await links.accept(peer) };
+      },
+    },
   },
 ];
 

@@ -1,6 +1,7 @@
 // `GET`, `PUT` and `DELETE` of single resources and lists, for every kind (interop 9.1).
 
 import { admitDelete, admitPut, bodyOf, type Rules } from "#api/admission.ts";
+import { change } from "#api/change.ts";
 import { requireWritable } from "#api/ownership.ts";
 import { notFound } from "#api/problem.ts";
 import { filtered, pageOf } from "#api/query.ts";
@@ -73,18 +74,20 @@ function requireMesh(store: Store, { params: { mesh } }: Call): void {
     throw notFound("Failed to retrieve Mesh");
 }
 
-async function put(store: Store, rules: Rules, kind: Kind, call: Call): Promise<Answer> {
-  requireWritable(rules, kind);
-  requireMesh(store, call);
-  const id = idIn(call, kind);
-  const { edit, result, warnings } = admitPut(rules, kind, bodyOf(kind, call.body), id, store.get(id), store);
-  await store.write([edit]);
-  return { status: result === "created" ? 201 : 200, json: warnings.length > 0 ? { warnings } : {} };
-}
+const put = (store: Store, rules: Rules, kind: Kind, call: Call): Promise<Answer> =>
+  change(store, call, () => {
+    requireWritable(rules, kind);
+    requireMesh(store, call);
+    const id = idIn(call, kind);
+    const { edit, result, warnings } = admitPut(rules, kind, bodyOf(kind, call.body), id, store.get(id), store);
+    const answer = { status: result === "created" ? 201 : 200, json: warnings.length > 0 ? { warnings } : {} };
+    return { edits: [edit], answer: () => answer };
+  });
 
-async function remove(store: Store, rules: Rules, kind: Kind, call: Call): Promise<Answer> {
-  requireWritable(rules, kind);
-  requireMesh(store, call);
-  await store.write(admitDelete(rules, kind, store.get(idIn(call, kind)), store, store.all()));
-  return { json: {} };
-}
+const remove = (store: Store, rules: Rules, kind: Kind, call: Call): Promise<Answer> =>
+  change(store, call, () => {
+    requireWritable(rules, kind);
+    requireMesh(store, call);
+    const edits = admitDelete(rules, kind, store.get(idIn(call, kind)), store, store.all());
+    return { edits, answer: () => ({ json: {} }) };
+  });

@@ -5,8 +5,11 @@ import { STATUS_CODES } from "node:http";
 import { TLSSocket } from "node:tls";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { problemJson, problemOf } from "#api/problem.ts";
-import { type Authenticate, anonymous, requireAdmin, type User, userOf } from "#api/user.ts";
+import { type Asking, type Authenticate, anonymous, requireAdmin, type User, userOf } from "#api/user.ts";
+import type { AuditEntry, AuditLog } from "#host/audit-log.ts";
+import { hostPort, messageOf } from "#host/connection-failure.ts";
 import type { Log } from "#host/log.ts";
+import { isObject } from "#lib/json.ts";
 
 export interface Call {
   readonly user: User;
@@ -16,6 +19,15 @@ export interface Call {
   readonly origin: string;
   readonly path: string;
   readonly body: string;
+  readonly record: CallRecord;
+}
+/** One thing that a request does. */
+export type Action = Pick<AuditEntry, "verb" | "what" | "changes">;
+/** The audit log, for what one request does; see `AuditLog`. A request that writes and has not said what is recorded by its path. */
+export interface CallRecord {
+  accepted(actions: readonly Action[]): Promise<void>;
+  /** What was accepted last is not done after all. The router says so itself of a request that ends with an error. */
+  failed(why: string): Promise<void>;
 }
 export type Answer =
   | { readonly status?: number; readonly json: unknown; readonly isCompact?: boolean }
@@ -35,9 +47,17 @@ export type Access = "open" | "user" | { readonly admin: string };
 const maxBodyBytes = 16 * 1024 * 1024;
 const allMethods = ["GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS"];
 
-export function router(routes: readonly Route[], authenticate: Authenticate, log: Log): FastifyInstance {
+export interface RouterOptions {
+  readonly authenticate: Authenticate;
+  readonly audit: AuditLog;
+  readonly log: Log;
+}
+
+export function router(routes: readonly Route[], options: RouterOptions): FastifyInstance {
+  const { audit, log } = options;
   const app = fastify({
     bodyLimit: maxBodyBytes,
+    genReqId: () => crypto.randomUUID(),
     exposeHeadRoutes: false,
     // Names have up to 253 characters.
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },
@@ -45,55 +65,111 @@ export function router(routes: readonly Route[], authenticate: Authenticate, log
   // Bodies are read as text: a malformed one is answered by the handler, in its own words.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "string" }, (_request, body, done) => done(null, body));
-  app.setNotFoundHandler((_request, reply) => plain(reply, 404));
+  const refuse = async (request: FastifyRequest, reply: FastifyReply, status: number): Promise<FastifyReply> => {
+    // Whoever it is: a token that is none is no other refusal here.
+    const user = await userOf(askingOf(request), options.authenticate).catch(() => anonymous);
+    await audit.refused({ ...asked(request, user), ...byPath(request), status, why: phraseOf(status) });
+    return plain(reply, status);
+  };
+  app.setNotFoundHandler((request, reply) => refuse(request, reply, 404));
   app.setErrorHandler((error, request, reply) => {
     const refusedByFastify = error instanceof Error && "statusCode" in error ? Number(error.statusCode) : 500;
-    if (refusedByFastify < 500) return plain(reply, refusedByFastify);
+    if (refusedByFastify < 500) return refuse(request, reply, refusedByFastify);
     const problem = problemOf(error);
     if (problem.status === 500) log.error({ err: error, method: request.method, path: request.url }, "request failed");
     return json(reply, problem.status, problemJson(problem));
   });
-  for (const route of routes) addRoute(app, route, authenticate, log);
+  for (const route of routes) addRoute(app, route, options, refuse);
   return app;
 }
 
-function addRoute(app: FastifyInstance, route: Route, authenticate: Authenticate, log: Log): void {
+type Refuse = (request: FastifyRequest, reply: FastifyReply, status: number) => Promise<FastifyReply>;
+
+function addRoute(app: FastifyInstance, route: Route, options: RouterOptions, refuse: Refuse): void {
+  const { audit, log } = options;
   const allowed = Object.keys(route.methods).sort().join(", ");
   app.route({
     method: allMethods,
     url: route.path,
     handler: async (request, reply) => {
       const handler = isMethod(request.method) ? route.methods[request.method] : undefined;
-      if (!handler) return plain(reply.header("allow", allowed), 405);
+      if (!handler) return refuse(request, reply.header("allow", allowed), 405);
       const refusal = mediaRefusal(request);
-      if (refusal !== undefined) return plain(reply, refusal);
-      const call = await callOf(request, route.access, authenticate);
-      const answer = await handler(call);
-      if (request.method !== "GET")
-        log.info({ user: call.user.name, method: request.method, path: call.path }, "changed through the API");
-      if ("text" in answer)
-        return reply
-          .header("content-type", "text/plain")
-          .code(answer.status ?? 200)
-          .send(exactly(answer.text));
-      return json(reply, answer.status ?? 200, answer.json, answer.isCompact);
+      if (refusal !== undefined) return refuse(request, reply, refusal);
+      const writes = request.method !== "GET";
+      let user = anonymous;
+      let record: ReturnType<typeof recordOf> | undefined;
+      const refused = (status: number, why: string): Promise<void> =>
+        audit.refused({ ...asked(request, user), ...byPath(request), status, why });
+      try {
+        if (route.access !== "open") user = await userOf(askingOf(request), options.authenticate);
+        if (typeof route.access === "object") requireAdmin(user, route.access.admin);
+        record = recordOf(audit, asked(request, user));
+        const answer = await handler(callOf(request, user, record));
+        const status = answer.status ?? 200;
+        if (writes && status >= 400) await refused(status, "json" in answer ? detailIn(answer.json) : answer.text);
+        else if (writes && !record.isUsed) await record.accepted([byPath(request)]);
+        if (writes) log.info({ user: user.name, method: request.method, path: request.url }, "changed through the API");
+        if ("text" in answer) return text(reply, status, answer.text);
+        return json(reply, status, answer.json, answer.isCompact);
+      } catch (error) {
+        const { status, message } = problemOf(error);
+        await record?.failed(messageOf(error));
+        if (status === 401 || status === 403 || (writes && status < 500)) await refused(status, message);
+        throw error;
+      }
     },
   });
 }
 
-async function callOf(request: FastifyRequest, access: Access, authenticate: Authenticate): Promise<Call> {
-  const isTls = request.raw.socket instanceof TLSSocket;
-  const asking = { isTls, peer: request.socket.remoteAddress ?? "", headers: request.headers };
-  const user = access === "open" ? anonymous : await userOf(asking, authenticate);
-  if (typeof access === "object") requireAdmin(user, access.admin);
+const askingOf = (request: FastifyRequest): Asking => ({
+  isTls: request.raw.socket instanceof TLSSocket,
+  peer: request.socket.remoteAddress ?? "",
+  headers: request.headers,
+});
+
+/** What every line of a request says. */
+function asked({ socket, id }: FastifyRequest, { name, groups, tokenId }: User) {
+  const from = hostPort(socket.remoteAddress ?? "", socket.remotePort ?? 0);
+  return { who: { name, groups, ...(tokenId !== undefined && { token: tokenId }) }, from, request: id };
+}
+
+/** A stranger's path may be long. */
+const byPath = ({ method, url }: FastifyRequest): Action => ({ verb: method, what: { path: url.slice(0, 1024) } });
+
+function recordOf(audit: AuditLog, by: ReturnType<typeof asked>): CallRecord & { readonly isUsed: boolean } {
+  let isUsed = false;
+  let last: readonly AuditEntry[] = [];
+  return {
+    get isUsed() {
+      return isUsed;
+    },
+    async accepted(actions) {
+      const entries = actions.map((action) => ({ ...by, ...action }));
+      if (entries.length > 0) await audit.accepted(entries);
+      last = entries;
+      isUsed = true;
+    },
+    async failed(why) {
+      const entries = last.map((entry) => ({ ...entry, why }));
+      last = [];
+      if (entries.length > 0) await audit.failed(entries);
+    },
+  };
+}
+
+const detailIn = (answer: unknown): string => (isObject(answer) ? String(answer.detail ?? "") : "");
+
+function callOf(request: FastifyRequest, user: User, record: CallRecord): Call {
   const { pathname, searchParams } = new URL(request.url, "http://localhost");
   return {
     user,
     params: request.params as Record<string, string>,
     query: searchParams,
-    origin: `${isTls ? "https" : "http"}://${request.headers.host ?? ""}`,
+    origin: `${askingOf(request).isTls ? "https" : "http"}://${request.headers.host ?? ""}`,
     path: pathname,
     body: typeof request.body === "string" ? request.body : "",
+    record,
   };
 }
 
@@ -108,6 +184,9 @@ function mediaRefusal({ method, headers }: FastifyRequest): number | undefined {
   return mediaTypes(headers.accept ?? "*/*").some((type) => acceptable.includes(type)) ? undefined : 406;
 }
 
+const text = (reply: FastifyReply, status: number, content: string): FastifyReply =>
+  reply.code(status).header("content-type", "text/plain").send(exactly(content));
+
 function json(reply: FastifyReply, status: number, value: unknown, isCompact = false): FastifyReply {
   const text = JSON.stringify(value, undefined, isCompact ? 0 : 1);
   return reply
@@ -119,8 +198,10 @@ function json(reply: FastifyReply, status: number, value: unknown, isCompact = f
 /** As bytes: to texts fastify adds a charset, which Kuma's content types don't have. */
 const exactly = (text: string): Buffer => Buffer.from(text);
 
+const phraseOf = (status: number): string => (status === 404 ? "Page Not Found" : (STATUS_CODES[status] ?? ""));
+
 function plain(reply: FastifyReply, status: number): FastifyReply {
-  const phrase = status === 404 ? "Page Not Found" : STATUS_CODES[status];
   const more = status === 406 ? "\n\nAvailable representations: application/json" : "";
-  return reply.code(status).header("content-type", "text/plain; charset=utf-8").send(`${status}: ${phrase}${more}`);
+  const content = `${status}: ${phraseOf(status)}${more}`;
+  return reply.code(status).header("content-type", "text/plain; charset=utf-8").send(content);
 }

@@ -1,9 +1,9 @@
 // The HTTP API of a control plane (interop 9): plain on loopback, where local processes are administrators, and over TLS,
 // where a user token says who asks. One set of routes behind both ports.
 
-import { createServer, type Server } from "node:http";
+import { createServer, type Server, STATUS_CODES } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import type { Rules } from "#api/admission.ts";
 import { applyRoute } from "#api/apply-route.ts";
 import { policyCatalog, resourceCatalog } from "#api/catalog.ts";
@@ -12,7 +12,9 @@ import { overviewRoutes } from "#api/overview-routes.ts";
 import { resourceRoutes } from "#api/resource-routes.ts";
 import { type Route, router } from "#api/router.ts";
 import { type TokenIssuer, tokenRoutes } from "#api/token-routes.ts";
-import { type Authenticate, isLoopback } from "#api/user.ts";
+import { type Authenticate, anonymous, isLoopback } from "#api/user.ts";
+import type { AuditLog } from "#host/audit-log.ts";
+import { hostPort } from "#host/connection-failure.ts";
 import type { Log } from "#host/log.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { Links } from "#resources/links.ts";
@@ -38,6 +40,7 @@ export interface ApiOptions {
     readonly certificate: string;
     readonly privateKey: string;
   };
+  readonly audit: AuditLog;
   readonly log: Log;
 }
 export interface About {
@@ -61,7 +64,7 @@ const readTimeoutMs = 10_000;
 export async function serveApi(options: ApiOptions): Promise<ServedApi> {
   const { http, https } = options;
   if (!isLoopback(http.host)) throw notLoopback(http.host);
-  const app = router(routesOf(options), options.authenticate, options.log);
+  const app = router(routesOf(options), options);
   await app.ready();
   const servers: Server[] = [];
   const close = async (): Promise<void> => {
@@ -71,12 +74,14 @@ export async function serveApi(options: ApiOptions): Promise<ServedApi> {
   try {
     const plain = createServer((request, response) => app.routing(request, response));
     servers.push(plain);
+    recordMalformed(plain, options.audit);
     const httpPort = await listening(plain, http, "--api-port");
     if (!https) return { httpPort, httpsPort: undefined, close };
     const tls = createTlsServer({ cert: https.certificate, key: https.privateKey, minVersion: "TLSv1.2" }, (q, a) =>
       app.routing(q, a),
     );
     servers.push(tls);
+    recordMalformed(tls, options.audit);
     return { httpPort, httpsPort: await listening(tls, https, "--api-https-port"), close };
   } catch (error) {
     await close();
@@ -113,6 +118,22 @@ function metaRoutes({ rules, about, config }: ApiOptions): Route[] {
     { path: "/policies", access: { admin: "policies" }, methods: { GET: () => ({ json: policyCatalog(place) }) } },
     { path: "/_resources", access: { admin: "resources" }, methods: { GET: () => ({ json: resourceCatalog(place) }) } },
   ];
+}
+
+/** What is no HTTP is no request either: Node's parser gives it up. */
+function recordMalformed(server: Server, audit: AuditLog): void {
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
+    const { remoteAddress = "", remotePort = 0 } = socket;
+    const status = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }[error.code ?? ""] ?? 400;
+    if (!socket.writable || error.code === "ECONNRESET") return void socket.destroy();
+    const { name, groups } = anonymous;
+    const from = hostPort(remoteAddress, remotePort);
+    const why = `not HTTP/1.1: ${error.message}`;
+    const answer = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`;
+    void audit
+      .refused({ who: { name, groups }, from, verb: "?", what: {}, status, why })
+      .then(() => socket.end(answer));
+  });
 }
 
 function listening(server: Server, { host, port }: { host: string; port: number }, flag: string): Promise<number> {

@@ -2,11 +2,9 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { serve } from "#api/api.fixture.ts";
+import { echoes, serve } from "#api/api.fixture.ts";
 import { KodiakError } from "#lib/failure.ts";
 
-const asked = async (request: object) => JSON.stringify(request);
-const tokens = { dataplane: asked, zone: asked, user: asked };
 const tenYearsMs = 315_360_000_000;
 
 describe("a token request", () => {
@@ -27,7 +25,7 @@ describe("a token request", () => {
   ];
   for (const [what, body, request] of taken)
     it(`${what} ${JSON.stringify(body)}`, async (t) => {
-      const { call } = await serve(t, { tokens });
+      const { call } = await serve(t);
       const { status, type, text } = await call("POST", `/tokens/${what}`, { body });
       assert.deepEqual([status, type], [200, "text/plain"]);
       assert.deepEqual(JSON.parse(text), request);
@@ -39,7 +37,7 @@ describe("a token request", () => {
   ];
   for (const [what, body, reason] of refused)
     it(`${what} ${JSON.stringify(body)} is refused`, async (t) => {
-      const { call } = await serve(t, { tokens });
+      const { call } = await serve(t);
       const { status, json } = await call("POST", `/tokens/${what}`, { body });
       const [field, message] = reason.split(/: (.*)/);
       assert.deepEqual(
@@ -49,7 +47,7 @@ describe("a token request", () => {
     });
 
   it("that is no JSON of this form is answered without a body", async (t) => {
-    const { call } = await serve(t, { tokens });
+    const { call } = await serve(t);
     for (const body of ["{", { tags: { a: "b" } }, "[]"]) {
       const { status, text } = await call("POST", "/tokens/dataplane", { body });
       assert.deepEqual([status, text], [400, ""]);
@@ -64,7 +62,8 @@ describe("a token request", () => {
       tokens: {
         dataplane: failing({ kind: "invalid", what: "token", issues: [{ path: "type", message: "must be one of" }] }),
         zone: failing({ kind: "not-found", what: "the signing key" }),
-        user: asked,
+        user: echoes.user,
+        stated: echoes.stated,
       },
     });
     const invalid = (await call("POST", "/tokens/dataplane", { body: {} })).json;

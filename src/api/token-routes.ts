@@ -3,9 +3,10 @@
 
 import { z } from "zod";
 import { invalid, Problem } from "#api/problem.ts";
-import type { Answer, Route } from "#api/router.ts";
+import type { Answer, Call, Route } from "#api/router.ts";
 import { parseGoDuration } from "#lib/duration.ts";
 import { KodiakError } from "#lib/failure.ts";
+import { isEqual, type JsonObject } from "#lib/json.ts";
 
 const text = z
   .string()
@@ -40,14 +41,16 @@ export interface TokenIssuer {
   readonly dataplane: (request: DataplaneTokenRequest) => Promise<string>;
   readonly zone: (request: ZoneTokenRequest) => Promise<string>;
   readonly user: (request: UserTokenRequest) => Promise<string>;
+  /** What names a token afterwards, without being one. */
+  readonly stated: (token: string) => { readonly id: string; readonly expires: string };
 }
 
 const tenYearsMs = 10 * 365 * 24 * 3_600_000;
 
 export const tokenRoutes = (issuer: TokenIssuer): Route[] => [
-  tokenRoute("dataplane", dataplaneBody, tenYearsMs, issuer.dataplane),
-  tokenRoute("zone", zoneBody, tenYearsMs, issuer.zone),
-  tokenRoute("user", userBody, undefined, issuer.user),
+  tokenRoute("dataplane", dataplaneBody, tenYearsMs, issuer.dataplane, issuer.stated),
+  tokenRoute("zone", zoneBody, tenYearsMs, issuer.zone, issuer.stated),
+  tokenRoute("user", userBody, undefined, issuer.user, issuer.stated),
 ];
 
 function tokenRoute<Body extends { readonly validFor: string }>(
@@ -55,20 +58,28 @@ function tokenRoute<Body extends { readonly validFor: string }>(
   schema: z.ZodType<Body>,
   defaultMs: number | undefined,
   issue: (request: Request<Body>) => Promise<string>,
+  stated: TokenIssuer["stated"],
 ): Route {
-  const answer = async (text: string): Promise<Answer> => {
+  const answer = async ({ body: text, record }: Call): Promise<Answer> => {
     const body = schema.safeParse(jsonIn(text));
     // Kuma answers what is no JSON of this form without a body.
     if (!body.success) return { status: 400, text: "" };
     const { validFor, ...request } = body.data;
-    return { text: await issued(() => issue({ ...request, validForMs: validForMs(validFor, defaultMs) })) };
+    const ms = validForMs(validFor, defaultMs);
+    const token = await issued(() => issue({ ...request, validForMs: ms }));
+    await record.accepted([{ verb: "issue", what: { token: what, ...stated(token), ...claimsIn(request) } }]);
+    return { text: token };
   };
   return {
     path: `/tokens/${what}`,
     access: { admin: `generate ${what} token` },
-    methods: { POST: ({ body }) => answer(body) },
+    methods: { POST: answer },
   };
 }
+
+/** Those that say something. */
+const claimsIn = (request: object): JsonObject =>
+  Object.fromEntries(Object.entries(request).filter(([, value]) => value !== "" && !isEqual(value, {})));
 
 function jsonIn(text: string): unknown {
   try {

@@ -8,6 +8,10 @@ import { Problem } from "#api/problem.ts";
 export interface User {
   readonly name: string;
   readonly groups: readonly string[];
+  /** Of the token that says so. */
+  readonly tokenId?: string;
+  /** When that ends: milliseconds since the epoch; absent: never. */
+  readonly expiresMs?: number;
 }
 
 /** Checks a user token: whose it is, or why it is none. */
@@ -35,8 +39,8 @@ export async function userOf(asking: Asking, authenticate: Authenticate): Promis
   if (token === undefined) return anonymous;
   const verified = await authenticate(token);
   if (!verified.ok) throw new Problem(401, "Invalid authentication data", `Unauthenticated: ${verified.reason}`);
-  const { name, groups } = verified.claims;
-  return { name, groups: [...groups, authenticatedGroup] };
+  const { groups, ...claims } = verified.claims;
+  return { ...claims, groups: [...groups, authenticatedGroup] };
 }
 
 export function requireAdmin(user: User, what: string): void {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { aborted, stopSignals } from "#agent/stop-signals.ts";
 import { textOf } from "#cli/trust.ts";
 import { Usage } from "#cli/verb.ts";
+import { type AuditLog, openAuditLog } from "#host/audit-log.ts";
 import { isLogLevel, type Log, type LogLevels, logLevels, type OpenedLog, openLogs } from "#host/log.ts";
 import { type Metrics, openMetrics } from "#host/metrics.ts";
 import { processMetrics } from "#host/process-metrics.ts";
@@ -49,7 +50,7 @@ export const controlPlaneSettings = {
   data: {
     type: "string",
     value: "folder",
-    help: "folder of the store and of the certificate (default: ~/.kodiak/<name>)",
+    help: "folder of the store, the certificate and the audit log (default: ~/.kodiak/<name>)",
   },
   storeKeyFile: {
     type: "file",
@@ -67,6 +68,20 @@ export const controlPlaneSettings = {
   apiHttpsPort: { ...port, help: "port of the HTTP API over TLS, for users with a token", default: 5682 },
   tlsCertFile: { type: "file", help: "PEM certificate for all TLS ports, instead of one made at the first start" },
   tlsKeyFile: { type: "file", help: "PEM private key of --tls-cert-file" },
+  auditSizeMb: {
+    type: "integer",
+    min: 1,
+    max: 4096,
+    help: "size in MiB at which an audit log in --data makes way for a new one",
+    default: 64,
+  },
+  auditFiles: {
+    type: "integer",
+    min: 1,
+    max: 1000,
+    help: "how many old audit logs are kept of each kind",
+    default: 10,
+  },
   diagnosticsPort: {
     ...port,
     help: "port of /healthy, /ready, /metrics and /logging: plain HTTP on --address",
@@ -82,6 +97,7 @@ export interface Base {
   readonly log: Log;
   readonly store: Store;
   readonly certificate: { readonly certificate: string; readonly privateKey: string };
+  readonly audit: AuditLog;
   readonly shown: Readonly<Record<string, unknown>>;
   readonly diagnostics: { readonly port: number; readonly metrics: Metrics; readonly levels: LogLevels };
 }
@@ -111,8 +127,15 @@ export async function openBase(name: string, schema: Schema, values: Values): Pr
           onSealedAgain: (rows, key) => log.info({ rows, key }, "the store is now encrypted with its first key alone"),
           onCommit: metrics.durations("kodiak_store_commit_seconds", "Time until a commit was on the disk"),
         });
+  const audit = await openAuditLog({
+    folder,
+    maxBytes: values.auditSizeMb * 1024 * 1024,
+    keep: values.auditFiles,
+    clock: world.clock,
+    log: log.child({ component: "api" }),
+  });
   const diagnostics = { port: values.diagnosticsPort, metrics, levels };
-  return { world, log, store, certificate, diagnostics, shown: shownSettings(schema, values) };
+  return { world, log, store, certificate, audit, diagnostics, shown: shownSettings(schema, values) };
 }
 
 function storeKeysOf({ storeKeyFile, storeKeys }: Values): { readonly keys?: StoreKeys } {

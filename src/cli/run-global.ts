@@ -21,10 +21,10 @@ export const runGlobalVerb = defineVerb({
     const { address, kdsPort, dpPort, apiPort, apiHttpsPort } = values;
     const zones = values.zones.flatMap((name) => name.split(",")).filter((name) => name !== "");
     if (zones.length === 0) base.log.warn({}, "no zone may join yet: name them with --zones");
-    const { store, certificate, shown, diagnostics } = base;
+    const { store, certificate, audit, shown, diagnostics } = base;
     const ports = { address, kdsPort, dpPort, apiPort, apiHttpsPort };
     return runUntilStopped("global", base, {
-      ...(await global({ store, certificate, shown, zones, version, diagnostics, ...ports }, base.world)),
+      ...(await global({ store, certificate, audit, shown, zones, version, diagnostics, ...ports }, base.world)),
     });
   },
 });

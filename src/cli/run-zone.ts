@@ -33,10 +33,10 @@ export const runZoneVerb = defineVerb({
     if (!isDnsName(name)) throw new Usage(`--name ${name}: must be a DNS name, like zone-a`);
     const target = globalTarget(values);
     const base = await openBase(name, settings, values);
-    const { store, certificate, shown, diagnostics } = base;
+    const { store, certificate, audit, shown, diagnostics } = base;
     const running = await zone(
       {
-        ...{ name, store, certificate, shown, version, address, dpPort, apiPort, apiHttpsPort, diagnostics },
+        ...{ name, store, certificate, audit, shown, version, address, dpPort, apiPort, apiHttpsPort, diagnostics },
         ...(target && { global: target }),
       },
       base.world,

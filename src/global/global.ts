@@ -7,6 +7,7 @@
 import { hostname } from "node:os";
 import { serveDiagnostics } from "#api/diagnostics.ts";
 import { serveApi } from "#api/serve.ts";
+import { type AuditLog, noAuditLog } from "#host/audit-log.ts";
 import type { LogLevels } from "#host/log.ts";
 import type { Metrics } from "#host/metrics.ts";
 import { grpcCode, type ServerStream, type World } from "#host/world.ts";
@@ -50,6 +51,8 @@ export interface GlobalSettings {
   readonly version: string;
   /** As `/config` shows them. */
   readonly shown: Readonly<Record<string, unknown>>;
+  /** Absent: nobody asks afterwards who changed what. Closed with the control plane. */
+  readonly audit?: AuditLog;
   /** Absent: over sockets of this machine. */
   readonly serveApi?: typeof serveApi;
 }
@@ -64,7 +67,7 @@ export interface RunningGlobal {
 }
 
 export async function global(settings: GlobalSettings, { clock, random, network, log }: World): Promise<RunningGlobal> {
-  const { store, certificate, address, version } = settings;
+  const { store, certificate, address, version, audit = noAuditLog } = settings;
   const instanceId = `${hostname()}-${random.uuid().slice(0, 4)}`;
   const logOf = (component: string) => log.child({ component });
 
@@ -135,6 +138,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
     config: settings.shown,
     http: { host: "127.0.0.1", port: settings.apiPort },
     https: { host: address, port: settings.apiHttpsPort, ...certificate },
+    audit,
     log: logOf("api"),
   });
 
@@ -170,6 +174,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
       writer.stop();
       running.stop();
       await store.close();
+      await audit.close();
       await probed?.close();
     },
   };

@@ -2,7 +2,7 @@
 // sentence; whoever checks a credential puts "authentication failed: " before it.
 
 import type { KeyObject } from "node:crypto";
-import { compactVerify, decodeProtectedHeader, errors, SignJWT } from "jose";
+import { compactVerify, decodeJwt, decodeProtectedHeader, errors, SignJWT } from "jose";
 import { z } from "zod";
 import type { SigningKey, VerifyingKeys } from "#identity/signing-key.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
@@ -38,6 +38,9 @@ export function signToken(
     .setExpirationTime(Math.floor((now + validForMs) / 1000))
     .sign(key.privateKey);
 }
+
+/** What a token says, be it true or not: to tell of one that was just signed. Throws on what is no token. */
+export const unverifiedClaims = (token: string): JsonObject => decodeJwt(token) as JsonObject;
 
 /**
  * `shape` reads the claims of one kind of token, by lower-case name: Kuma capitalises its own and takes any case. Every claim

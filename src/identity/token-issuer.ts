@@ -1,6 +1,7 @@
 // Issues and checks tokens with the keys that lie in a store: what the HTTP API offers and asks (interop 5.3, 5.4).
 
 import type { Clock, Random } from "#host/world.ts";
+import { unverifiedClaims } from "#identity/jwt.ts";
 import {
   dataplaneTokenKeys,
   type KeyPlace,
@@ -54,6 +55,10 @@ export function tokenIssuer(store: Store, clock: Clock, random: Random) {
           keyAt(userTokenKeys, "start the control plane anew, it makes one"),
           issuance(validForMs),
         ),
+      stated: (token: string) => {
+        const { jti, exp } = unverifiedClaims(token);
+        return { id: String(jti), expires: new Date(Number(exp) * 1000).toISOString() };
+      },
     },
     authenticate: (token: string) =>
       verifyUserToken(

@@ -367,7 +367,10 @@ test("a user token gives its name and groups back, and is not taken for a datapl
   const issuance = { now, validForMs: hour, tokenId: randomUUID() };
   const token = await issueUserToken({ name: "jane", groups: ["team-a"] }, signingKey("1", pem), issuance);
   const keys = keysOf(userTokenKeys, [secretResource(signingKeyId(userTokenKeys, "1"), pem)]);
-  assert.deepEqual(await verifyUserToken(token, keys, now), { ok: true, claims: { name: "jane", groups: ["team-a"] } });
+  const { tokenId } = issuance;
+  const expiresMs = Math.floor((now + hour) / 1000) * 1000;
+  const claims = { name: "jane", groups: ["team-a"], tokenId, expiresMs };
+  assert.deepEqual(await verifyUserToken(token, keys, now), { ok: true, claims });
   const meshKeys = keysOf(place, [secretResource(signingKeyId(place, "1"), otherPem)]);
   assert.equal((await verifyDataplaneToken(token, meshKeys, bearer("t"), now)).ok, false);
   await assert.rejects(

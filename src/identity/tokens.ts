@@ -141,7 +141,22 @@ export interface UserClaims {
   readonly name: string;
   readonly groups: readonly string[];
 }
-const userShape = z.object({ name: text, groups: texts });
+/** A user by a token that is valid. */
+export interface TokenUser extends UserClaims {
+  readonly tokenId?: string;
+  /** Milliseconds since the epoch; absent: it does not end. */
+  readonly expiresMs?: number;
+}
+const userShape = z
+  .object({ name: text, groups: texts, jti: z.string().nullish(), exp: z.number().nullish() })
+  .transform(
+    ({ name, groups, jti, exp }): TokenUser => ({
+      name,
+      groups,
+      ...(typeof jti === "string" && { tokenId: jti }),
+      ...(typeof exp === "number" && { expiresMs: exp * 1000 }),
+    }),
+  );
 
 /** Rejects with `invalid` and the paths of the request to `/tokens/user`. */
 export async function issueUserToken(claims: UserClaims, key: SigningKey, issuance: Issuance): Promise<string> {
@@ -151,7 +166,7 @@ export async function issueUserToken(claims: UserClaims, key: SigningKey, issuan
   return signToken({ Name: claims.name, Groups: claims.groups }, key, issuance);
 }
 
-export const verifyUserToken = (token: string, keys: VerifyingKeys, now: number): Promise<Verified<UserClaims>> =>
+export const verifyUserToken = (token: string, keys: VerifyingKeys, now: number): Promise<Verified<TokenUser>> =>
   verifyToken(token, keys, now, userShape);
 
 const different = (what: string, ofBearer: string, inToken: string): string =>

@@ -7,6 +7,7 @@
 import { hostname } from "node:os";
 import { serveDiagnostics } from "#api/diagnostics.ts";
 import { serveApi } from "#api/serve.ts";
+import { type AuditLog, noAuditLog } from "#host/audit-log.ts";
 import type { LogLevels } from "#host/log.ts";
 import type { Metrics } from "#host/metrics.ts";
 import type { Target, World } from "#host/world.ts";
@@ -59,6 +60,8 @@ export interface ZoneSettings {
   readonly shown: Readonly<Record<string, unknown>>;
   /** Absent: real ones. */
   readonly credentials?: Credentials;
+  /** Absent: nobody asks afterwards who changed what. Closed with the control plane. */
+  readonly audit?: AuditLog;
   /** Absent: over sockets of this machine. */
   readonly serveApi?: typeof serveApi;
 }
@@ -75,7 +78,7 @@ export interface RunningZone {
 const heardForMs = 5_000;
 
 export async function zone(settings: ZoneSettings, { clock, random, network, log }: World): Promise<RunningZone> {
-  const { store, certificate, address, credentials = realCredentials } = settings;
+  const { store, certificate, address, credentials = realCredentials, audit = noAuditLog } = settings;
   const place = { kind: "zone", zone: settings.name, isFederated: settings.global !== undefined } as const;
   const instanceId = `${hostname()}-${random.uuid().slice(0, 4)}`;
   const logOf = (component: string) => log.child({ component });
@@ -213,6 +216,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     config: settings.shown,
     http: { host: "127.0.0.1", port: settings.apiPort },
     https: { host: address, port: settings.apiHttpsPort, ...certificate },
+    audit,
     log: logOf("api"),
   });
 
@@ -244,6 +248,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       writer.stop();
       running.stop();
       await store.close();
+      await audit.close();
       await probed?.close();
     },
   };
