@@ -27,6 +27,8 @@ export interface Bootstrap {
 const firstPauseMs = 250;
 const longestPauseMs = 5000;
 const repeatLogMs = 30_000;
+/** A token that is refused may still come right, as when its key is on the way from global; but not for longer. */
+export const refusedForMs = 2_000;
 
 /**
  * Asks until there is an answer: a control plane that is away, not ready (5xx) or does not know the proxy yet (404) is waited
@@ -40,6 +42,7 @@ export async function fetchBootstrap(
   signal: AbortSignal,
 ): Promise<Bootstrap | undefined> {
   let logged = { reason: "", at: 0 };
+  let refusedAt: number | undefined;
   for (let pauseMs = firstPauseMs; !signal.aborted; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
     const reason = await attempt();
     if (typeof reason !== "string") return reason;
@@ -62,7 +65,11 @@ export async function fetchBootstrap(
     }
     const text = Buffer.from(answer.body).toString();
     if (answer.status === 200) return bootstrapIn(text, controlPlane.url);
-    if (answer.status >= 500) return `it answers ${answer.status}: ${text.trim() || "without a reason"}`;
+    const isRefused = text.startsWith("authentication failed");
+    refusedAt = isRefused ? (refusedAt ?? Date.now()) : undefined;
+    const mayComeRight = refusedAt === undefined || Date.now() - refusedAt < refusedForMs;
+    if (answer.status >= 500 && mayComeRight)
+      return `it answers ${answer.status}: ${text.trim() || "without a reason"}`;
     if (answer.status === 404) return "it answers 404: it does not know this proxy yet, or it is no zone control plane";
     throw new KodiakError({
       kind: "invalid",

@@ -2,6 +2,7 @@
 // kept by us: a new Envoy has the same bootstrap and gets the rest from the control plane again.
 
 import type { EnvoyAdmin } from "#agent/admin.ts";
+import { refusedForMs } from "#agent/control-plane.ts";
 import { describeExit, endProcess, pauseUnless, type Running, startProcess } from "#agent/process.ts";
 import type { Log } from "#host/log.ts";
 import { KodiakError } from "#lib/failure.ts";
@@ -34,8 +35,6 @@ const hintAfterMs = 10_000;
 const slowPollMs = 500;
 const firstPauseMs = 100;
 const longestPauseMs = 10_000;
-/** A token that is refused may still come right, as when its key is on the way from global; but not for longer. */
-const refusedForMs = 2_000;
 /** One that ran this long was well: what killed it is taken for a new cause. */
 const soundAfterMs = 60_000;
 

@@ -38,7 +38,7 @@ export const dataplaneTokenVerb = defineVerb({
     workload: { type: "string", help: "the only workload that it is for" },
     type: {
       type: "string",
-      help: "written into the token, as Kuma does, and compared by nobody",
+      help: "the only type of proxy that it is for; zone proxies take a zone token instead",
       choices: ["dataplane", "ingress", "egress"],
     },
     validFor,

@@ -9,6 +9,7 @@ import { runGlobalVerb } from "#cli/run-global.ts";
 import { runIngressVerb, runProxyVerb } from "#cli/run-proxy.ts";
 import { runZoneVerb } from "#cli/run-zone.ts";
 import { dataplaneTokenVerb, userTokenVerb, zoneTokenVerb } from "#cli/token.ts";
+import { tokenKeyVerb } from "#cli/token-key.ts";
 import type { Verb } from "#cli/verb.ts";
 import { zoneAcceptVerb } from "#cli/zone-accept.ts";
 
@@ -25,6 +26,7 @@ export const verbs: readonly Verb[] = [
   dataplaneTokenVerb,
   zoneTokenVerb,
   userTokenVerb,
+  tokenKeyVerb,
   installEnvoyVerb,
   demoAppVerb,
 ];

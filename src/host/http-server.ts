@@ -4,6 +4,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Readable } from "node:stream";
+import { hostPort } from "#host/connection-failure.ts";
 import type { Log } from "#host/log.ts";
 import type { Headers, HttpRequest, HttpResponse } from "#host/world.ts";
 
@@ -19,7 +20,13 @@ export async function serveHttp1(
 ): Promise<void> {
   const headers = headersOf(request.rawHeaders);
   const answer = await answerTo(
-    { method: request.method ?? "GET", url: request.url ?? "/", headers, authority: headers.host?.[0] ?? "" },
+    {
+      method: request.method ?? "GET",
+      url: request.url ?? "/",
+      headers,
+      authority: headers.host?.[0] ?? "",
+      peer: hostPort(request.socket.remoteAddress ?? "", request.socket.remotePort ?? 0),
+    },
     request,
     handle,
     log,
@@ -35,6 +42,7 @@ export async function serveHttp2(
   http2: ServerHttp2Stream,
   head: IncomingHttpHeaders,
   headers: Headers,
+  peer: string,
   handle: HttpHandler | undefined,
   log: Log,
 ): Promise<void> {
@@ -45,6 +53,7 @@ export async function serveHttp2(
       url: head[":path"] ?? "/",
       headers,
       authority: head[":authority"] ?? head.host ?? "",
+      peer,
     },
     http2,
     handle,

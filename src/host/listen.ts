@@ -63,7 +63,7 @@ export async function listen(options: ListenOptions, clock: Clock, log: Log): Pr
   server.removeAllListeners("stream");
   server.on("stream", (http2, headers, _flags, ...[rawHeaders = []]: string[][]) => {
     if (!isGrpc(headers["content-type"])) {
-      void serveHttp2(http2, headers, headersOf(rawHeaders), options.http, log);
+      void serveHttp2(http2, headers, headersOf(rawHeaders), peerOf(http2), options.http, log);
       return;
     }
     const call = { path: headers[":path"] ?? "", headers: headersOf(rawHeaders), peer: peerOf(http2) };

@@ -53,6 +53,8 @@ export interface HttpRequest {
   readonly headers: Headers;
   /** The `Host` or `:authority` header. */
   readonly authority: string;
+  /** `address:port` of who asks. */
+  readonly peer: string;
   /** At most 4 MiB; a larger one is answered with 413 before this is called. */
   readonly body: Uint8Array;
 }

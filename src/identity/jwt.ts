@@ -7,10 +7,28 @@ import { z } from "zod";
 import type { SigningKey, VerifyingKeys } from "#identity/signing-key.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 
-export type Refused = { readonly ok: false; readonly reason: string };
+/** What is wrong with a token, in a word for counts. */
+export type TokenFault =
+  | "missing"
+  | "malformed"
+  | "algorithm"
+  | "key"
+  | "signature"
+  | "expired"
+  | "early"
+  | "revoked"
+  | "name"
+  | "mesh"
+  | "tags"
+  | "type"
+  | "workload"
+  | "zone"
+  | "scope";
+/** `fault` `key`: there is no key of this id, which may yet come from global. */
+export type Refused = { readonly ok: false; readonly fault: TokenFault; readonly reason: string };
 export type Verified<Claims> = { readonly ok: true; readonly claims: Claims } | Refused;
-export const refused = (reason: string): Refused => ({ ok: false, reason });
-const unparsed = (reason: string): Refused => refused(`could not parse token: ${reason}`);
+export const refused = (fault: TokenFault, reason: string): Refused => ({ ok: false, fault, reason });
+const unparsed = (fault: TokenFault, reason: string): Refused => refused(fault, `could not parse token: ${reason}`);
 
 /** When and as what a token is issued. */
 export interface Issuance {
@@ -66,24 +84,29 @@ type FoundKey = { readonly ok: true; readonly key: KeyObject; readonly place: st
 
 /** The header is its sender's word: it names a key, and nothing else in it decides how the token is verified. */
 function keyOfToken(token: string, keys: VerifyingKeys): FoundKey {
-  if (token === "") return unparsed("there is no token");
+  if (token === "") return unparsed("missing", "there is no token");
   const header = headerOf(token);
-  if (!header) return unparsed("token is malformed: it must be three base64url texts joined by dots");
+  if (!header) return unparsed("malformed", "token is malformed: it must be three base64url texts joined by dots");
   const { alg, kid } = header;
   // Kuma also takes HS256 by the bytes of an un-numbered key; a symmetric algorithm beside RSA invites confusion of the two.
-  if (alg !== algorithm) return unparsed(`token is signed with ${quoted(alg)}: the algorithm must be ${algorithm}`);
-  if (kid === undefined) return unparsed("token is unverifiable: JWT token must have kid header");
-  if (typeof kid !== "string") return unparsed("token is unverifiable: JWT token kid header must be a string");
+  if (alg !== algorithm)
+    return unparsed("algorithm", `token is signed with ${quoted(alg)}: the algorithm must be ${algorithm}`);
+  if (kid === undefined) return unparsed("malformed", "token is unverifiable: JWT token must have kid header");
+  if (typeof kid !== "string")
+    return unparsed("malformed", "token is unverifiable: JWT token kid header must be a string");
   // It becomes part of a Secret's name.
   if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/.test(kid))
-    return unparsed(`token is unverifiable: kid ${quoted(kid)} can't be the id of a signing key`);
+    return unparsed("malformed", `token is unverifiable: kid ${quoted(kid)} can't be the id of a signing key`);
   const place = keys.placeOf(kid);
   const read = keys.keyOf(kid);
   if (read === undefined)
     return refused(
+      "key",
       `there is no signing key with KID ${kid}. ${place} is not found. If signing key was rotated, regenerate the token`,
     );
-  return read.ok ? { ok: true, key: read.key, place } : unparsed(`token is unverifiable: ${place} ${read.reason}`);
+  return read.ok
+    ? { ok: true, key: read.key, place }
+    : unparsed("malformed", `token is unverifiable: ${place} ${read.reason}`);
 }
 
 function headerOf(token: string): JsonObject | undefined {
@@ -102,14 +125,14 @@ async function signedClaims(
   try {
     const { payload } = await compactVerify(token, key, { algorithms: [algorithm] });
     const claims: unknown = JSON.parse(new TextDecoder().decode(payload));
-    if (!isObject(claims)) return unparsed("token is malformed: its claims must be an object");
+    if (!isObject(claims)) return unparsed("malformed", "token is malformed: its claims must be an object");
     const byName = Object.entries(claims).map(([name, value]) => [name.toLowerCase(), value] as const);
     return { ok: true, claims: Object.fromEntries(byName) };
   } catch (error) {
     if (error instanceof errors.JWSSignatureVerificationFailed)
-      return unparsed(`token signature is invalid: it was not signed by ${place}`);
+      return unparsed("signature", `token signature is invalid: it was not signed by ${place}`);
     if (error instanceof errors.JOSEError || error instanceof SyntaxError)
-      return unparsed(`token is malformed: ${error.message}`);
+      return unparsed("malformed", `token is malformed: ${error.message}`);
     throw error;
   }
 }
@@ -121,17 +144,19 @@ function refusalOf(claims: JsonObject, keys: VerifyingKeys, now: number): Refuse
   if (!read.success) return malformedClaims(read.error);
   const { exp, nbf, jti } = read.data;
   if (typeof exp === "number" && now >= exp * 1000)
-    return unparsed(`token has invalid claims: token is expired, since ${time(exp)}`);
+    return unparsed("expired", `token has invalid claims: token is expired, since ${time(exp)}`);
   if (typeof nbf === "number" && now < nbf * 1000)
     return refused(
+      "early",
       "token is not yet valid: 'valid_from' date is in the future. Check if the system clock on the instance that issued " +
         `the token is set correctly: it is valid from ${time(nbf)}`,
     );
-  return typeof jti === "string" && keys.isRevoked(jti) ? refused("token is revoked") : undefined;
+  return typeof jti === "string" && keys.isRevoked(jti) ? refused("revoked", "token is revoked") : undefined;
 }
 
 const malformedClaims = (error: z.ZodError): Refused =>
   unparsed(
+    "malformed",
     `token has invalid claims: ${error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; ")}`,
   );
 

@@ -101,7 +101,12 @@ describe("dataplane tokens as recorded against a stock control plane", () => {
         "token is not yet valid: 'valid_from' date is in the future. Check if the system clock on the instance that issued the " +
         "token is set correctly: it is valid from 2026-11-24T05:44:42.000Z",
     },
-    "own key, type ingress on a dataplane": { name: "t4", run: 2 },
+    // Taken there, where a type binds to nothing.
+    "own key, type ingress on a dataplane": {
+      name: "t4",
+      run: 2,
+      reason: "proxy type from requestor: dataplane is different than in token: ingress",
+    },
     "own key, tag allowed": { name: "t5", run: 2 },
     "own key, tag value not allowed": {
       run: 0,
@@ -163,7 +168,8 @@ describe("dataplane tokens as recorded against a stock control plane", () => {
       }
       const result = await verifyDataplaneToken(token, keysOf(place, secrets), bearer(name), key.at * 1000);
       assert.deepEqual(result.ok ? undefined : result.reason, reason);
-      const accepted = recorded.result === "accepted" || recorded.case === "before revocation";
+      const isOfOtherType = !result.ok && result.fault === "type";
+      const accepted = (recorded.result === "accepted" && !isOfOtherType) || recorded.case === "before revocation";
       assert.equal(result.ok, accepted, "as the stock control plane decided");
     });
   }
@@ -212,6 +218,15 @@ describe("dataplane tokens", () => {
     assert.match(await verified(token, bearer("t"), now - 5001), /not yet valid/);
     assert.equal(await verified(token, bearer("t"), now + hour - 1), "accepted");
     assert.match(await verified(token, bearer("t"), now + hour), /token is expired, since 2026-11-24T06:34:45.000Z/);
+  });
+
+  test("of a type are for proxies of that type", async () => {
+    assert.equal(await verified(await issue({ type: "dataplane" })), "accepted");
+    for (const type of ["ingress", "egress"])
+      assert.equal(
+        await verified(await issue({ type })),
+        `proxy type from requestor: dataplane is different than in token: ${type}`,
+      );
   });
 
   test("of another mesh or workload are refused", async () => {
@@ -313,7 +328,7 @@ describe("dataplane tokens", () => {
         secretResource(place.revocations, "gone"),
       ]);
       const result = await verifyDataplaneToken(signed({ Jti: "gone" }), revoking, bearer("t"), now);
-      assert.deepEqual(result, { ok: false, reason: "token is revoked" });
+      assert.deepEqual(result, { ok: false, fault: "revoked", reason: "token is revoked" });
     });
 
     test("with claims of a wrong type are refused, naming the claim", async () => {

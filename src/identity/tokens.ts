@@ -2,7 +2,7 @@
 // zone tokens for a zone's ingress and egress, user tokens for the HTTP API.
 
 import { z } from "zod";
-import { type Issuance, refused, signToken, type Verified, verifyToken } from "#identity/jwt.ts";
+import { type Issuance, type Refused, refused, signToken, type Verified, verifyToken } from "#identity/jwt.ts";
 import type { SigningKey, VerifyingKeys } from "#identity/signing-key.ts";
 import { KodiakError } from "#lib/failure.ts";
 import { at, type Issue } from "#lib/issue.ts";
@@ -24,7 +24,7 @@ export interface DataplaneClaims {
   readonly mesh: string;
   /** Tags that the proxy must have, and the only values they may have. */
   readonly tags: Readonly<Record<string, readonly string[]>>;
-  /** One of `dataplaneTypes`; never compared, as in Kuma: with `ingress` it is good for a dataplane. */
+  /** One of `dataplaneTypes`. Empty: any. Kuma never compares it. */
   readonly type: string;
   /** Empty: any. */
   readonly workload: string;
@@ -76,25 +76,30 @@ export async function verifyDataplaneToken(
   const verified = await verifyToken(token, keys, now, dataplaneShape);
   if (!verified.ok) return verified;
   const mismatch = dataplaneMismatch(verified.claims, bearer);
-  return mismatch === undefined ? verified : refused(mismatch);
+  return mismatch ?? verified;
 }
 
-function dataplaneMismatch(claims: DataplaneClaims, bearer: TokenBearer): string | undefined {
-  if (claims.name !== "" && claims.name !== bearer.name) return different("proxy name", bearer.name, claims.name);
-  if (claims.mesh !== "" && claims.mesh !== bearer.mesh) return different("proxy mesh", bearer.mesh, claims.mesh);
+function dataplaneMismatch(claims: DataplaneClaims, bearer: TokenBearer): Refused | undefined {
+  const { name, mesh, type, workload } = claims;
+  if (name !== "" && name !== bearer.name) return refused("name", different("proxy name", bearer.name, name));
+  if (mesh !== "" && mesh !== bearer.mesh) return refused("mesh", different("proxy mesh", bearer.mesh, mesh));
+  if (type !== "" && type !== "dataplane") return refused("type", different("proxy type", "dataplane", type));
   for (const [tag, allowed] of Object.entries(claims.tags)) {
     const values = Object.hasOwn(bearer.tags, tag) ? (bearer.tags[tag] ?? []) : [];
-    if (values.length === 0) return `dataplane has no tag ${JSON.stringify(tag)} required by the token`;
+    if (values.length === 0)
+      return refused("tags", `dataplane has no tag ${JSON.stringify(tag)} required by the token`);
     const other = values.find((value) => !allowed.includes(value));
     if (other !== undefined)
-      return (
+      return refused(
+        "tags",
         `dataplane contains tag ${JSON.stringify(tag)} with value ${JSON.stringify(other)} which is not allowed with this ` +
-        `token. Allowed values in token are ${list(allowed)}, the dataplane has ${list(values)}`
+          `token. Allowed values in token are ${list(allowed)}, the dataplane has ${list(values)}`,
       );
   }
-  if (claims.workload === "" || claims.workload === bearer.workload) return undefined;
-  if (bearer.workload === undefined) return "dataplane has no workload label required by the token";
-  return different("workload", bearer.workload, claims.workload);
+  if (workload === "" || workload === bearer.workload) return undefined;
+  if (bearer.workload === undefined)
+    return refused("workload", "dataplane has no workload label required by the token");
+  return refused("workload", different("workload", bearer.workload, workload));
 }
 
 const zoneScopes = ["ingress", "egress"] as const;
@@ -131,9 +136,10 @@ export async function verifyZoneToken(
   const { zone, scope } = verified.claims;
   if (!scope.includes(bearer.scope))
     return refused(
+      "scope",
       `token cannot be used to authenticate zone entity (${bearer.scope} is out of token's scope: [${scope.join(" ")}])`,
     );
-  if (zone !== "" && zone !== bearer.zone) return refused(different("zone", bearer.zone, zone));
+  if (zone !== "" && zone !== bearer.zone) return refused("zone", different("zone", bearer.zone, zone));
   return verified;
 }
 

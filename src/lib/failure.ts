@@ -7,7 +7,7 @@ export type Failure =
   | { readonly kind: "invalid"; readonly what: string; readonly issues: readonly Issue[] }
   | { readonly kind: "not-found"; readonly what: string; readonly hint?: string }
   | { readonly kind: "conflict"; readonly what: string }
-  | { readonly kind: "forbidden"; readonly why: string }
+  | { readonly kind: "forbidden"; readonly why: string /** A word for counts. */; readonly cause?: string }
   | { readonly kind: "unauthenticated"; readonly why: string }
   | { readonly kind: "unavailable"; readonly what: string }
   /** A server showed another certificate than was expected: no second try would change it. */

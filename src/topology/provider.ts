@@ -46,10 +46,13 @@ const withoutService = (tags: Tags): Tags => {
   return rest;
 };
 
-/** What is known of a proxy's Envoy: it has just come and does not serve yet, or it did and may not any more. */
-export type Mark = "new" | "doubtful";
+/**
+ * What is known of a proxy: its Envoy has just come and does not serve yet, or it did and may not any more; or the proxy was
+ * connected until its token was refused.
+ */
+export type Mark = "new" | "doubtful" | "refused";
 
-/** Of a proxy of this zone. A new one gets nothing, a doubtful one what no other can take. */
+/** Of a proxy of this zone. A new one and a refused one get nothing, a doubtful one what no other can take. */
 export function instancesOf(dataplane: Resource<DataplaneJson>, mark: Mark | undefined): Provided {
   const found = new Map<string, Instance[]>();
   for (const inbound of dataplane.spec.networking?.inbound ?? []) {
@@ -62,7 +65,7 @@ export function instancesOf(dataplane: Resource<DataplaneJson>, mark: Mark | und
       address,
       port: own.port,
       tags: withoutService(inbound.tags ?? {}),
-      isHealthy: isHealthy(inbound) && mark !== "new",
+      isHealthy: isHealthy(inbound) && mark !== "new" && mark !== "refused",
       isMarked: mark !== undefined,
     };
     found.set(key, [...(found.get(key) ?? []), instance]);

@@ -1,5 +1,5 @@
-// POST /bootstrap of a zone's control plane: checks (interop 6.2), then Envoy's bootstrap. The token is only required here; it is
-// verified when the proxy opens its ADS stream. Statuses are Kuma's: kuma-dp gives up on 4xx (but 404: not there yet) and tries
+// POST /bootstrap of a zone's control plane: checks (interop 6.2), then Envoy's bootstrap. Whether the token is taken is asked by who
+// sends the answer, as that takes time. Statuses are Kuma's: kuma-dp gives up on 4xx (but 404: not there yet) and tries
 // again on 5xx. Where Kuma answers with an empty body, a sentence says why.
 
 import { parse, stringify } from "yaml";
@@ -13,7 +13,14 @@ import { asMesh } from "#resources/mesh.ts";
 import { type Resource, type ResourceId, tag } from "#resources/resource.ts";
 import { fromRest } from "#resources/rest.ts";
 import { bootstrapFor } from "#xds/bootstrap.ts";
-import { hostOf, issuesOf, refusal, refusedCa, refusedHost, refusedToken } from "#xds/bootstrap-refusal.ts";
+import {
+  hostOf,
+  issuesOf,
+  refusedCa,
+  refusedHost,
+  refusedToken,
+  refusal as refusedWith,
+} from "#xds/bootstrap-refusal.ts";
 import { type BootstrapRequest, type ProxyType, parseBootstrapRequest } from "#xds/bootstrap-request.ts";
 
 export interface BootstrapContext {
@@ -34,12 +41,22 @@ const kindOfProxy: Readonly<Record<ProxyType, "Dataplane" | "ZoneIngress" | "Zon
 const isProxyType = (type: string): type is ProxyType => Object.hasOwn(kindOfProxy, type);
 
 /** A global control plane has no proxies of its own. */
-export const bootstrapOnGlobal: HttpResponse = refusal(
+export const bootstrapOnGlobal: HttpResponse = refusedWith(
   403,
   "this is the global control plane, which serves no proxies: give the address of the zone control plane of the proxy's zone, port 5678, as the control plane's address",
 );
 
-export function answerBootstrap(http: HttpRequest, context: BootstrapContext): HttpResponse {
+export const answerBootstrap = (http: HttpRequest, context: BootstrapContext): HttpResponse =>
+  prepareBootstrap(http, context).response;
+
+export interface PreparedBootstrap {
+  readonly response: HttpResponse;
+  /** Of a good answer: who gets it, and the token that came with the request; empty: the proxy has it in a file, and shows it later. */
+  readonly to?: { readonly resource: Resource; readonly token: string };
+}
+
+export function prepareBootstrap(http: HttpRequest, context: BootstrapContext): PreparedBootstrap {
+  const refusal = (status: number, why: string): PreparedBootstrap => ({ response: refusedWith(status, why) });
   const parsed = parseBootstrapRequest(http.body);
   if (parsed.kind === "unreadable") return refusal(400, parsed.why);
   const { request } = parsed;
@@ -48,10 +65,10 @@ export function answerBootstrap(http: HttpRequest, context: BootstrapContext): H
     return refusal(500, `proxyType: must be dataplane, ingress or egress, not ${JSON.stringify(proxyType)}`);
   const host = hostOf(http.authority);
   const refused = refusedHost(host, context.certificate) ?? refusedToken(request) ?? refusedCa(request);
-  if (refused) return refused;
+  if (refused) return { response: refused };
 
   const found = resourceOf(request, proxyType, context);
-  if (found.kind === "refused") return found.response;
+  if (found.kind === "refused") return { response: found.response };
   const { resource } = found;
   const mesh = context.find({ kind: "Mesh", mesh: "", name: request.mesh });
   const issues = issuesOf(request, resource, context.zone, mesh !== undefined);
@@ -73,17 +90,16 @@ export function answerBootstrap(http: HttpRequest, context: BootstrapContext): H
     // Readers in Go know YAML 1.1, where a plain `on` or `1:20` is no string.
     { version: "1.1", lineWidth: 0, aliasDuplicateObjects: false },
   );
-  if (http.headers.accept?.join(",") !== "application/json") return ok("text/x-yaml", bootstrap);
-  return ok(
-    "application/json",
-    JSON.stringify({
-      bootstrap: Buffer.from(bootstrap).toString("base64"),
-      kumaSidecarConfiguration: {
-        networking: { corefileTemplate: null, address: networking?.address ?? "" },
-        metrics: { aggregate: [] },
-      },
-    }),
-  );
+  const to = { resource, token: request.dataplaneToken };
+  if (http.headers.accept?.join(",") !== "application/json") return { response: ok("text/x-yaml", bootstrap), to };
+  const answer = {
+    bootstrap: Buffer.from(bootstrap).toString("base64"),
+    kumaSidecarConfiguration: {
+      networking: { corefileTemplate: null, address: networking?.address ?? "" },
+      metrics: { aggregate: [] },
+    },
+  };
+  return { response: ok("application/json", JSON.stringify(answer)), to };
 }
 
 const ok = (contentType: string, body: string): HttpResponse => ({
@@ -106,9 +122,9 @@ function resourceOf(request: BootstrapRequest, proxyType: ProxyType, context: Bo
   }
   const json = readObject(text);
   if (json?.type !== kind.name)
-    return { kind: "refused", response: refusal(500, `dataplaneResource: must be a ${kind.name} in JSON or YAML`) };
+    return { kind: "refused", response: refusedWith(500, `dataplaneResource: must be a ${kind.name} in JSON or YAML`) };
   const { resource, issues } = fromRest(kind, json);
-  if (issues.length > 0) return { kind: "refused", response: refusal(422, describeIssues(issues)) };
+  if (issues.length > 0) return { kind: "refused", response: refusedWith(422, describeIssues(issues)) };
   return { kind: "found", resource, text: text.startsWith("{") ? text : JSON.stringify(json) };
 }
 

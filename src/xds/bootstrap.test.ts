@@ -41,6 +41,7 @@ function ask({ body, accept = "application/json", host = "127.0.0.1:33128", meth
     url: "/bootstrap",
     headers: accept === "" ? {} : { accept: [accept] },
     authority: host,
+    peer: "127.0.0.1:1",
     body: new TextEncoder().encode(text),
   };
   const { status, headers = {}, body: answer = "" } = answerBootstrap(request, where);

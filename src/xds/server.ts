@@ -115,7 +115,9 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
       try {
         request = fromBinary(DeltaDiscoveryRequestSchema, bytes);
       } catch (error) {
-        stream.end({ code: grpcCode.invalidArgument, message: `not a DeltaDiscoveryRequest: ${String(error)}` });
+        const message = `not a DeltaDiscoveryRequest: ${String(error)}`;
+        log.warn({ peer: stream.peer, reason: message }, "ended a stream that makes no sense");
+        stream.end({ code: grpcCode.invalidArgument, message });
         return;
       }
       if (session) session.request(request);
@@ -138,7 +140,6 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
         },
         (error: unknown) => {
           const message = error instanceof KodiakError ? describeFailure(error.failure) : String(error);
-          log.warn({ node: first.node?.id, peer: stream.peer, reason: message }, "refused a proxy");
           // The code that stock proxies know (interop 5.5).
           stream.end({ code: grpcCode.unknown, message });
         },

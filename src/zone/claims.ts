@@ -3,22 +3,26 @@
 
 import type { Struct } from "@bufbuild/protobuf/wkt";
 import type { ServerStream } from "#host/world.ts";
+import type { TokenFault } from "#identity/jwt.ts";
 import { KodiakError } from "#lib/failure.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 import { asDataplane } from "#resources/dataplane.ts";
 import { describeId, label, type Resource } from "#resources/resource.ts";
 
-export const refused = (why: string): KodiakError => new KodiakError({ kind: "forbidden", why });
+/** `cause`: a word for counts. */
+export const refused = (why: string, cause: TokenFault | "definition" = "definition"): KodiakError =>
+  new KodiakError({ kind: "forbidden", why, cause });
 
 export function tokenAdvice(resource: Resource, { isFederated }: { readonly isFederated: boolean }): string {
   const give = `give ${describeId(resource)} a token that`;
   if (resource.kind === "Dataplane") return `${give} \`kodiak token dataplane\` makes for it`;
-  return `${give} \`kodiak token zone --scope ingress\` makes for it${isFederated ? ", on the global control plane" : ""}`;
+  const scope = resource.kind === "ZoneEgress" ? "egress" : "ingress";
+  return `${give} \`kodiak token zone --scope ${scope}\` makes for it${isFederated ? ", on the global control plane" : ""}`;
 }
 
 export function tokenOf({ headers }: ServerStream): string {
   const tokens = headers.authorization ?? [];
-  if (tokens.length > 1) throw refused("authentication failed: more than one authorization header");
+  if (tokens.length > 1) throw refused("authentication failed: more than one authorization header", "malformed");
   return tokens[0] ?? "";
 }
 

@@ -56,6 +56,24 @@ test("an Envoy that starts is new until it serves, and doubtful where one was be
   assert.deepEqual(said(), ["a doubtful"]);
 });
 
+test("those that are refused are marked, and forgotten with their streams, however many they are", () => {
+  const { begins, refused, ends, pass, said, there } = stage();
+  there("a", "b", "c", "d");
+  for (const proxy of ["a", "b", "c"]) refused(proxy);
+  assert.deepEqual(said(), ["a refused", "b refused", "c refused"]);
+  for (const proxy of ["a", "b", "c"]) ends(proxy);
+  assert.deepEqual(said(), ["a forgotten", "b forgotten", "c forgotten"]);
+  pass(20_000);
+  assert.deepEqual(said(), []);
+  // With a token that is taken it is one like others.
+  begins("a", true);
+  assert.deepEqual(said(), ["a new"]);
+  ends("a");
+  assert.deepEqual(said(), ["a new"]);
+  pass(10_000);
+  assert.deepEqual(said(), ["a forgotten"]);
+});
+
 test("one whose stream ends is marked at once, and forgotten after 10 s", () => {
   const { ends, pass, said, there } = stage();
   there("a", "b", "c");

@@ -4,6 +4,8 @@
 //
 //   starting ─► serving ─► gone ─► (10 s) ─► forgotten          frozen ─► some are back ─► (10 s) ─► the others are gone
 //   new                    doubtful                             as before
+//
+// A proxy whose token is not taken any more is no matter of evidence: it is refused, and forgotten with the end of its stream.
 
 import type { Clock } from "#host/world.ts";
 import type { Mark } from "#topology/provider.ts";
@@ -26,6 +28,8 @@ export interface Presence {
   /** Its Envoy has all that it needs. */
   serves(proxy: string): void;
   ends(proxy: string): void;
+  /** Its stream is about to be ended, for good. */
+  refused(proxy: string): void;
   /** Its resource was deleted: nobody waits for it to come back. */
   removed(proxy: string): void;
   stop(): void;
@@ -53,6 +57,7 @@ export function presence({ clock, setMark, forget, onFrozen, expected }: Presenc
   let missing: Set<string> | undefined;
   let thawNotBefore = 0;
   let cancelThaw: (() => void) | undefined;
+  const refused = new Set<string>();
   let isStopped = false;
 
   if (known.size > 0) {
@@ -81,18 +86,21 @@ export function presence({ clock, setMark, forget, onFrozen, expected }: Presenc
 
   function leave(proxy: string): void {
     setMark(proxy, starting.get(proxy) ?? "doubtful");
-    const cancel = clock.alarm(clock.now() + forgetAfterMs, () => {
-      gone.delete(proxy);
-      starting.delete(proxy);
-      known.delete(proxy);
-      forget(proxy);
-    });
+    const cancel = clock.alarm(clock.now() + forgetAfterMs, () => forgetNow(proxy));
     gone.set(proxy, cancel);
+  }
+
+  function forgetNow(proxy: string): void {
+    gone.delete(proxy);
+    starting.delete(proxy);
+    known.delete(proxy);
+    forget(proxy);
   }
 
   return {
     begins(proxy, isStarting) {
       there.add(proxy);
+      refused.delete(proxy);
       recent = recent.filter((end) => end.proxy !== proxy);
       gone.get(proxy)?.();
       gone.delete(proxy);
@@ -109,6 +117,7 @@ export function presence({ clock, setMark, forget, onFrozen, expected }: Presenc
     },
     ends(proxy) {
       if (!there.delete(proxy) || isStopped) return;
+      if (refused.delete(proxy)) return forgetNow(proxy);
       if (missing) {
         missing.add(proxy);
         return;
@@ -117,6 +126,10 @@ export function presence({ clock, setMark, forget, onFrozen, expected }: Presenc
       recent = [...recent.filter(({ at }) => now - at < togetherMs), { proxy, at: now }];
       if (recent.length > few && recent.length > there.size) freeze(new Set(recent.map((end) => end.proxy)));
       else leave(proxy);
+    },
+    refused(proxy) {
+      refused.add(proxy);
+      setMark(proxy, "refused");
     },
     removed(proxy) {
       if (missing?.delete(proxy) && missing.size === 0) thaw();

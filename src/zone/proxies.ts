@@ -6,29 +6,31 @@ import type { TypedRefusal } from "#discovery/order.ts";
 import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { Log } from "#host/log.ts";
-import type { Clock, Random, ServerStream } from "#host/world.ts";
-import type { Credentials } from "#identity/credentials.ts";
-import { dataplaneTokenKeys, keysInSecrets, zoneTokenKeys, zoneTokenPublicKeys } from "#identity/signing-key.ts";
+import { type Clock, grpcCode, type Random, type ServerStream } from "#host/world.ts";
 import type { Collection, Source } from "#incremental/collection.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { Issue } from "#lib/issue.ts";
 import { isEqual, type JsonObject } from "#lib/json.ts";
-import { closedInsight, isOnline } from "#owned/online.ts";
+import { closedInsight } from "#owned/online.ts";
 import { type ProxyStatus, type RefusalStatus, refusalsIn, statusKey } from "#owned/proxy-insight.ts";
 import type { ProxyConfig } from "#proxy/bundle.ts";
 import { asDataplane } from "#resources/dataplane.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import { completeLabels, type Place } from "#resources/labels.ts";
-import { describeId, keyOf, label, type Resource, type ResourceId, tag } from "#resources/resource.ts";
+import { describeId, keyOf, type Resource, type ResourceId, tag } from "#resources/resource.ts";
 import { fromRest } from "#resources/rest.ts";
-import type { Edit, Store } from "#resources/store.ts";
+import type { Store } from "#resources/store.ts";
 import type { Mark } from "#topology/provider.ts";
 import { foreignZone } from "#xds/bootstrap-refusal.ts";
 import type { Admitted } from "#xds/server.ts";
 import type { Session } from "#xds/session.ts";
-import { bearerOf, identityOf, jsonOf, parsed, refused, tokenAdvice, tokenOf } from "#zone/claims.ts";
+import { identityOf, jsonOf, parsed, refused, tokenOf } from "#zone/claims.ts";
 import { gathered } from "#zone/gathered.ts";
 import { presence } from "#zone/presence.ts";
+import { proxyNotes } from "#zone/proxy-notes.ts";
+import type { RefusedProxies } from "#zone/refused-proxies.ts";
+import type { TokenCheck } from "#zone/token-check.ts";
+import { type ShownToken, tokenWatch } from "#zone/token-watch.ts";
 
 export interface ProxiesOptions {
   readonly place: Extract<Place, { kind: "zone" }>;
@@ -49,7 +51,8 @@ export interface ProxiesOptions {
   readonly touch: () => void;
   /** `frozenSince` says something else than before. */
   readonly onFrozen: () => void;
-  readonly credentials: Pick<Credentials, "verifyDataplaneToken" | "verifyZoneToken">;
+  readonly tokens: TokenCheck;
+  readonly refusedProxies: RefusedProxies;
   readonly validate: (resource: Resource) => readonly Issue[];
 }
 
@@ -59,21 +62,15 @@ const countersEveryMs = 10_000;
 const silentAfterMs = 1_000;
 
 export function proxies(options: ProxiesOptions) {
-  const { place, store, clock, random, log, instanceId, configs, statuses, marked, touch, credentials, validate } =
-    options;
-  const { ingressServices, served } = options;
-  /** Whether a proxy brought it, over a restart of the control plane: a note beside it. */
-  const isBrought = (id: ResourceId): boolean => store.note(broughtKey(id)) !== undefined;
-  const broughtEdit = (id: ResourceId, isSo: boolean): Edit => ({
-    kind: "note",
-    key: broughtKey(id),
-    before: store.note(broughtKey(id)),
-    after: isSo ? "by its proxy" : undefined,
-  });
+  const { place, store, clock, random, log, instanceId, configs, statuses, marked, touch, tokens, validate } = options;
+  const { ingressServices, served, refusedProxies } = options;
+  const notes = proxyNotes(store);
   const connected = new Map<string, symbol>();
   /** Proxies that were there at some time, or may have been, and whether they brought what they are. */
   const known = new Map<string, { readonly id: ResourceId; readonly isOwn: boolean }>();
-  for (const id of earlierProxies(store)) known.set(statusKey(id), { id, isOwn: isBrought(id) });
+  for (const id of notes.earlier()) known.set(statusKey(id), { id, isOwn: notes.isBrought(id) });
+  for (const one of store.list("Dataplane")) if (notes.isRefused(one)) marked.set(keyOf(one), "refused");
+  const shownTokens = tokenWatch(store, tokens);
   let frozenSince: number | undefined;
   const presences = presence({
     clock,
@@ -104,7 +101,8 @@ export function proxies(options: ProxiesOptions) {
       // Not before it is gone: one that is away would take traffic again.
       if (id.kind === "Dataplane" && !connected.has(proxy)) marked.set(keyOf(id), undefined);
       // Who writes it by hand later keeps it.
-      if (isBrought(id)) void store.write([broughtEdit(id, false)]);
+      const edits = notes.edits(id, { brought: false, refused: false });
+      if (edits.length > 0) void store.write(edits);
     }
   });
   /** They have said that they leave. A stream of theirs that breaks and comes back meanwhile brings them no traffic again. */
@@ -113,11 +111,21 @@ export function proxies(options: ProxiesOptions) {
   const silences = gathered(clock, silentAfterMs);
 
   async function admit(first: DeltaDiscoveryRequest, stream: ServerStream): Promise<Admitted> {
+    try {
+      return await letIn(first, stream);
+    } catch (error) {
+      refusedProxies.record({ at: "stream", proxy: first.node?.id, peer: stream.peer }, error);
+      throw error;
+    }
+  }
+
+  async function letIn(first: DeltaDiscoveryRequest, stream: ServerStream): Promise<Admitted> {
     const node = first.node;
     if (!node?.id) throw refused("the first request of a stream must carry the node with its id");
     const metadata = jsonOf(node.metadata);
     const token = tokenOf(stream);
     const { mesh, name } = identityOf(node.id);
+    const shown = { token, at: clock.now(), since: shownTokens.moment };
     const kind = metadata["dataplane.proxyType"] === "ingress" ? "ZoneIngress" : "Dataplane";
     const id = { kind, mesh, name };
     const brought = broughtBy(metadata, id);
@@ -127,23 +135,30 @@ export function proxies(options: ProxiesOptions) {
       throw refused(
         `${kind} "${name}" does not exist: the proxy must bring its definition, or it must be applied first`,
       );
-    await authenticate(resource, token);
-    // Who may be what it says it is may still not be what is known under that name.
-    if (existing && brought && !isEqual(bearerOf(existing), bearerOf(brought))) await authenticate(existing, token);
+    await tokens.checkBrought(resource, token);
     known.set(statusKey(id), { id, isOwn: brought !== undefined });
     // An Envoy that brings nothing of an earlier stream has just started: others hear of it when it serves.
     presences.begins(statusKey(id), Object.keys(first.initialResourceVersions).length === 0);
     if (brought) await bring(completed(brought, existing));
-    else if (isBrought(id)) await store.write([broughtEdit(id, false)]);
+    else {
+      const edits = notes.edits(id, { brought: false, refused: false });
+      if (edits.length > 0) await store.write(edits);
+    }
     // An Envoy that starts anew may take what another one refused.
     const isResumed = Object.keys(first.initialResourceVersions).length > 0;
-    return admitted(id, metadata, isResumed ? refusedBefore(id) : []);
+    return admitted(id, metadata, isResumed ? refusedBefore(id) : [], stream, { ...shown, proxy: resource });
   }
 
   const refusedBefore = (id: ResourceId): readonly RefusalStatus[] =>
     statuses.get(statusKey(id))?.refusals ?? refusalsIn(store.get({ ...id, kind: `${id.kind}Insight` }));
 
-  function admitted(id: ResourceId, metadata: JsonObject, before: readonly RefusalStatus[]): Admitted {
+  function admitted(
+    id: ResourceId,
+    metadata: JsonObject,
+    before: readonly RefusalStatus[],
+    stream: ServerStream,
+    shown: Omit<ShownToken, "onRefused">,
+  ): Admitted {
     const key = keyOf(id);
     const mark = statusKey(id);
     const self = Symbol(mark);
@@ -173,6 +188,20 @@ export function proxies(options: ProxiesOptions) {
       touch();
     };
     publish({});
+    const letGo = shownTokens.hold({
+      ...shown,
+      onRefused(error) {
+        const message = refusedProxies.record({ at: "connected", proxy: keyOf(id), peer: stream.peer }, error);
+        if (connected.get(mark) === self) {
+          presences.refused(mark);
+          // An ingress that is refused leads nowhere, whoever wrote it.
+          if (id.kind === "ZoneIngress") served.set(key, []);
+          touch();
+        }
+        // The code that stock proxies know (interop 5.5).
+        stream.end({ code: grpcCode.unknown, message });
+      },
+    });
     const record = (session: Session): void => publish({ counters: { ...session.counters } });
     const watchSilence = (session: Session): void => {
       const { waiting: objects, isFull } = session;
@@ -218,6 +247,7 @@ export function proxies(options: ProxiesOptions) {
         if (session.waiting > 0 || status.behind) silences.add(mark, () => watchSilence(session));
       },
       onGone() {
+        letGo();
         if (connected.get(mark) !== self) return;
         counts.doNow(mark);
         silences.remove(mark);
@@ -235,6 +265,7 @@ export function proxies(options: ProxiesOptions) {
     leaving.delete(proxy);
     if (!isOwn) {
       if (!statuses.get(proxy)) void closeInsight(id);
+      if (marked.get(keyOf(id)) === "refused") void store.write(notes.edits(id, { refused: true }));
       return;
     }
     // The insight of a proxy that has not been there since this control plane started is nobody else's to delete.
@@ -252,26 +283,6 @@ export function proxies(options: ProxiesOptions) {
     if (insight) await store.write([{ kind: "put", resource: closedInsight(insight, clock.now()) }]);
   }
 
-  async function authenticate(resource: Resource, token: string): Promise<void> {
-    const secretOf = (id: ResourceId): Resource | undefined => store.get(id);
-    const now = clock.now();
-    const result =
-      resource.kind === "Dataplane"
-        ? await credentials.verifyDataplaneToken(
-            token,
-            keysInSecrets(dataplaneTokenKeys(resource.mesh), secretOf),
-            bearerOf(resource),
-            now,
-          )
-        : await credentials.verifyZoneToken(
-            token,
-            keysInSecrets(place.isFederated ? zoneTokenPublicKeys : zoneTokenKeys, secretOf),
-            { zone: place.zone, scope: "ingress" },
-            now,
-          );
-    if (!result.ok) throw refused(`authentication failed: ${result.reason}; ${tokenAdvice(resource, place)}`);
-  }
-
   function broughtBy(metadata: JsonObject, id: ResourceId): Resource | undefined {
     const text = metadata["dataplane.resource"];
     if (typeof text !== "string" || text === "") return undefined;
@@ -285,7 +296,7 @@ export function proxies(options: ProxiesOptions) {
 
   async function bring(resource: Resource): Promise<void> {
     if (leaving.has(statusKey(resource))) return withdraw(resource);
-    await store.write([{ kind: "put", resource }, ...(isBrought(resource) ? [] : [broughtEdit(resource, true)])]);
+    await store.write([{ kind: "put", resource }, ...notes.edits(resource, { brought: true, refused: false })]);
   }
 
   /** An ingress that leaves is no way into this zone; instances stay known while they finish what they have begun. */
@@ -315,7 +326,7 @@ export function proxies(options: ProxiesOptions) {
   async function leave(id: ResourceId, token: string): Promise<void> {
     const resource = store.get(id);
     if (!resource) throw new KodiakError({ kind: "not-found", what: describeId(id) });
-    await authenticate(resource, token);
+    await tokens.check(resource, token);
     leaving.add(statusKey(id));
     await withdraw(resource);
   }
@@ -335,6 +346,7 @@ export function proxies(options: ProxiesOptions) {
     /** Nothing that proxies brought is deleted for the loss of this control plane. */
     stop(): void {
       unwatch();
+      shownTokens.stop();
       counts.stop();
       silences.stop();
       presences.stop();
@@ -352,20 +364,6 @@ function notReady(dataplane: Resource): Resource {
   const { networking = {} } = asDataplane(dataplane).spec;
   const inbound = (networking.inbound ?? []).map((one) => ({ ...one, state: "NotReady" }));
   return { ...dataplane, spec: { ...dataplane.spec, networking: { ...networking, inbound } } as JsonObject };
-}
-
-const broughtKey = (id: ResourceId): string => `brought ${statusKey(id)}`;
-
-/** Of this zone: what is stored, as proxies may have come and gone in the last second of an earlier control plane, and what was online. */
-function earlierProxies(store: Store): readonly ResourceId[] {
-  // What a user wrote and no proxy has ever used is nobody's who could be away.
-  const hadProxy = (id: ResourceId): boolean =>
-    store.note(broughtKey(id)) !== undefined || store.get({ ...id, kind: `${id.kind}Insight` }) !== undefined;
-  return ["Dataplane", "ZoneIngress"].flatMap((kind) => {
-    const stored = store.list(kind).filter((one) => one.labels[label.origin] !== "global" && hadProxy(one));
-    const online = store.list(`${kind}Insight`).filter(isOnline);
-    return [...stored, ...online].map(({ mesh, name }) => ({ kind, mesh, name }));
-  });
 }
 
 /** Every inbound says in which zone it is (interop 4.6.2). */

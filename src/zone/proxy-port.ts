@@ -3,13 +3,18 @@
 import type { HttpRequest, HttpResponse, ListenOptions, World } from "#host/world.ts";
 import { KodiakError } from "#lib/failure.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
-import type { ResourceId } from "#resources/resource.ts";
-import { answerBootstrap, type BootstrapContext } from "#xds/bootstrap-answer.ts";
+import { keyOf, type ResourceId } from "#resources/resource.ts";
+import { type BootstrapContext, prepareBootstrap } from "#xds/bootstrap-answer.ts";
+import { refusal } from "#xds/bootstrap-refusal.ts";
 import { adsPath, type XdsServer } from "#xds/server.ts";
+import type { RefusedProxies } from "#zone/refused-proxies.ts";
+import type { TokenCheck } from "#zone/token-check.ts";
 
 export interface ProxyPortOptions {
   readonly bootstrap: () => BootstrapContext;
   readonly xds: XdsServer;
+  readonly tokens: TokenCheck;
+  readonly refusedProxies: RefusedProxies;
   /** A proxy starts: it asks for its bootstrap. */
   readonly begin: (id: ResourceId) => void;
   readonly leave: (id: ResourceId, token: string) => Promise<void>;
@@ -25,6 +30,8 @@ const longestWaitMs = 600_000;
 export function proxyPort({
   bootstrap,
   xds,
+  tokens,
+  refusedProxies,
   begin,
   leave,
   heard,
@@ -46,26 +53,52 @@ export function proxyPort({
     return text(200, isKnown ? "" : "not all proxies have acknowledged it");
   }
 
+  async function started(request: HttpRequest): Promise<HttpResponse> {
+    const { response, to } = prepareBootstrap(request, bootstrap());
+    if (!to) {
+      // A proxy that is not known yet asks again and again, and is refused nothing.
+      if (response.status !== 404)
+        noteRefusal(request, new KodiakError({ kind: "forbidden", why: String(response.body), cause: "definition" }));
+      return response;
+    }
+    const { resource, token } = to;
+    if (token === "") return response;
+    try {
+      await tokens.checkBrought(resource, token);
+    } catch (error) {
+      if (!(error instanceof KodiakError)) throw error;
+      noteRefusal(request, error);
+      return refusal(isKeyMissing(error) ? 503 : 403, error.message);
+    }
+    begin(resource);
+    return response;
+  }
+
+  function noteRefusal(request: HttpRequest, error: KodiakError): void {
+    const id = proxyNamedIn(request);
+    const at = request.url.startsWith("/leave") ? "leave" : "bootstrap";
+    refusedProxies.record({ at, proxy: id && keyOf(id), peer: request.peer }, error);
+  }
+
   return {
     streams: { [adsPath]: xds.serve },
     async http(request) {
       const [path] = request.url.split("?");
-      if (path === "/bootstrap") {
-        const answer = answerBootstrap(request, bootstrap());
-        const id = proxyNamedIn(request);
-        if (answer.status === 200 && id) begin(id);
-        return answer;
-      }
+      if (path === "/bootstrap") return started(request);
       if (path !== "/leave" || request.method !== "POST") return text(404, "404 page not found\n");
       try {
         return await left(request);
       } catch (error) {
         if (!(error instanceof KodiakError)) throw error;
+        noteRefusal(request, error);
         return text(error.failure.kind === "not-found" ? 404 : 403, error.message);
       }
     },
   };
 }
+
+/** It may be on the way from global: the proxy is told to ask again, while other faults are final. */
+const isKeyMissing = ({ failure }: KodiakError): boolean => failure.kind === "forbidden" && failure.cause === "key";
 
 const text = (status: number, body: string): HttpResponse => ({
   status,

@@ -40,6 +40,8 @@ import { departures } from "#zone/departures.ts";
 import { proxies } from "#zone/proxies.ts";
 import { proxyPort } from "#zone/proxy-port.ts";
 import { readiness } from "#zone/readiness.ts";
+import { refusedProxies, refusedProxiesMetric } from "#zone/refused-proxies.ts";
+import { tokenCheck } from "#zone/token-check.ts";
 
 export interface ZoneSettings {
   readonly name: string;
@@ -147,6 +149,8 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       onLink: () => {},
       onComplete: ready.synced,
     });
+  const tokensOfProxies = tokenCheck({ place, store, clock, credentials });
+  const refusals = refusedProxies(logOf("proxies"));
   const known = proxies({
     place,
     store,
@@ -161,7 +165,8 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     ingressServices: pipeline.ingressServices,
     touch: running.touch,
     onFrozen: () => link?.tellFrozen(),
-    credentials,
+    tokens: tokensOfProxies,
+    refusedProxies: refusals,
     validate,
   });
   const xds = xdsServer({ instanceId, log: logOf("xds"), clock, bundles: pipeline.bundles, admit: known.admit });
@@ -180,6 +185,8 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
         validate,
       }),
       xds,
+      tokens: tokensOfProxies,
+      refusedProxies: refusals,
       begin: known.begin,
       leave: known.leave,
       heard: () => link?.heard() ?? Promise.resolve(),
@@ -224,6 +231,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   if (diagnostics) {
     storeMetrics(diagnostics.metrics, store, graph);
     xdsMetrics(diagnostics.metrics, xds);
+    refusedProxiesMetric(diagnostics.metrics, refusals);
     if (link) kdsMetrics(diagnostics.metrics, link.counts);
     troubleMetrics(diagnostics.metrics, {
       refused: () => [...refusalsOfLinks(link?.links.list() ?? []), ...known.refusals()],

@@ -22,6 +22,7 @@ for (const host of ["127.0.0.1", "localhost"])
           url: "/bootstrap",
           headers: {},
           authority: `${host}:5678`,
+          peer: "127.0.0.1:1",
           body: Buffer.from(JSON.stringify(request)),
         },
         {

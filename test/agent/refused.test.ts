@@ -59,7 +59,7 @@ test("a proxy that serves goes on when its token is revoked", async (t) => {
   const revocations = "dataplane-token-revocations-default";
   await put(zone.api, `/global-secrets/${revocations}`, { type: "GlobalSecret", name: revocations, data });
   // A newer stream of the same proxy ends that of its Envoy, which has to come again.
-  const body = { mesh: "default", name: "web", dataplaneToken: "x", dataplaneResource: manifest };
+  const body = { mesh: "default", name: "web", dataplaneTokenPath: "token", dataplaneResource: manifest };
   const first = await firstRequest({ dp: { zone: url, global: "" } }, body);
   assert.match(String(await stream(of, zone.dpPort, first, await token("second"))), /Cluster$/);
 

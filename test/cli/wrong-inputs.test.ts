@@ -6,6 +6,7 @@ import { availableParallelism } from "node:os";
 import { test } from "node:test";
 import { grpcCode } from "#host/world.ts";
 import { isObject } from "#lib/json.ts";
+import { recordingLog } from "../agent/recording-log.ts";
 import { bootstrap, firstRequest, stream } from "./wrong-inputs/asked-by-hand.ts";
 import { asIngress, asWeb, bootstraps } from "./wrong-inputs/bootstraps.ts";
 import { commands } from "./wrong-inputs/commands.ts";
@@ -100,23 +101,48 @@ test("asked for as a bootstrap", async (t) => {
 });
 
 test("sent as the first request of a stream", async (t) => {
-  const stage = await openStage(t);
+  const log = recordingLog();
+  const stage = await openStage(t, log);
   const { forWeb, forIngress, right } = await tokens(stage);
   const web = await firstRequest(stage, asWeb);
   const ingress = await firstRequest(stage, asIngress);
   const port = stage.zone.dpPort;
   const refused = (message: string) => ({ code: grpcCode.unknown, message });
+  const records = (at: string) =>
+    log.lines.filter(({ message, fields }) => message === "refused a proxy" && fields.at === at);
+  const reasons = (at: string) => records(at).map(({ fields }) => fields.reason);
+  const adviceForWeb = 'give Dataplane "web" in mesh "default" a token that `kodiak token dataplane` makes for it';
+  const adviceForIngress =
+    'give ZoneIngress "in" a token that `kodiak token zone --scope ingress` makes for it, on the global control plane';
 
   for (const [what, token, why] of forWeb)
     await t.test(`a token of a dataplane: ${what}`, async () => {
-      const advice = 'give Dataplane "web" in mesh "default" a token that `kodiak token dataplane` makes for it';
-      assert.deepEqual(await stream(stage, port, web, token), refused(`authentication failed: ${why}; ${advice}`));
+      const all = `authentication failed: ${why}; ${adviceForWeb}`;
+      assert.deepEqual(await stream(stage, port, web, token), refused(all));
+      assert.equal(reasons("stream").at(-1), all);
     });
   for (const [what, token, why] of forIngress)
     await t.test(`a token of an ingress: ${what}`, async () => {
-      const advice =
-        'give ZoneIngress "in" a token that `kodiak token zone --scope ingress` makes for it, on the global control plane';
-      assert.deepEqual(await stream(stage, port, ingress, token), refused(`authentication failed: ${why}; ${advice}`));
+      const all = `authentication failed: ${why}; ${adviceForIngress}`;
+      assert.deepEqual(await stream(stage, port, ingress, token), refused(all));
+      assert.equal(reasons("stream").at(-1), all);
+    });
+  const withBootstrap = [
+    ...forWeb.map(
+      ([what, token, why]) => [asWeb, `of a dataplane: ${what}`, token, `${why}; ${adviceForWeb}`] as const,
+    ),
+    ...forIngress.map(
+      ([what, token, why]) => [asIngress, `of an ingress: ${what}`, token, `${why}; ${adviceForIngress}`] as const,
+    ),
+  ];
+  for (const [who, what, token, why] of withBootstrap.filter(([, , token]) => token !== ""))
+    await t.test(`sent with a bootstrap, a token ${what}`, async () => {
+      const text = `authentication failed: ${why}`;
+      const { dataplaneTokenPath: _, ...rest } = who;
+      // A key may be on the way from global.
+      const status = what.endsWith("an unknown key") ? 503 : 403;
+      assert.deepEqual(await bootstrap(stage, { ...rest, dataplaneToken: token }), { status, text });
+      assert.equal(reasons("bootstrap").at(-1), text);
     });
   for (const [what, request, message] of nodes(web))
     await t.test(what, async () => assert.deepEqual(await stream(stage, port, request, right.web), refused(message)));
@@ -133,5 +159,19 @@ test("sent as the first request of a stream", async (t) => {
     const clusters = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
     assert.equal(await stream(stage, port, web, right.web), clusters);
     assert.equal(await stream(stage, port, ingress, right.ingress), clusters);
+    for (const [who, token] of [
+      [asWeb, right.web],
+      [asIngress, right.ingress],
+    ] as const)
+      assert.equal((await bootstrap(stage, { ...who, dataplaneToken: token })).status, 200);
+  });
+
+  await t.test("each has left a record, and no other, with who it said to be and from where", () => {
+    assert.equal(records("stream").length, forWeb.length + forIngress.length + nodes(web).length);
+    assert.equal(records("bootstrap").length, withBootstrap.filter(([, , token]) => token !== "").length);
+    for (const { fields } of [...records("stream"), ...records("bootstrap")]) {
+      assert.match(String(fields.peer), /^127\.0\.0\.1:\d+$/);
+      assert.ok(fields.cause);
+    }
   });
 });

@@ -22,7 +22,7 @@ import { getOverSocket } from "./http.ts";
 /** Deadlines of waits are three times as long in CI, where the machine does other things too. */
 export const patience = process.env.CI ? 3 : 1;
 
-const log = openLog(process.env.LOG_LEVEL ?? "silent");
+const usualLog = openLog(process.env.LOG_LEVEL ?? "silent");
 
 export interface Lab {
   readonly world: World;
@@ -31,7 +31,8 @@ export interface Lab {
   atEnd(end: () => Promise<unknown>): void;
 }
 
-export async function lab(t: TestContext): Promise<Lab> {
+/** `log`: of its control planes. */
+export async function lab(t: TestContext, log = usualLog): Promise<Lab> {
   const ends: (() => Promise<unknown>)[] = [];
   const folder = await mkdtemp(join(tmpdir(), "kodiak-test-"));
   ends.push(() => rm(folder, { recursive: true, force: true }));
@@ -123,7 +124,7 @@ export async function startProxy(of: Lab, at: LabZone, resource: object, token: 
       readinessPort: 0,
       version: "test",
     },
-    log,
+    usualLog,
     { leave: leave.signal, now: now.signal },
   );
   of.atEnd(async () => {

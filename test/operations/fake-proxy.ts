@@ -2,7 +2,7 @@
 // of its own, with the small windows that HTTP/2 begins with.
 
 import { once } from "node:events";
-import { connect } from "node:http2";
+import { connect, type IncomingHttpHeaders } from "node:http2";
 import type { EnvoyType } from "#discovery/order.ts";
 import { framed, frameParser } from "#host/grpc-frame.ts";
 import { adsPath } from "#xds/server.ts";
@@ -20,6 +20,8 @@ export interface FakeProxy {
   readonly received: readonly Received[];
   /** It has all that it needs, and has acknowledged it. */
   readonly isComplete: boolean;
+  /** How its stream ended; without a status of the control plane the code is -1. */
+  readonly ended: Promise<{ readonly code: number; readonly message: string }>;
   /** What it has of a type: versions by name. */
   held(type: EnvoyType): ReadonlyMap<string, string>;
   /** Resolves when it holds, which is looked at after each response. */
@@ -32,17 +34,17 @@ export interface FakeProxy {
 const maxMessageBytes = 10 * 1024 * 1024;
 
 /**
- * Resolves when it has all that it needs. `dataplane`: what it brings, or only its mesh and name. `port`: another
+ * Resolves when it has all that it needs. `dataplane`: what it brings, a ZoneIngress too, or only its mesh and name. `port`: another
  * one than the zone's, which leads there.
  */
 export async function startFakeProxy(
   of: Lab,
   zone: LabZone,
-  dataplane: { readonly mesh: string; readonly name: string } & object,
+  dataplane: { readonly mesh?: string; readonly name: string } & object,
   token: string,
   port = zone.dpPort,
 ): Promise<FakeProxy> {
-  const { mesh, name } = dataplane;
+  const { mesh = "", name } = dataplane;
   const session = connect(`https://127.0.0.1:${port}`, { ca: zone.certificate });
   of.atEnd(async () => session.destroy());
   await once(session, "connect");
@@ -55,7 +57,7 @@ export async function startFakeProxy(
   const waiting = new Set<(lost?: Error) => void>();
   const metadata = {
     ...("type" in dataplane && { "dataplane.resource": JSON.stringify(dataplane) }),
-    "dataplane.proxyType": "dataplane",
+    "dataplane.proxyType": mesh === "" ? "ingress" : "dataplane",
   };
   const envoy = fakeEnvoy({ node: { id: `${mesh}.${name}`, metadata } });
   const receive = (bytes: Uint8Array): void => {
@@ -72,11 +74,27 @@ export async function startFakeProxy(
   const parser = frameParser(maxMessageBytes);
   stream.on("data", (chunk: Buffer) => parser.push(chunk, ({ bytes }) => receive(bytes)));
   stream.on("error", () => {});
-  stream.once("close", () => {
+  const ended = Promise.withResolvers<{ readonly code: number; readonly message: string }>();
+  const endsWith = (headers: IncomingHttpHeaders): void => {
+    if (headers["grpc-status"] === undefined) return;
+    ended.resolve({
+      code: Number(headers["grpc-status"]),
+      message: decodeURIComponent(String(headers["grpc-message"] ?? "")),
+    });
+    lost();
+  };
+  const lost = (): void => {
     for (const check of [...waiting]) check(new Error(`${name} lost its stream`));
+  };
+  stream.on("trailers", endsWith);
+  stream.once("response", endsWith);
+  stream.once("close", () => {
+    ended.resolve({ code: -1, message: "the connection was lost" });
+    lost();
   });
   const proxy: FakeProxy = {
     received,
+    ended: ended.promise,
     get isComplete() {
       return envoy.isComplete;
     },

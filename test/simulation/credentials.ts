@@ -20,7 +20,9 @@ export function credentials({ clock, random }: Program): Credentials {
     new Promise((resolve) => clock.alarm(clock.now() + random.between(leastMs, mostMs), resolve));
   const verdict = async <Claims>(isRight: boolean, claims: Claims) => {
     await takes(0, 2);
-    return isRight ? { ok: true as const, claims } : { ok: false as const, reason: "this token is not its bearer's" };
+    return isRight
+      ? { ok: true as const, claims }
+      : { ok: false as const, fault: "name" as const, reason: "this token is not its bearer's" };
   };
   return {
     issuerOf: ({ certificate }) => ({

@@ -87,7 +87,8 @@ export function proxy(id: ProxyId, site: Site, options: ProxyOptions): Simulated
       const connection: SimulatedConnection = site.network.of(own).dial({ host: zone, port: ports.dp });
       const headers = { authorization: [token] };
       const bytes = Buffer.from(JSON.stringify({ mesh, name, proxyType, ...body }));
-      const request = { method: "POST", url: path, headers, authority: `${zone}:${ports.dp}`, body: bytes };
+      const at = { authority: `${zone}:${ports.dp}`, peer: `${host}:1` };
+      const request = { method: "POST", url: path, headers, ...at, body: bytes };
       try {
         return (await connection.request(request)).status;
       } catch {

@@ -13,8 +13,14 @@ const zoneIngress = {
   name: "in",
   networking: { address: "127.0.0.1", port: 10001, advertisedAddress: "127.0.0.1", advertisedPort: 10001 },
 };
-export const asWeb = { mesh: "default", name: "web", dataplaneToken: "x", dataplaneResource: dataplane };
-export const asIngress = { name: "in", proxyType: "ingress", dataplaneToken: "x", dataplaneResource: zoneIngress };
+/** The token is in a file of the proxy: it is looked at when its stream begins. */
+export const asWeb = { mesh: "default", name: "web", dataplaneTokenPath: "token", dataplaneResource: dataplane };
+export const asIngress = {
+  name: "in",
+  proxyType: "ingress",
+  dataplaneTokenPath: "token",
+  dataplaneResource: zoneIngress,
+};
 
 const networked = (change: JsonObject) => ({
   ...asWeb,
@@ -24,13 +30,13 @@ const inbound = (change: JsonObject) => networked({ inbound: [{ ...dataplane.net
 export const bootstraps: readonly (readonly [what: string, body: object, status: number, text: string])[] = [
   [
     "no token",
-    { ...asWeb, dataplaneToken: "" },
+    { ...asWeb, dataplaneTokenPath: "" },
     422,
     "Dataplane Token is required: make one with `kodiak token dataplane` and give it to the proxy as its token file.",
   ],
   [
     "no token of an ingress",
-    { ...asIngress, dataplaneToken: "" },
+    { ...asIngress, dataplaneTokenPath: "" },
     422,
     "Zone Token is required: make one with `kodiak token zone --scope ingress` and give it to the proxy as its token file.",
   ],

@@ -8,6 +8,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
+import type { Log } from "#host/log.ts";
 import { fingerprintOf } from "#identity/pem.ts";
 import { loadOrCreateServerCertificate } from "#identity/server-certificate.ts";
 import { envoy } from "../../lab/envoy.ts";
@@ -50,8 +51,9 @@ export interface Stage extends Lab {
   readonly envoyPath: string;
 }
 
-export async function openStage(t: TestContext): Promise<Stage> {
-  const of = await lab(t);
+/** `log`: of the control planes. */
+export async function openStage(t: TestContext, log?: Log): Promise<Stage> {
+  const of = await lab(t, log);
   const global = await startGlobal(of, ["zone-a"]);
   const zone = await startZone(of, "zone-a", global);
   await put(global.api, "/meshes/other", { type: "Mesh", name: "other" });

@@ -1,6 +1,6 @@
 // Tokens that a zone's control plane takes from nobody, and what it says of each.
 
-import { createHmac } from "node:crypto";
+import { createHmac, createPublicKey } from "node:crypto";
 import { SignJWT } from "jose";
 import {
   createSigningKey,
@@ -10,6 +10,7 @@ import {
   type SigningKey,
 } from "#identity/signing-key.ts";
 import { issueDataplaneToken, issueZoneToken } from "#identity/tokens.ts";
+import { eventually, put } from "../../lab/lab.ts";
 import type { Stage } from "./stage.ts";
 
 const hour = 3_600_000;
@@ -23,6 +24,12 @@ export interface Tokens {
 }
 
 export async function tokens({ zone, global }: Stage): Promise<Tokens> {
+  await revoke(zone, "dataplane-token-revocations-default");
+  // Zones take it from global.
+  await revoke(global, "zone-token-revocations");
+  await eventually("revoked in the zone, too", 10_000, async () => {
+    if (!zone.store.get({ kind: "GlobalSecret", mesh: "", name: "zone-token-revocations" })) throw new Error("not yet");
+  });
   const keyOf = (mesh: string): SigningKey => latestSigningKey(dataplaneTokenKeys(mesh), zone.store.list("Secret"))!;
   const own = keyOf("default");
   const secret = await (await fetch(`${global.api}/global-secrets/zone-token-signing-key-1`)).json();
@@ -40,7 +47,14 @@ export async function tokens({ zone, global }: Stage): Promise<Tokens> {
   const claims = text({ Name: "web", Mesh: "default" });
   const unsigned = `${text({ alg: "none", kid: "1", typ: "JWT" })}.${claims}.`;
   const symmetric = `${text({ alg: "HS256", kid: "1", typ: "JWT" })}.${claims}`;
-  const byHmac = `${symmetric}.${createHmac("sha256", "secret").update(symmetric).digest("base64url")}`;
+  // The key is no secret: whoever has its public half could sign with it as a secret.
+  const publicHalf = createPublicKey(own.privateKey).export({ type: "pkcs1", format: "pem" });
+  const byHmac = `${symmetric}.${createHmac("sha256", publicHalf).update(symmetric).digest("base64url")}`;
+  const withHeader = (header: object) =>
+    new SignJWT({ Name: "web", Mesh: "default" })
+      .setProtectedHeader({ alg: "RS256", kid: "1", ...header })
+      .sign(stranger.privateKey);
+  const issuedAs = (tokenId: string) => ({ ...issued, tokenId });
   const withoutKid = await new SignJWT({}).setProtectedHeader({ alg: "RS256" }).sign(own.privateKey);
   const long = Date.UTC(2020, 0);
   const ahead = Date.UTC(2100, 0);
@@ -68,6 +82,35 @@ export async function tokens({ zone, global }: Stage): Promise<Tokens> {
         'there is no signing key with KID 9. Secret of name "dataplane-token-signing-key-default-9" in mesh "default" is not found. If signing key was rotated, regenerate the token',
       ],
       ["another's signature", await dataplane({}, stranger), `${foreign} ${ofMesh}`],
+      [
+        "signed with a key that it brings",
+        await withHeader({ jwk: createPublicKey(stranger.privateKey).export({ format: "jwk" }) }),
+        `${foreign} ${ofMesh}`,
+      ],
+      [
+        "signed with a key that lies elsewhere",
+        await withHeader({ jku: "https://127.0.0.1/keys.json", x5u: "https://127.0.0.1/key.pem" }),
+        `${foreign} ${ofMesh}`,
+      ],
+      ...(await Promise.all(
+        ["../../../etc/passwd", "1/../1", "..", "1\u0000", "1".repeat(200)].map(
+          async (kid): Promise<TokenRow> => [
+            `a kid that is no number of a key: ${JSON.stringify(kid).slice(0, 30)}`,
+            await dataplane({}, { ...own, kid }),
+            `could not parse token: token is unverifiable: kid ${JSON.stringify(kid).slice(0, 80)} can't be the id of a signing key`,
+          ],
+        ),
+      )),
+      [
+        "revoked",
+        await issueDataplaneToken({ ...nothing, mesh: "default" }, own, issuedAs(revokedId)),
+        "token is revoked",
+      ],
+      [
+        "of a type of zone proxies",
+        await dataplane({ type: "ingress" }),
+        "proxy type from requestor: dataplane is different than in token: ingress",
+      ],
       [
         "the signature of another token",
         await spliced(dataplane({ name: "api" }), dataplane({})),
@@ -123,10 +166,24 @@ export async function tokens({ zone, global }: Stage): Promise<Tokens> {
         "token cannot be used to authenticate zone entity (ingress is out of token's scope: [egress])",
       ],
       ["of a dataplane", await dataplane({}), `${foreign} ${ofZone}`],
+      [
+        "revoked",
+        await issueZoneToken({ zone: "", scope: ["ingress"] }, ofZones, issuedAs(revokedId)),
+        "token is revoked",
+      ],
+      [
+        "a kid that is no number of a key",
+        await ingress({}, { ...ofZones, kid: "../zone-token-signing-key-1" }),
+        'could not parse token: token is unverifiable: kid "../zone-token-signing-key-1" can\'t be the id of a signing key',
+      ],
     ],
     right: { web: await dataplane({ name: "web" }), ingress: await ingress({ zone: "zone-a" }) },
   };
 }
+
+const revokedId = "00000000-0000-4000-8000-000000000001";
+const revoke = ({ api }: { readonly api: string }, name: string): Promise<void> =>
+  put(api, `/global-secrets/${name}`, { type: "GlobalSecret", name, data: Buffer.from(revokedId).toString("base64") });
 
 function keyIn(content: Uint8Array): SigningKey {
   const read = readSigningKey(content);

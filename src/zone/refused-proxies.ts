@@ -1,0 +1,50 @@
+// The record of proxies that were refused: a line in the log for each, with who, from where and why, and a count of each cause.
+
+import type { Log } from "#host/log.ts";
+import type { Metrics } from "#host/metrics.ts";
+import { describeFailure, KodiakError } from "#lib/failure.ts";
+
+/** When: as it asked for its bootstrap, as it opened its stream, while that was open, or as it left. */
+export type RefusedAt = "bootstrap" | "stream" | "connected" | "leave";
+
+export interface RefusedProxy {
+  readonly at: RefusedAt;
+  /** As it calls itself: `mesh/name`, or a node's id. */
+  readonly proxy: string | undefined;
+  /** `address:port`; of one whose stream is ended, that of its stream. */
+  readonly peer: string;
+}
+
+export interface RefusedProxies {
+  /** Returns what the proxy is told. */
+  record(who: RefusedProxy, error: unknown): string;
+  /** By when and cause, since the start. */
+  counts(): readonly { readonly at: RefusedAt; readonly cause: string; readonly count: number }[];
+}
+
+export function refusedProxies(log: Log): RefusedProxies {
+  const counts = new Map<string, { readonly at: RefusedAt; readonly cause: string; count: number }>();
+  return {
+    record({ at, proxy, peer }, error) {
+      const failure = error instanceof KodiakError ? error.failure : undefined;
+      const reason = failure ? describeFailure(failure) : String(error);
+      const cause = failure?.kind === "forbidden" ? (failure.cause ?? "other") : (failure?.kind ?? "other");
+      const key = `${at} ${cause}`;
+      const known = counts.get(key) ?? { at, cause, count: 0 };
+      known.count++;
+      counts.set(key, known);
+      log.warn({ at, proxy, peer, cause, reason }, "refused a proxy");
+      return reason;
+    },
+    counts: () => [...counts.values()],
+  };
+}
+
+export function refusedProxiesMetric({ counter }: Pick<Metrics, "counter">, { counts }: RefusedProxies): void {
+  counter({
+    name: "kodiak_refused_proxies_total",
+    help: "Proxies that were refused: as they asked for a bootstrap, opened a stream, were connected or left, and why",
+    labels: ["at", "cause"],
+    read: () => counts().map(({ at, cause, count }) => ({ labels: { at, cause }, value: count })),
+  });
+}
