@@ -5,7 +5,7 @@ import { deletionIssues, dependents, missingSecretIssues, type View } from "#api
 import { originIssues, requireOwn, requireWritable, type Site } from "#api/ownership.ts";
 import { badRequest, invalid, notFound, type Problem } from "#api/problem.ts";
 import type { Issue } from "#lib/issue.ts";
-import { isObject, type JsonObject } from "#lib/json.ts";
+import { isObject, type JsonObject, whyNotJson } from "#lib/json.ts";
 import type { Kind } from "#resources/kind.ts";
 import { completeLabels, immutableLabelIssues, labelPath, type Place } from "#resources/labels.ts";
 import { label, type Resource, type ResourceId } from "#resources/resource.ts";
@@ -32,7 +32,7 @@ export function bodyOf(kind: Kind, text: string): JsonObject {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw malformed(kind, (error as Error).message);
+    throw malformed(kind, whyNotJson(error));
   }
   if (!isObject(value)) throw malformed(kind, "must be a JSON object");
   return value;

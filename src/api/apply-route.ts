@@ -6,7 +6,7 @@ import { change, type Plan } from "#api/change.ts";
 import type { View } from "#api/in-use.ts";
 import { badRequest, invalid, Problem, problemJson } from "#api/problem.ts";
 import type { Answer, Route } from "#api/router.ts";
-import { isObject, type JsonObject } from "#lib/json.ts";
+import { isObject, type JsonObject, whyNotJson } from "#lib/json.ts";
 import { didYouMean } from "#lib/nearest.ts";
 import type { Kind } from "#resources/kind.ts";
 import { findKind, kinds } from "#resources/kinds.ts";
@@ -45,7 +45,7 @@ function listIn(text: string): readonly unknown[] {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw badRequest((error as Error).message);
+    throw badRequest(whyNotJson(error));
   }
   if (!Array.isArray(value)) throw badRequest("must be a list of resources");
   return value;

@@ -161,7 +161,8 @@ function recordOf(audit: AuditLog, by: ReturnType<typeof asked>): CallRecord & {
 const detailIn = (answer: unknown): string => (isObject(answer) ? String(answer.detail ?? "") : "");
 
 function callOf(request: FastifyRequest, user: User, record: CallRecord): Call {
-  const { pathname, searchParams } = new URL(request.url, "http://localhost");
+  // After the name of a host, as a path alone may be none: `//`.
+  const { pathname, searchParams } = new URL(`http://localhost${request.url}`);
   return {
     user,
     params: request.params as Record<string, string>,

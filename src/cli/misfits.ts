@@ -90,14 +90,18 @@ function expectedScalar(scalar: ScalarType | undefined): string {
     case ScalarType.DOUBLE:
       return "a number";
     case ScalarType.BYTES:
-      return "bytes in base64";
+      return bytes;
     default:
       return "an object";
   }
 }
 
+/** Secrets and inline keys are: what is there is not shown. */
+const bytes = "bytes in base64";
+
 function misfit(path: string, must: string, value: unknown): Issue {
   const quote = must === "a string" && (typeof value === "number" || typeof value === "boolean") ? "; quote it" : "";
+  if (must === bytes) return { path, message: `must be ${must} (the value is not shown)` };
   return { path, message: `must be ${must}, not ${shown(value)}${quote}` };
 }
 

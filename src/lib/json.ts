@@ -8,6 +8,10 @@ export interface JsonObject {
 export const isObject = (value: unknown): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
+/** What `JSON.parse` says of a text, without the piece of it that V8 quotes: there may be a secret in it. */
+export const whyNotJson = (error: unknown): string =>
+  String(error instanceof Error ? error.message : error).replace(/, (\.\.\.)?".*$/s, " in JSON");
+
 /** Deep equality of JSON values, `undefined` members counting as absent. Identical objects cost nothing. */
 export function isEqual(a: unknown, b: unknown): boolean {
   if (a === b) return true;

@@ -176,7 +176,7 @@ export function appliedOnGlobal({ global, dp }: Stage): readonly Row[] {
     file(
       "a secret that is not in base64",
       "type: Secret\nmesh: default\nname: s\ndata: not base64!\n",
-      'document 1, line 4: data: must be bytes in base64, not "not base64!"',
+      "document 1, line 4: data: must be bytes in base64 (the value is not shown)",
     ),
     file(
       "a word for true or false",
