@@ -1,7 +1,8 @@
 // From a body to an edit, or to everything that is wrong with it at once. `PUT`, `DELETE` and `apply` all come through here.
 // Order as in interop 1.9: JSON, shape and meaning, URL and labels, what the store holds.
 
-import { deletionIssues, dependents, missingSecretIssues, type View } from "#api/in-use.ts";
+import { meshAuthorityIssues, secretAuthorityIssues } from "#api/authorities.ts";
+import { deletionIssues, dependents, type View } from "#api/in-use.ts";
 import { originIssues, requireOwn, requireWritable, type Site } from "#api/ownership.ts";
 import { badRequest, invalid, notFound, type Problem } from "#api/problem.ts";
 import type { Issue } from "#lib/issue.ts";
@@ -17,6 +18,8 @@ export interface Rules extends Site {
   readonly validate: (kind: Kind, resource: Resource) => readonly Issue[];
   /** Paths of members of a spec that this version doesn't know, where it knows the kind. */
   readonly unknownMembers: (kind: Kind, spec: JsonObject) => readonly string[];
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
   /** Whether anything of this kind has an effect yet. */
   readonly isActedOn: (kind: Kind) => boolean;
 }
@@ -92,8 +95,8 @@ export function admitPut(
     const changed = immutableLabelIssues(before.labels, completeLabels(rules.place, kind, written));
     if (changed.length > 0) throw invalid(title, changed);
   }
-  const missing = kind.name === "Mesh" ? missingSecretIssues(view, written) : [];
-  if (missing.length > 0) throw invalid(`Failed to ${before ? "update" : "create"} a resource`, missing);
+  const inContext = contextIssues(rules, written, view);
+  if (inContext.length > 0) throw invalid(`Failed to ${before ? "update" : "create"} a resource`, inContext);
 
   const resource: Resource = {
     ...written,
@@ -110,6 +113,17 @@ export function admitPut(
     result: before ? (isUnchanged ? "unchanged" : "updated") : "created",
     warnings: warningsOf(rules, kind, written, parsed.unknown),
   };
+}
+
+/** What is wrong with it beside what else there is. */
+function contextIssues(rules: Rules, written: Resource, view: View): Issue[] {
+  switch (written.kind) {
+    case "Mesh":
+      return meshAuthorityIssues(view, written, rules.now());
+    case "Secret":
+      return secretAuthorityIssues(view, written, rules.now());
+  }
+  return [];
 }
 
 function warningsOf(rules: Rules, kind: Kind, resource: Resource, unknown: readonly string[]): string[] {

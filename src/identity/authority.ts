@@ -1,9 +1,9 @@
 // Who vouches for workloads: a certificate with its key, and the roots by which others check what it signs. Today that is
 // the root of a mesh (interop 7.4), kept in two Secrets; an intermediate of a zone has the same form.
 
-import { generateKeyPair, type KeyObject } from "node:crypto";
+import { generateKeyPair, type KeyObject, X509Certificate } from "node:crypto";
 import { promisify } from "node:util";
-import { type DistinguishedName, selfSigner, signedCertificate } from "#identity/certificate.ts";
+import { authorityLimits, type DistinguishedName, selfSigner, signedCertificate } from "#identity/certificate.ts";
 import { certificatesIn, readKeyPair } from "#identity/pem.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { Issue } from "#lib/issue.ts";
@@ -65,15 +65,59 @@ export interface KeptAuthority {
 /** Throws `invalid` where the certificate and key cannot sign. */
 export function readAuthority(kept: KeptAuthority): Authority {
   const chain = certificatesIn(kept.certificate);
-  const { certificate, privateKey, issues } = readKeyPair(kept.certificate, kept.privateKey);
-  const wrong: Issue[] = [...issues];
-  if (certificate && !certificate.ca)
-    wrong.push({ path: "cert", message: "must be the certificate of an authority (CA:TRUE)" });
-  if (privateKey && !canSign(privateKey))
-    wrong.push({ path: "key", message: "must be an RSA key or an EC key on P-256" });
-  if (wrong.length > 0) throw new KodiakError({ kind: "invalid", what: kept.what, issues: wrong });
+  const issues = signingIssues(kept);
+  if (issues.length > 0) throw new KodiakError({ kind: "invalid", what: kept.what, issues });
   return { certificate: chain.join(""), privateKey: kept.privateKey, trustBundle: kept.trustBundle ?? chain.slice(-1) };
 }
+
+function signingIssues(kept: Pick<KeptAuthority, "certificate" | "privateKey">): Issue[] {
+  const { certificate, privateKey, issues } = readKeyPair(kept.certificate, kept.privateKey);
+  const wrong: Issue[] = [...issues];
+  const limits = certificate && authorityLimits(certificate.toString());
+  if (limits && !limits.isAuthority)
+    wrong.push({ path: "cert", message: "must be the certificate of an authority (CA:TRUE)" });
+  else if (limits && !limits.maySign)
+    wrong.push({ path: "cert", message: "may not sign certificates: its key usage lacks keyCertSign" });
+  if (privateKey && !canSign(privateKey))
+    wrong.push({ path: "key", message: "must be an RSA key or an EC key on P-256" });
+  return wrong;
+}
+
+/**
+ * What keeps a certificate and key that a user provides from being the authority of a mesh, with the paths `cert` and `key`. It has
+ * to sign the intermediates of zones, and proxies are given the certificates.
+ */
+export function providedAuthorityIssues(
+  kept: Pick<KeptAuthority, "certificate" | "privateKey">,
+  now: number,
+): readonly Issue[] {
+  const issues = signingIssues(kept);
+  if (issues.length > 0) return issues;
+  const refused = (message: string): void => void issues.push({ path: "cert", message });
+  if (kept.certificate.includes("PRIVATE KEY-----"))
+    refused("must hold certificates only: every proxy is given it, and there is a private key in it");
+  const chain = certificatesIn(kept.certificate);
+  for (const [below, pem] of chain.entries()) {
+    const certificate = new X509Certificate(pem);
+    const { isAuthority, pathLength, maySign } = authorityLimits(pem);
+    const which = chain.length === 1 ? "it" : `its certificate ${below + 1}`;
+    const cannot = `an authority of a mesh signs the intermediates of zones, and ${which}`;
+    if (!isAuthority || !maySign) refused(`${cannot} may not sign any (CA:TRUE, key usage keyCertSign)`);
+    if (pathLength !== undefined && pathLength <= below)
+      refused(
+        `${cannot} may not have ${below + 1} below it: its path length is ${pathLength}, and must be absent or at least ${below + 1}`,
+      );
+    const ends = certificate.validToDate;
+    if (ends.getTime() <= now) refused(`${which} expired at ${ends.toISOString()}`);
+    const next = chain[below + 1];
+    if (next !== undefined && !isIssuedBy(certificate, new X509Certificate(next)))
+      refused(`${which} must be signed by the next one: put the authority's own first, then those up to its root`);
+  }
+  return issues;
+}
+
+const isIssuedBy = (certificate: X509Certificate, issuer: X509Certificate): boolean =>
+  certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 
 const canSign = (key: KeyObject): boolean =>
   key.asymmetricKeyType === "rsa" ||

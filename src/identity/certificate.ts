@@ -28,6 +28,8 @@ export interface CertificateContents {
   readonly notBefore: number;
   readonly notAfter: number;
   readonly isAuthority: boolean;
+  /** How many authorities may stand between it and a leaf; absent: any number. */
+  readonly pathLength?: number;
   readonly keyUsages: readonly (keyof typeof KeyUsageFlags)[];
   readonly extendedKeyUsages: readonly (keyof typeof ExtendedKeyUsage)[];
 }
@@ -72,6 +74,22 @@ export function leafFrame(certificatePem: string): {
   };
 }
 
+/** What a certificate says of its holder as an authority (RFC 5280, 4.2.1.3 and 4.2.1.9). */
+export interface AuthorityLimits {
+  readonly isAuthority: boolean;
+  /** How many authorities may stand between it and a leaf; absent: any number. */
+  readonly pathLength: number | undefined;
+  /** Whether its key may sign certificates; one that says nothing of the uses of its key may be used for all. */
+  readonly maySign: boolean;
+}
+
+export function authorityLimits(certificatePem: string): AuthorityLimits {
+  const certificate = new X509Certificate(certificatePem);
+  const { ca = false, pathLength } = certificate.getExtension(BasicConstraintsExtension) ?? {};
+  const usages = certificate.getExtension(KeyUsagesExtension)?.usages;
+  return { isAuthority: ca, pathLength, maySign: usages === undefined || (usages & KeyUsageFlags.keyCertSign) !== 0 };
+}
+
 export const pemOf = (certificate: ArrayBuffer): string => `${PemConverter.encode(certificate, "CERTIFICATE")}\n`;
 
 /** Signs the certificate of its own key. */
@@ -105,7 +123,7 @@ async function extensionsOf(contents: CertificateContents, signer: Signer): Prom
   return [
     new KeyUsagesExtension(usages, true),
     ...(extended.length > 0 ? [new ExtendedKeyUsageExtension(extended)] : []),
-    new BasicConstraintsExtension(contents.isAuthority, undefined, true),
+    new BasicConstraintsExtension(contents.isAuthority, contents.pathLength, true),
     ...(contents.isAuthority ? [await SubjectKeyIdentifierExtension.create(libraryKey(contents.publicKey))] : []),
     ...(signer.keyId !== undefined ? [new AuthorityKeyIdentifierExtension(signer.keyId)] : []),
     // Critical where the subject is empty: RFC 5280, 4.2.1.6.

@@ -17,6 +17,7 @@ const ingress = (networking: JsonObject): JsonObject => ({ networking: { port: 1
 const mtls = (backend: JsonObject): JsonObject => ({
   mtls: { backends: [{ name: "ca", type: "builtin", ...backend }] },
 });
+const provided = (conf: JsonObject): JsonObject => mtls({ type: "provided", conf });
 
 interface Row {
   readonly kind: string;
@@ -175,15 +176,23 @@ const rows: readonly Row[] = [
   },
   {
     kind: "Mesh",
-    spec: {
-      mtls: {
-        backends: [
-          { name: "a", type: "builtin" },
-          { name: "b", type: "builtin" },
-        ],
-      },
-    },
-    says: "mtls.backends: must have 1 item: a mesh has one authority at a time",
+    spec: { mtls: { enabledBackend: "b", backends: ["a", "b"].map((name) => ({ name, type: "builtin" })) } },
+  },
+  {
+    kind: "Mesh",
+    spec: { mtls: { backends: ["a", "a"].map((name) => ({ name, type: "builtin" })) } },
+    says: "mtls.backends[1].name: must not be used twice: a",
+  },
+  { kind: "Mesh", spec: provided({ cert: { inlineString: "PEM" }, key: { secret: "k" } }) },
+  {
+    kind: "Mesh",
+    spec: provided({ cert: { file: "/ca.pem" }, key: { secret: "k" } }),
+    says: "mtls.backends[0].conf.cert: must not be a file, which other control planes do not have: put it into a Secret",
+  },
+  {
+    kind: "Mesh",
+    spec: provided({ cert: { secret: "c" }, key: { secret: "k", inline: "YQ==" } }),
+    says: "mtls.backends[0].conf.key: must have one of secret (the name of a Secret of this mesh), inline (base64), inlineString",
   },
 ];
 for (const { kind, spec, says } of rows)

@@ -46,7 +46,7 @@ import { entryOf, type Outbound, outboundListenerDraft, outboundOf } from "#prox
 import { type IssuedCertificate, identityDraft, trustDraft } from "#proxy/secrets.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
 import { sectionOf } from "#topology/inbound.ts";
-import { authoritySecretNames, type MeshFacts, meshFactsOf } from "#topology/mesh.ts";
+import { authoritiesOf, type MeshFacts, meshFactsOf, pemData } from "#topology/mesh.ts";
 import { instancesOf, type Mark, offersOf, type Provided, serviceKey } from "#topology/provider.ts";
 import { endpointsOf, factsOfInstances, factsOfOffers, mergeFacts, type ServiceFacts } from "#topology/service.ts";
 
@@ -298,11 +298,22 @@ function sharedCollections(
 function secretCollections(graph: Graph, sources: Sources, meshes: Collection<MeshFacts>) {
   const secrets = sources.of<SecretJson>("Secret");
   const identities = graph.derive("identities", sources.certificates, (issued) => bundleOf([identityDraft(issued)]));
-  const trusts = graph.derive("trusts", meshes, ({ name, mtls }, read): Bundle | undefined => {
-    if (!mtls) return undefined;
-    const authority = authoritySecretNames(name, mtls.backend).certificate;
-    const data = read.one(secrets, keyOf({ mesh: name, name: authority }))?.spec.data;
-    return data === undefined ? undefined : bundleOf([trustDraft(name, data)]);
+  const trusts = graph.derive("trusts", sources.of<MeshJson>("Mesh"), (mesh, read): Bundle | undefined => {
+    const { name, mtls } = read.one(meshes, mesh.name) ?? {};
+    if (name === undefined || !mtls) return undefined;
+    const secretData = (secret: string) => read.one(secrets, keyOf({ mesh: name, name: secret }))?.spec.data;
+    const found = authoritiesOf(mesh).flatMap(({ backend, certificate }) => {
+      const data = pemData(certificate, secretData);
+      return data === undefined ? [] : [{ backend, data }];
+    });
+    // Without the one that signs, no certificate of this mesh would be believed.
+    if (!found.some(({ backend }) => backend === mtls.backend)) return undefined;
+    return bundleOf([
+      trustDraft(
+        name,
+        found.map(({ data }) => data),
+      ),
+    ]);
   });
   return { identities, trusts };
 }

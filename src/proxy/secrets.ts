@@ -22,8 +22,20 @@ export function identityDraft({ mesh, chain, privateKey }: IssuedCertificate): D
   };
 }
 
-/** `authority`: base64 of PEM, as a Secret holds it. */
-export function trustDraft(mesh: string, authority: string): Draft {
+/** `authorities`: each base64 of PEM, as a Secret holds it. All of them are trusted alike. */
+export function trustDraft(mesh: string, authorities: readonly string[]): Draft {
   const name = trustSecretName(mesh);
-  return { type: "secret", name, json: { name, validationContext: { trustedCa: { inlineBytes: authority } } } };
+  return {
+    type: "secret",
+    name,
+    json: { name, validationContext: { trustedCa: { inlineBytes: together(authorities) } } },
+  };
+}
+
+function together(authorities: readonly string[]): string {
+  const [first = "", ...others] = new Set(authorities);
+  if (others.length === 0) return first;
+  return Buffer.from(
+    [first, ...others].map((one) => `${Buffer.from(one, "base64").toString().trimEnd()}\n`).join(""),
+  ).toString("base64");
 }

@@ -22,8 +22,6 @@ export function meshIssues({ mtls }: MeshJson): readonly Issue[] {
       : [issue(["mtls", "backends", i, "name"], `must not be used twice: ${backend.name}`)]),
     ...backendIssues(backend, ["mtls", "backends", i]),
   ]);
-  if (backends.length > 1)
-    issues.push(issue(["mtls", "backends"], "must have 1 item: a mesh has one authority at a time"));
   if (enabledBackend && !names.includes(enabledBackend))
     issues.push(issue(["mtls", "enabledBackend"], `must be the name of one of mtls.backends, not ${enabledBackend}`));
   return issues;
@@ -38,10 +36,26 @@ function backendIssues({ name, type, conf, dpCert }: CertificateAuthorityBackend
   if (!name) issues.push(issue([...path, "name"], "is required"));
   if (type !== "builtin" && type !== "provided") issues.push(issue([...path, "type"], "must be builtin or provided"));
   if (type === "provided")
-    for (const member of ["cert", "key"])
-      if (!isObject(conf?.[member])) issues.push(issue([...path, "conf", member], "is required with type provided"));
+    for (const member of ["cert", "key"]) {
+      const message = dataSourceProblem(conf?.[member]);
+      if (message !== undefined) issues.push(issue([...path, "conf", member], message));
+    }
   const authority = conf?.caCert;
   if (type === "builtin" && isObject(authority)) age(authority.expiration, "conf", "caCert", "expiration");
   age(dpCert?.rotation?.expiration || undefined, "dpCert", "rotation", "expiration");
   return issues;
+}
+
+const sources = ["secret", "inline", "inlineString"];
+
+/** Zones issue, too, and a file is on one machine only. */
+function dataSourceProblem(source: unknown): string | undefined {
+  if (!isObject(source)) return "is required with type provided";
+  const named = Object.keys(source).filter((member) => source[member] !== undefined);
+  if (named.includes("file")) return "must not be a file, which other control planes do not have: put it into a Secret";
+  const [only] = named;
+  const isOne = named.length === 1 && only !== undefined && sources.includes(only) && typeof source[only] === "string";
+  return isOne
+    ? undefined
+    : "must have one of secret (the name of a Secret of this mesh), inline (base64), inlineString";
 }

@@ -20,6 +20,8 @@ const wantedOf = (version: string): WantedCertificate => ({
   validityMs: 7 * day,
 });
 
+const mtls = { enabledBackend: "ca-1", backends: [{ name: "ca-1", type: "builtin" }] };
+
 /** A store with an authority; each `start` is a control plane that begins anew on it. */
 async function stage() {
   const time = { ms: Date.UTC(2026, 10, 24) };
@@ -33,6 +35,8 @@ async function stage() {
     await store.write(secrets.map((resource) => ({ kind: "put", resource })));
   }
   await newAuthority();
+  const mesh = { ...secretResource({ kind: "Mesh", mesh: "", name: "default" }, ""), spec: { mtls } };
+  await store.write([{ kind: "put", resource: mesh }]);
 
   function start() {
     const graph = incrementalGraph();
@@ -41,7 +45,14 @@ async function stage() {
     const certificates = graph.source<KeptCertificate>("certificates");
     let issued = Promise.withResolvers<void>();
     const keeper = certificateKeeper({
-      ...{ wanted, dataplanes, certificates, store, secrets: graph.source<Resource>("Secret") },
+      ...{
+        wanted,
+        dataplanes,
+        certificates,
+        store,
+        meshes: graph.source<Resource>("Mesh"),
+        secrets: graph.source<Resource>("Secret"),
+      },
       touch: () => issued.resolve(),
       issuerOf: (kept) => createIssuer(readAuthority(kept)),
       clock: { now: () => time.ms, alarm: () => () => {} },

@@ -6,7 +6,6 @@ import type { Log } from "#host/log.ts";
 import type { Clock } from "#host/world.ts";
 import type { Credentials } from "#identity/credentials.ts";
 import type { Issuer } from "#identity/issuer.ts";
-import { builtinCertificateId, builtinKeyId, secretText } from "#identity/secret.ts";
 import type { Changes, Collection, Source } from "#incremental/collection.ts";
 import { isEqual } from "#lib/json.ts";
 import type { CertificateStatus } from "#owned/proxy-insight.ts";
@@ -15,6 +14,7 @@ import type { IssuedCertificate } from "#proxy/secrets.ts";
 import type { Resource } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
 import { certificateNotes, type NotedCertificate } from "#zone/certificate-notes.ts";
+import { signingAuthority } from "#zone/signing-authority.ts";
 
 export interface KeptCertificate extends IssuedCertificate {
   readonly status: CertificateStatus;
@@ -24,7 +24,8 @@ export interface CertificateOptions {
   readonly wanted: Collection<WantedCertificate>;
   /** Whose certificates go with them. */
   readonly dataplanes: Collection<Resource>;
-  /** Where authorities come from; a change of it is looked at. */
+  /** Where authorities come from; a change of either is looked at. */
+  readonly meshes: Collection<Resource>;
   readonly secrets: Collection<Resource>;
   readonly certificates: Source<KeptCertificate>;
   readonly touch: () => void;
@@ -45,22 +46,18 @@ interface Issued {
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
 export function certificateKeeper(options: CertificateOptions) {
-  const { wanted, dataplanes, secrets, certificates, touch, issuerOf, store, clock, log } = options;
+  const { wanted, dataplanes, meshes, secrets, certificates, touch, issuerOf, store, clock, log } = options;
   const issued = new Map<string, Issued>();
   const notes = certificateNotes(store, clock, log);
   const issuers = new Map<string, { readonly certificate: string; readonly issuer: Issuer }>();
 
-  /** `undefined` until the authority's secrets are there: they may come from global later than the mesh. */
+  /** `undefined` until the authority is there. */
   function issuerFor({ mesh, backend }: WantedCertificate) {
-    const certificate = store.get(builtinCertificateId(mesh, backend));
-    const privateKey = store.get(builtinKeyId(mesh, backend));
-    if (!certificate || !privateKey) return undefined;
-    const pem = secretText(certificate);
+    const authority = signingAuthority(store, mesh, backend);
+    if (!authority) return undefined;
     const known = issuers.get(`${mesh}/${backend}`);
-    if (known?.certificate === pem) return known;
-    const what = `the authority ${backend} of mesh ${mesh}`;
-    const issuer = issuerOf({ what, certificate: pem, privateKey: secretText(privateKey) });
-    const made = { certificate: pem, issuer };
+    if (known?.certificate === authority.certificate) return known;
+    const made = { certificate: authority.certificate, issuer: issuerOf(authority) };
     issuers.set(`${mesh}/${backend}`, made);
     return made;
   }
@@ -118,7 +115,7 @@ export function certificateKeeper(options: CertificateOptions) {
 
   return {
     publish(changes: Changes): void {
-      const keys = changes.has(secrets) ? wanted.keys() : (changes.get(wanted) ?? []);
+      const keys = changes.has(meshes) || changes.has(secrets) ? wanted.keys() : (changes.get(wanted) ?? []);
       for (const key of [...keys]) void tryIssue(key, false);
       for (const key of changes.get(dataplanes) ?? []) if (!dataplanes.get(key)) notes.end(key);
     },

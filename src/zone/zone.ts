@@ -109,6 +109,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const keeper = certificateKeeper({
     wanted: owned.wantedCertificates,
     dataplanes: sources.of("Dataplane"),
+    meshes: sources.of("Mesh"),
     secrets: sources.of("Secret"),
     certificates,
     touch: running.touch,
@@ -214,6 +215,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       validate: validateResource,
       unknownMembers,
       isActedOn,
+      now: clock.now,
     },
     authenticate: tokens.authenticate,
     tokens: tokens.issue,

@@ -1,0 +1,25 @@
+// Which authority signs for a backend of a mesh: what the Mesh says of it, and the Secrets that it names.
+
+import type { KeptAuthority } from "#identity/authority.ts";
+import { asMesh } from "#resources/mesh.ts";
+import type { Store } from "#resources/store.ts";
+import { authoritiesOf, pemData } from "#topology/mesh.ts";
+
+const textOf = (base64: string | undefined): string | undefined =>
+  base64 === undefined ? undefined : Buffer.from(base64, "base64").toString("utf8");
+
+/** `undefined` until all of it is there: Secrets may come from global later than the Mesh. */
+export function signingAuthority(store: Pick<Store, "get">, mesh: string, backend: string): KeptAuthority | undefined {
+  const resource = store.get({ kind: "Mesh", mesh: "", name: mesh });
+  const sources = resource && authoritiesOf(asMesh(resource)).find((one) => one.backend === backend);
+  if (!sources) return undefined;
+  const secretData = (name: string): string | undefined => {
+    const data = store.get({ kind: "Secret", mesh, name })?.spec.data;
+    return typeof data === "string" ? data : undefined;
+  };
+  const [certificate, privateKey] = [sources.certificate, sources.privateKey].map((source) =>
+    textOf(pemData(source, secretData)),
+  );
+  if (certificate === undefined || privateKey === undefined) return undefined;
+  return { what: `the authority ${backend} of mesh ${mesh}`, certificate, privateKey };
+}
