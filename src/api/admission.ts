@@ -1,7 +1,7 @@
 // From a body to an edit, or to everything that is wrong with it at once. `PUT`, `DELETE` and `apply` all come through here.
 // Order as in interop 1.9: JSON, shape and meaning, URL and labels, what the store holds.
 
-import { meshAuthorityIssues, secretAuthorityIssues } from "#api/authorities.ts";
+import { type AuthorityIssues, meshAuthorityIssues, plaintextIssues, secretAuthorityIssues } from "#api/authorities.ts";
 import { deletionIssues, dependents, type View } from "#api/in-use.ts";
 import { originIssues, requireOwn, requireWritable, type Site } from "#api/ownership.ts";
 import { badRequest, invalid, notFound, type Problem } from "#api/problem.ts";
@@ -18,8 +18,7 @@ export interface Rules extends Site {
   readonly validate: (kind: Kind, resource: Resource) => readonly Issue[];
   /** Paths of members of a spec that this version doesn't know, where it knows the kind. */
   readonly unknownMembers: (kind: Kind, spec: JsonObject) => readonly string[];
-  /** Milliseconds since the epoch. */
-  readonly now: () => number;
+  readonly authorityIssues: AuthorityIssues;
   /** Whether anything of this kind has an effect yet. */
   readonly isActedOn: (kind: Kind) => boolean;
 }
@@ -95,7 +94,7 @@ export function admitPut(
     const changed = immutableLabelIssues(before.labels, completeLabels(rules.place, kind, written));
     if (changed.length > 0) throw invalid(title, changed);
   }
-  const inContext = contextIssues(rules, written, view);
+  const inContext = contextIssues(rules, before, written, view);
   if (inContext.length > 0) throw invalid(`Failed to ${before ? "update" : "create"} a resource`, inContext);
 
   const resource: Resource = {
@@ -116,12 +115,12 @@ export function admitPut(
 }
 
 /** What is wrong with it beside what else there is. */
-function contextIssues(rules: Rules, written: Resource, view: View): Issue[] {
+function contextIssues(rules: Rules, before: Resource | undefined, written: Resource, view: View): Issue[] {
   switch (written.kind) {
     case "Mesh":
-      return meshAuthorityIssues(view, written, rules.now());
+      return [...plaintextIssues(before, written), ...meshAuthorityIssues(view, written, rules.authorityIssues)];
     case "Secret":
-      return secretAuthorityIssues(view, written, rules.now());
+      return secretAuthorityIssues(view, written, rules.authorityIssues);
   }
   return [];
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { serve } from "#api/api.fixture.ts";
-import { createBuiltinAuthority } from "#identity/authority.ts";
+import { createBuiltinAuthority, providedAuthorityIssues } from "#identity/authority.ts";
 import type { JsonObject } from "#lib/json.ts";
 
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
@@ -19,7 +19,7 @@ const mesh = (enabledBackend: string | undefined, backends: readonly object[], l
 const fromSecrets = backend("ca", { cert: { secret: "c" }, key: { secret: "k" } });
 
 async function stage(t: TestContext) {
-  const { call } = await serve(t);
+  const { call } = await serve(t, { rules: { authorityIssues: (kept) => providedAuthorityIssues(kept, Date.now()) } });
   return {
     /** What is refused, as `path: reason`; nothing: it is taken. */
     async refusals(method: string, path: string, body?: object): Promise<readonly string[]> {
@@ -76,4 +76,28 @@ describe("provided authorities", () => {
       /^name: .* in use in Mesh "m" in mTLS backend "ca"/,
     );
   });
+});
+
+describe("a mesh that has mTLS", () => {
+  const builtin = backend("ca");
+  const refused =
+    'mtls.enabledBackend: mesh "m" has mTLS, and would be plaintext without an enabled backend; to let it speak plaintext, give the Mesh the label kodiak.io/allow-plaintext: "yes"';
+  const without = [
+    { type: "Mesh", name: "m" },
+    mesh(undefined, [builtin]),
+    mesh(undefined, [], { "kodiak.io/allow-plaintext": "no" }),
+  ];
+
+  for (const way of ["PUT", "apply"])
+    it(`loses it by ${way} only with the label`, async (t) => {
+      const { refusals } = await stage(t);
+      const send = (body: object) =>
+        way === "PUT" ? refusals("PUT", "/meshes/m", body) : refusals("POST", "/_apply", [body]);
+      assert.deepEqual(await send(mesh(undefined, [])), [], "one that never had it");
+      assert.deepEqual(await send(mesh("ca", [builtin])), []);
+      for (const body of without) assert.deepEqual(await send(body), [refused]);
+      assert.deepEqual(await send(mesh("next", [builtin, backend("next")])), []);
+      assert.deepEqual(await send(mesh("next", [backend("next")])), []);
+      assert.deepEqual(await send(mesh(undefined, [], { "kodiak.io/allow-plaintext": "yes" })), []);
+    });
 });

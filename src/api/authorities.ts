@@ -2,12 +2,21 @@
 // that a mesh which promised mTLS keeps it.
 
 import type { View } from "#api/in-use.ts";
-import { providedAuthorityIssues } from "#identity/authority.ts";
-import { secretData } from "#identity/secret.ts";
 import type { Issue } from "#lib/issue.ts";
 import { asMesh } from "#resources/mesh.ts";
 import type { Resource } from "#resources/resource.ts";
-import { type AuthoritySources, authoritiesOf, type PemSource, pemData } from "#topology/mesh.ts";
+import {
+  type AuthoritySources,
+  allowPlaintextAdvice,
+  allowsPlaintext,
+  authoritiesOf,
+  meshFactsOf,
+  type PemSource,
+  pemData,
+} from "#topology/mesh.ts";
+
+/** What keeps a certificate and key (PEM) that a user provides from being an authority, with the paths `cert` and `key`. */
+export type AuthorityIssues = (kept: { readonly certificate: string; readonly privateKey: string }) => readonly Issue[];
 
 type Part = "cert" | "key";
 const partsOf = ({ certificate, privateKey }: AuthoritySources) => [
@@ -20,7 +29,7 @@ const names = (authority: AuthoritySources, secret: string): boolean =>
   partsOf(authority).some(([, source]) => secretIn(source) === secret);
 
 /** What is wrong with the provided authorities of a mesh that is written; those that are built in are the control plane's. */
-export function meshAuthorityIssues(view: View, mesh: Resource, now: number): Issue[] {
+export function meshAuthorityIssues(view: View, mesh: Resource, check: AuthorityIssues): Issue[] {
   return authoritiesOf(asMesh(mesh)).flatMap((authority, index) => {
     if (authority.type !== "provided") return [];
     const at = (part: Part): string => `mtls.backends[${index}].conf.${part}`;
@@ -35,16 +44,19 @@ export function meshAuthorityIssues(view: View, mesh: Resource, now: number): Is
       const why = "a Mesh goes to every zone and is shown to all who may read meshes: put the key into a Secret";
       return [{ path: at("key"), message: `must be in a Secret: ${why}` }];
     }
-    return issuesOf(view, mesh.name, authority, now).map(({ path, message }) => ({ path: at(path as Part), message }));
+    return issuesOf(view, mesh.name, authority, check).map(({ path, message }) => ({
+      path: at(path as Part),
+      message,
+    }));
   });
 }
 
 /** A Secret that is written, and that an authority of its mesh is in: with the other half of it that authority must go on. */
-export function secretAuthorityIssues(view: View, secret: Resource, now: number): Issue[] {
+export function secretAuthorityIssues(view: View, secret: Resource, check: AuthorityIssues): Issue[] {
   return authoritiesNaming(view, secret)
     .filter(({ type }) => type === "provided")
     .flatMap((authority) =>
-      issuesOf(viewWith(view, secret), secret.mesh, authority, now).map(({ path, message }) => ({
+      issuesOf(viewWith(view, secret), secret.mesh, authority, check).map(({ path, message }) => ({
         path: "data",
         message: `the mTLS backend "${authority.backend}" of mesh "${secret.mesh}" could not go on: ${path}: ${message}; replace certificate and key together, in one file, or add a backend`,
       })),
@@ -60,16 +72,16 @@ function issuesOf(
   view: View,
   mesh: string,
   { certificate, privateKey }: AuthoritySources,
-  now: number,
+  check: AuthorityIssues,
 ): readonly Issue[] {
   const text = (source: PemSource | undefined): string => {
     const data = pemData(source, (name) => {
-      const secret = view.get({ kind: "Secret", mesh, name });
-      return secret && Buffer.from(secretData(secret)).toString("base64");
+      const inSecret = view.get({ kind: "Secret", mesh, name })?.spec.data;
+      return typeof inSecret === "string" ? inSecret : undefined;
     });
     return Buffer.from(data ?? "", "base64").toString("utf8");
   };
-  return providedAuthorityIssues({ certificate: text(certificate), privateKey: text(privateKey) }, now);
+  return check({ certificate: text(certificate), privateKey: text(privateKey) });
 }
 
 function authoritiesNaming(view: View, secret: Resource): readonly AuthoritySources[] {
@@ -88,4 +100,12 @@ export function secretInUseIssues(view: View, secret: Resource): Issue[] {
       message: `The secret "${secret.name}" that you are trying to remove is currently in use in Mesh "${secret.mesh}" in mTLS backend "${backend}". Please remove the reference from the "${backend}" backend before removing the secret.`,
     },
   ];
+}
+
+/** `before`: as it is stored. */
+export function plaintextIssues(before: Resource | undefined, mesh: Resource): Issue[] {
+  if (!before || !meshFactsOf(asMesh(before)).mtls || meshFactsOf(asMesh(mesh)).mtls || allowsPlaintext(mesh))
+    return [];
+  const message = `mesh "${mesh.name}" has mTLS, and would be plaintext without an enabled backend; ${allowPlaintextAdvice}`;
+  return [{ path: "mtls.enabledBackend", message }];
 }

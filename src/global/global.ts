@@ -11,6 +11,7 @@ import { type AuditLog, noAuditLog } from "#host/audit-log.ts";
 import type { LogLevels } from "#host/log.ts";
 import type { Metrics } from "#host/metrics.ts";
 import { grpcCode, type ServerStream, type World } from "#host/world.ts";
+import { providedAuthorityIssues } from "#identity/authority.ts";
 import { clusterIdOf, firstStart } from "#identity/first-start.ts";
 import { keyMaker } from "#identity/key-maker.ts";
 import { tokenIssuer } from "#identity/token-issuer.ts";
@@ -130,7 +131,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
       validate: validateResource,
       unknownMembers,
       isActedOn,
-      now: clock.now,
+      authorityIssues: (kept) => providedAuthorityIssues(kept, clock.now()),
     },
     authenticate: tokens.authenticate,
     tokens: tokens.issue,

@@ -54,6 +54,8 @@ export const label = {
   kdsSync: "kuma.io/kds-sync",
   proxyType: "kuma.io/proxy-type",
   workload: "kuma.io/workload",
+  /** Ours: on a Mesh. */
+  allowPlaintext: "kodiak.io/allow-plaintext",
 } as const;
 
 /** Tags with a meaning (interop 11.5). */

@@ -3,7 +3,7 @@
 import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
 import { parseAge } from "#lib/duration.ts";
 import { isObject } from "#lib/json.ts";
-import type { Resource } from "#resources/resource.ts";
+import { label, type Resource } from "#resources/resource.ts";
 
 export interface MeshFacts {
   readonly name: string;
@@ -25,17 +25,24 @@ export function meshFactsOf(mesh: Resource<MeshJson>): MeshFacts {
   const { enabledBackend, backends = [] } = mesh.spec.mtls ?? {};
   const facts = { name: mesh.name, isLocalFirst: mesh.spec.routing?.localityAwareLoadBalancing === true };
   const backend = backends.find(({ name }) => name === enabledBackend);
-  if (!enabledBackend || !backend) return facts;
-  const expiration = parseAge(backend.dpCert?.rotation?.expiration ?? "");
+  // One that is named but not listed is not plaintext: nothing can be issued, and proxies keep what they have.
+  if (!enabledBackend) return facts;
+  const expiration = parseAge(backend?.dpCert?.rotation?.expiration ?? "");
   return {
     ...facts,
     mtls: {
       backend: enabledBackend,
-      mode: backend.mode === "PERMISSIVE" ? "PERMISSIVE" : "STRICT",
+      mode: backend?.mode === "PERMISSIVE" ? "PERMISSIVE" : "STRICT",
       certificateMs: expiration || defaultCertificateMs,
     },
   };
 }
+
+/** Whether a mesh that had mTLS may be without. */
+export const allowsPlaintext = ({ labels }: Pick<Resource, "labels">): boolean =>
+  labels[label.allowPlaintext] === "yes";
+
+export const allowPlaintextAdvice = `to let it speak plaintext, give the Mesh the label ${label.allowPlaintext}: "yes"`;
 
 /** Names of the Secrets of a built-in authority (interop 7.4). */
 export const authoritySecretNames = (mesh: string, backend: string) => ({

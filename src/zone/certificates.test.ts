@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
 import { openLog } from "#host/log.ts";
 import { createBuiltinAuthority, readAuthority } from "#identity/authority.ts";
 import { createIssuer } from "#identity/issuer.ts";
@@ -35,13 +36,13 @@ async function stage() {
     await store.write(secrets.map((resource) => ({ kind: "put", resource })));
   }
   await newAuthority();
-  const mesh = { ...secretResource({ kind: "Mesh", mesh: "", name: "default" }, ""), spec: { mtls } };
-  await store.write([{ kind: "put", resource: mesh }]);
 
   function start() {
     const graph = incrementalGraph();
     const wanted = graph.source<WantedCertificate>("wanted");
     const dataplanes = graph.source<Resource>("Dataplane");
+    const meshes = graph.source<Resource<MeshJson>>("Mesh");
+    meshes.set("default", { ...secretResource({ kind: "Mesh", mesh: "", name: "default" }, ""), spec: { mtls } });
     const certificates = graph.source<KeptCertificate>("certificates");
     let issued = Promise.withResolvers<void>();
     const keeper = certificateKeeper({
@@ -50,7 +51,7 @@ async function stage() {
         dataplanes,
         certificates,
         store,
-        meshes: graph.source<Resource>("Mesh"),
+        meshes,
         secrets: graph.source<Resource>("Secret"),
       },
       touch: () => issued.resolve(),

@@ -2,6 +2,7 @@
 // certificate is one changed secret: Envoy takes it for new connections and drops none. A restart of the control plane renews
 // nothing: what was issued is noted.
 
+import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
 import type { Log } from "#host/log.ts";
 import type { Clock } from "#host/world.ts";
 import type { Credentials } from "#identity/credentials.ts";
@@ -25,7 +26,7 @@ export interface CertificateOptions {
   /** Whose certificates go with them. */
   readonly dataplanes: Collection<Resource>;
   /** Where authorities come from; a change of either is looked at. */
-  readonly meshes: Collection<Resource>;
+  readonly meshes: Collection<Resource<MeshJson>>;
   readonly secrets: Collection<Resource>;
   readonly certificates: Source<KeptCertificate>;
   readonly touch: () => void;
@@ -53,7 +54,7 @@ export function certificateKeeper(options: CertificateOptions) {
 
   /** `undefined` until the authority is there. */
   function issuerFor({ mesh, backend }: WantedCertificate) {
-    const authority = signingAuthority(store, mesh, backend);
+    const authority = signingAuthority(store, meshes.get(mesh), backend);
     if (!authority) return undefined;
     const known = issuers.get(`${mesh}/${backend}`);
     if (known?.certificate === authority.certificate) return known;

@@ -1,7 +1,8 @@
 // Which authority signs for a backend of a mesh: what the Mesh says of it, and the Secrets that it names.
 
+import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
 import type { KeptAuthority } from "#identity/authority.ts";
-import { asMesh } from "#resources/mesh.ts";
+import type { Resource } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
 import { authoritiesOf, pemData } from "#topology/mesh.ts";
 
@@ -9,10 +10,14 @@ const textOf = (base64: string | undefined): string | undefined =>
   base64 === undefined ? undefined : Buffer.from(base64, "base64").toString("utf8");
 
 /** `undefined` until all of it is there: Secrets may come from global later than the Mesh. */
-export function signingAuthority(store: Pick<Store, "get">, mesh: string, backend: string): KeptAuthority | undefined {
-  const resource = store.get({ kind: "Mesh", mesh: "", name: mesh });
-  const sources = resource && authoritiesOf(asMesh(resource)).find((one) => one.backend === backend);
+export function signingAuthority(
+  store: Pick<Store, "get">,
+  resource: Resource<MeshJson> | undefined,
+  backend: string,
+): KeptAuthority | undefined {
+  const sources = resource && authoritiesOf(resource).find((one) => one.backend === backend);
   if (!sources) return undefined;
+  const mesh = resource.name;
   const secretData = (name: string): string | undefined => {
     const data = store.get({ kind: "Secret", mesh, name })?.spec.data;
     return typeof data === "string" ? data : undefined;

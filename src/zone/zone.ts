@@ -11,10 +11,12 @@ import { type AuditLog, noAuditLog } from "#host/audit-log.ts";
 import type { LogLevels } from "#host/log.ts";
 import type { Metrics } from "#host/metrics.ts";
 import type { Target, World } from "#host/world.ts";
+import { providedAuthorityIssues } from "#identity/authority.ts";
 import { type Credentials, realCredentials } from "#identity/credentials.ts";
 import { clusterIdOf, firstStart } from "#identity/first-start.ts";
 import { keyMaker } from "#identity/key-maker.ts";
 import { tokenIssuer } from "#identity/token-issuer.ts";
+import type { Collection } from "#incremental/collection.ts";
 import { incrementalGraph } from "#incremental/graph.ts";
 import { kdsMetrics } from "#kds/counts.ts";
 import { upwardResources } from "#kds/outgoing.ts";
@@ -22,6 +24,7 @@ import { refusalsOfLinks, troubleMetrics } from "#kds/trouble-metrics.ts";
 import { kdsClient } from "#kds/zone-client.ts";
 import { defaultPolicies } from "#owned/default-policies.ts";
 import { missingKeys } from "#owned/defaults.ts";
+import { mtlsPromises, type PromisedMtls } from "#owned/promised-mtls.ts";
 import type { ProxyStatus } from "#owned/proxy-insight.ts";
 import { zoneOwned } from "#owned/zone-owned.ts";
 import { isActedOn, unknownMembers, validateResource } from "#policies/kinds.ts";
@@ -37,6 +40,7 @@ import { xdsMetrics } from "#xds/metrics.ts";
 import { xdsServer } from "#xds/server.ts";
 import { certificateKeeper, type KeptCertificate } from "#zone/certificates.ts";
 import { departures } from "#zone/departures.ts";
+import { promiseKeeper, rememberPromises } from "#zone/promised-mtls.ts";
 import { proxies } from "#zone/proxies.ts";
 import { proxyPort } from "#zone/proxy-port.ts";
 import { readiness } from "#zone/readiness.ts";
@@ -93,9 +97,15 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const statuses = graph.source<ProxyStatus>("proxy statuses");
   const marked = graph.source<Mark>("marked");
   const departed = graph.source<Provided>("departed");
-  const pipeline = proxyPipeline(graph, { of: sources.of, certificates, marked, departed }, settings.name);
+  const promised = graph.source<PromisedMtls>("promised mtls");
+  rememberPromises(store, promised);
+  const promises = mtlsPromises(graph, sources.of("Mesh"), sources.of("Dataplane"), promised);
+  const { meshes } = promises;
+  // The kind says what the spec is.
+  const of = <Spec>(kind: string) => (kind === "Mesh" ? meshes : sources.of(kind)) as Collection<Resource<Spec>>;
+  const pipeline = proxyPipeline(graph, { of, certificates, marked, departed }, settings.name);
   const served = graph.source<readonly string[]>("served by ingresses");
-  const owned = zoneOwned(graph, { zone: settings.name, of: sources.of, marked, served, statuses, certificates });
+  const owned = zoneOwned(graph, { zone: settings.name, of, marked, served, statuses, certificates });
   // A zone's meshes, their keys and policies are global's business, if there is one.
   const missing = missingKeys(graph, sources.of);
   const defaults = defaultPolicies(graph, sources.of, place);
@@ -109,7 +119,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const keeper = certificateKeeper({
     wanted: owned.wantedCertificates,
     dataplanes: sources.of("Dataplane"),
-    meshes: sources.of("Mesh"),
+    meshes,
     secrets: sources.of("Secret"),
     certificates,
     touch: running.touch,
@@ -118,6 +128,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     clock,
     log: logOf("certificates"),
   });
+  const promiseMtls = promiseKeeper(promises, promised, store, () => running.touch(), logOf("meshes"));
   const makeKeys = keyMaker(missing, store, clock, log);
   const writer = ownedWriter(store, clock, logOf("store"), [
     ...(place.isFederated
@@ -196,6 +207,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   });
   // To settle everything takes a second with a thousand proxies, and who finds nobody listening waits long before the next try.
   running.start((changes) => {
+    promiseMtls.publish(changes);
     // First who uses it. What follows from it is written before the link sends, so that both travel as one revision.
     xds.publish(changes);
     writer.publish(changes);
@@ -215,7 +227,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       validate: validateResource,
       unknownMembers,
       isActedOn,
-      now: clock.now,
+      authorityIssues: (kept) => providedAuthorityIssues(kept, clock.now()),
     },
     authenticate: tokens.authenticate,
     tokens: tokens.issue,
