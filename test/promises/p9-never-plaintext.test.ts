@@ -1,5 +1,5 @@
 // P9: what had mTLS never speaks plaintext again, unless a user says so: by taking the authority off a Mesh that carries the label, or, for
-// what comes in, by mode PERMISSIVE. Seen to catch: an enabled backend that is not listed, read as no mTLS; a mesh that is deleted and made
+// what comes in, by mode PERMISSIVE. Seen to catch: a mesh that is deleted and made
 // again without; a restart that forgets what was promised.
 
 import assert from "node:assert/strict";
