@@ -116,7 +116,7 @@ describe("what is changed", () => {
     for (const text of ["hunter2-a", "hunter2-b"])
       await call("PUT", "/meshes/default/secrets/s", { body: secret(text) });
     const inline = Buffer.from("hunter2-c").toString("base64");
-    const backend = { name: "p", type: "provided", conf: { cert: { inline }, key: { inlineString: "hunter2-d" } } };
+    const backend = { name: "p", type: "vault", conf: { cert: { inline }, key: { inlineString: "hunter2-d" } } };
     const body = { type: "Mesh", name: "m", mtls: { enabledBackend: "p", backends: [backend] } };
     const { status } = await call("PUT", "/meshes/m", { body });
     assert.equal(status, 201);
