@@ -36,19 +36,21 @@ export async function openStage(started: Processes, progress: (what: string) => 
   progress("control planes");
   const global = await run(
     "global",
-    ["run", "global", "--zones", "zone-a,zone-b", "--kds-port", "0", "--data", join(folder, "global"), ...anyPort],
+    ["run", "global", "--kds-port", "0", "--data", join(folder, "global"), ...anyPort],
     /^global control plane is ready/,
   );
   const globalApi = `http://127.0.0.1:${global.apiPort}`;
   const mtls = { enabledBackend: "ca-1", backends: [{ name: "ca-1", type: "builtin" }] };
   await send("PUT", `${globalApi}/meshes/default`, { type: "Mesh", name: "default", mtls });
   const joins = ["--global", `grpcs://127.0.0.1:${global.kdsPort}`, "--ca-fingerprint", String(global.fingerprint)];
-  const startZone = (zone: string) =>
-    run(
+  const startZone = async (zone: string) => {
+    const token = await send("POST", `${globalApi}/tokens/join`, { zone });
+    return run(
       zone,
-      ["run", "zone", "--name", zone, "--data", join(folder, zone), ...joins, ...anyPort],
+      ["run", "zone", "--name", zone, "--data", join(folder, zone), "--join-token", token, ...joins, ...anyPort],
       /^zone control plane is ready/,
     );
+  };
   const zoneA = await startZone("zone-a");
   const zoneB = await startZone("zone-b");
   const token = await send("POST", `${globalApi}/tokens/dataplane`, { mesh: "default", validFor: "24h" });

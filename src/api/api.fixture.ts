@@ -38,7 +38,7 @@ const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: con
 /** As "tokens" what was asked for, signed by nobody. */
 export const echoed = async (request: object): Promise<string> => JSON.stringify(request);
 export const echoes: TokenIssuer = {
-  ...{ dataplane: echoed, zone: echoed, user: echoed },
+  ...{ dataplane: echoed, zone: echoed, join: echoed, user: echoed },
   stated: () => ({ id: "some-id", expires: "2033-05-18T03:33:20.000Z" }),
 };
 

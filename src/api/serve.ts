@@ -13,6 +13,7 @@ import { resourceRoutes } from "#api/resource-routes.ts";
 import { type Route, router } from "#api/router.ts";
 import { type TokenIssuer, tokenRoutes } from "#api/token-routes.ts";
 import { type Authenticate, anonymous, isLoopback } from "#api/user.ts";
+import { type RevokeZone, zoneRoutes } from "#api/zone-routes.ts";
 import type { AuditLog } from "#host/audit-log.ts";
 import { hostPort } from "#host/connection-failure.ts";
 import type { Log } from "#host/log.ts";
@@ -27,6 +28,8 @@ export interface ApiOptions {
   readonly tokens: TokenIssuer;
   /** Absent: this control plane is linked to no other. */
   readonly links?: Links;
+  /** Of global. */
+  readonly revokeZone?: RevokeZone;
   /** Of a zone: nothing is concluded of its proxies since then (milliseconds since the epoch). */
   readonly frozenSince?: () => number | undefined;
   readonly about: About;
@@ -95,6 +98,7 @@ const routesOf = (options: ApiOptions): Route[] => [
   applyRoute(options.store, options.rules),
   ...tokenRoutes(options.tokens),
   ...linkRoutes(options.links ?? noLinks, options.frozenSince),
+  ...(options.revokeZone ? zoneRoutes(options.store, options.revokeZone) : []),
   ...metaRoutes(options),
 ];
 

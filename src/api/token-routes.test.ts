@@ -20,6 +20,7 @@ describe("a token request", () => {
       { name: "x", mesh: "m", tags: { a: ["b"] }, type: "dataplane", workload: "w", validForMs: 3_600_000 },
     ],
     ["zone", { zone: "z", scope: ["ingress"] }, { zone: "z", scope: ["ingress"], validForMs: tenYearsMs }],
+    ["join", { zone: "z" }, { zone: "z", validForMs: 3_600_000 }],
     ["zone", { scope: null, validFor: "0s" }, { zone: "", scope: [], validForMs: 0 }],
     ["user", { name: "jane", groups: ["g"], validFor: "24h" }, { name: "jane", groups: ["g"], validForMs: 86_400_000 }],
   ];
@@ -62,6 +63,7 @@ describe("a token request", () => {
       tokens: {
         dataplane: failing({ kind: "invalid", what: "token", issues: [{ path: "type", message: "must be one of" }] }),
         zone: failing({ kind: "not-found", what: "the signing key" }),
+        join: echoes.join,
         user: echoes.user,
         stated: echoes.stated,
       },

@@ -1,4 +1,4 @@
-// `POST /tokens/…` (interop 5.3): the administrator has a token issued for a data plane proxy, a zone proxy or a user. The
+// `POST /tokens/…` (interop 5.3): the administrator has a token issued for a data plane proxy, a zone proxy, a zone that joins or a user. The
 // answer is the bare token. What a token may say is the issuer's to check; here a body becomes a request.
 
 import { z } from "zod";
@@ -29,27 +29,32 @@ const dataplaneBody = z.object({
   validFor: text,
 });
 const zoneBody = z.object({ zone: text, scope: texts, validFor: text });
+const joinBody = z.object({ zone: text, validFor: text });
 const userBody = z.object({ name: text, groups: texts, validFor: text });
 
 type Request<Body> = Omit<Body, "validFor"> & { readonly validForMs: number };
 export type DataplaneTokenRequest = Request<z.infer<typeof dataplaneBody>>;
 export type ZoneTokenRequest = Request<z.infer<typeof zoneBody>>;
+export type JoinTokenRequest = Request<z.infer<typeof joinBody>>;
 export type UserTokenRequest = Request<z.infer<typeof userBody>>;
 
 /** Signs tokens. Rejects with `invalid` (paths of the request) or `not-found` (there is no signing key). */
 export interface TokenIssuer {
   readonly dataplane: (request: DataplaneTokenRequest) => Promise<string>;
   readonly zone: (request: ZoneTokenRequest) => Promise<string>;
+  readonly join: (request: JoinTokenRequest) => Promise<string>;
   readonly user: (request: UserTokenRequest) => Promise<string>;
   /** What names a token afterwards, without being one. */
   readonly stated: (token: string) => { readonly id: string; readonly expires: string };
 }
 
-const tenYearsMs = 10 * 365 * 24 * 3_600_000;
+const hourMs = 3_600_000;
+const tenYearsMs = 10 * 365 * 24 * hourMs;
 
 export const tokenRoutes = (issuer: TokenIssuer): Route[] => [
   tokenRoute("dataplane", dataplaneBody, tenYearsMs, issuer.dataplane, issuer.stated),
   tokenRoute("zone", zoneBody, tenYearsMs, issuer.zone, issuer.stated),
+  tokenRoute("join", joinBody, hourMs, issuer.join, issuer.stated),
   tokenRoute("user", userBody, undefined, issuer.user, issuer.stated),
 ];
 

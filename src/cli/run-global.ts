@@ -6,7 +6,12 @@ import { version } from "#cli/version.ts";
 import { global } from "#global/global.ts";
 
 const settings = {
-  zones: { type: "list", help: "names of the zones that may join, separated by commas or repeated", default: [] },
+  allowUnauthenticatedZones: {
+    type: "list",
+    value: "zone",
+    help: "let these zones in without a certificate, as those of a Kuma: whoever reaches the port can claim to be one of them",
+    default: [],
+  },
   kdsPort: { type: "integer", min: 0, max: 65535, help: "port for zone control planes", default: 5685 },
   ...controlPlaneSettings,
 } as const;
@@ -15,16 +20,25 @@ export const runGlobalVerb = defineVerb({
   name: "run global",
   summary: "run the global control plane, which takes policies and hands them to the zones",
   settings,
-  examples: ["kodiak run global --zones zone-a,zone-b"],
+  examples: ["kodiak run global", "kodiak run global --allow-unauthenticated-zones kuma-1,kuma-2"],
   async run(values) {
     const base = await openBase("global", settings, values);
     const { address, kdsPort, dpPort, apiPort, apiHttpsPort } = values;
-    const zones = values.zones.flatMap((name) => name.split(",")).filter((name) => name !== "");
-    if (zones.length === 0) base.log.warn({}, "no zone may join yet: name them with --zones");
+    const unauthenticatedZones = values.allowUnauthenticatedZones
+      .flatMap((name) => name.split(","))
+      .filter((name) => name !== "");
+    if (unauthenticatedZones.length > 0)
+      base.log.warn(
+        { zones: unauthenticatedZones },
+        "WHOEVER REACHES THE PORT FOR ZONES CAN CLAIM TO BE ONE OF THESE ZONES: they are let in without a certificate",
+      );
     const { store, certificate, audit, shown, diagnostics } = base;
     const ports = { address, kdsPort, dpPort, apiPort, apiHttpsPort };
     return runUntilStopped("global", base, {
-      ...(await global({ store, certificate, audit, shown, zones, version, diagnostics, ...ports }, base.world)),
+      ...(await global(
+        { store, certificate, audit, shown, unauthenticatedZones, version, diagnostics, ...ports },
+        base.world,
+      )),
     });
   },
 });

@@ -1,7 +1,7 @@
 // `kodiak run zone`: the control plane of a zone, with a global one or alone.
 
 import { controlPlaneSettings, openBase, runUntilStopped } from "#cli/control-plane.ts";
-import { requiredTrust, trustSettings } from "#cli/trust.ts";
+import { requiredTrust, textOf, trustSettings } from "#cli/trust.ts";
 import { defineVerb, Usage } from "#cli/verb.ts";
 import { version } from "#cli/version.ts";
 import type { Settings } from "#host/settings.ts";
@@ -16,6 +16,12 @@ const settings = {
     value: "grpcs://host:port",
     help: "the global control plane; without it this zone stands alone",
   },
+  joinToken: {
+    type: "string",
+    help: "with it this zone gets its certificate from global, once; rather use --join-token-file",
+    secret: true,
+  },
+  joinTokenFile: { type: "file", help: "file with the join token, from `kodiak token join` on global" },
   ...trustSettings,
   ...controlPlaneSettings,
 } as const;
@@ -25,19 +31,21 @@ export const runZoneVerb = defineVerb({
   summary: "run a zone's control plane, which configures the proxies of the zone",
   settings,
   examples: [
-    "kodiak run zone --name zone-a --global grpcs://global.example.com:5685 --ca-fingerprint 3A:…",
+    "kodiak run zone --name zone-a --global grpcs://global.example.com:5685 --ca-fingerprint 3A:… --join-token-file zone-a.token",
     "kodiak run zone --name zone-a",
   ],
   async run(values) {
     const { name, address, dpPort, apiPort, apiHttpsPort } = values;
     if (!isDnsName(name)) throw new Usage(`--name ${name}: must be a DNS name, like zone-a`);
     const target = globalTarget(values);
+    const joinToken = joinTokenIn(values);
     const base = await openBase(name, settings, values);
     const { store, certificate, audit, shown, diagnostics } = base;
     const running = await zone(
       {
         ...{ name, store, certificate, audit, shown, version, address, dpPort, apiPort, apiHttpsPort, diagnostics },
         ...(target && { global: target }),
+        ...(joinToken !== undefined && { joinToken }),
       },
       base.world,
     );
@@ -57,4 +65,10 @@ function globalTarget(values: Settings<typeof settings>): Target | undefined {
     port: url.port === "" ? defaultKdsPort : Number(url.port),
     trust: requiredTrust(values, values.global),
   };
+}
+
+function joinTokenIn({ joinToken, joinTokenFile }: Settings<typeof settings>): string | undefined {
+  if (joinToken !== undefined && joinTokenFile !== undefined)
+    throw new Usage("give one of --join-token and --join-token-file");
+  return joinTokenFile === undefined ? joinToken : textOf(joinTokenFile, "--join-token-file").trim();
 }

@@ -40,6 +40,7 @@ describe("a token from a control plane", () => {
         validForMs: 1.5 * hour,
       },
     ],
+    [["join", "--zone", "z"], { zone: "z", validForMs: hour }],
     [["zone", "--zone", "z", "--scope", "ingress"], { zone: "z", scope: ["ingress"], validForMs: 87_600 * hour }],
     [["user", "--name", "jane", "--group", "a,b"], { name: "jane", groups: ["a", "b"], validForMs: 24 * hour }],
   ];

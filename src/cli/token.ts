@@ -1,4 +1,4 @@
-// `kodiak token`: tokens for proxies and users, issued by the control plane, or here with a signing key in a file.
+// `kodiak token`: tokens for proxies, zones and users, issued by the control plane, or here with a signing key in a file.
 
 import { randomUUID } from "node:crypto";
 import { apiClient, apiSettings } from "#cli/client.ts";
@@ -9,7 +9,7 @@ import { defineVerb, outputSetting, Usage } from "#cli/verb.ts";
 import type { Schema, Settings } from "#host/settings.ts";
 import type { Issuance } from "#identity/jwt.ts";
 import { readSigningKey, type SigningKey } from "#identity/signing-key.ts";
-import { issueDataplaneToken, issueUserToken, issueZoneToken } from "#identity/tokens.ts";
+import { issueDataplaneToken, issueJoinToken, issueUserToken, issueZoneToken } from "#identity/tokens.ts";
 
 const yearMs = 365 * 24 * 3_600_000;
 
@@ -72,6 +72,22 @@ export const zoneTokenVerb = defineVerb({
     const request = { zone: values.zone ?? "", scope: values.scope };
     const sign = (key: SigningKey, issuance: Issuance) => issueZoneToken(request, key, issuance);
     return print(await issued("zone", request, values, terminal, sign), values, terminal);
+  },
+});
+
+export const joinTokenVerb = defineVerb({
+  name: "token join",
+  summary: "issue a token with which a zone's control plane joins its global one, once",
+  settings: {
+    zone: { type: "string", help: "the zone that it is for", required: true },
+    validFor: { ...validFor, default: "1h" },
+    ...commonSettings,
+  },
+  examples: ["kodiak token join --zone zone-a --valid-for 1h > zone-a.token"],
+  async run(values, _args, terminal) {
+    const request = { zone: values.zone };
+    const sign = (key: SigningKey, issuance: Issuance) => issueJoinToken(request, key, issuance);
+    return print(await issued("join", request, values, terminal, sign), values, terminal);
   },
 });
 

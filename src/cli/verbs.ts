@@ -8,10 +8,11 @@ import { installEnvoyVerb } from "#cli/install-envoy.ts";
 import { runGlobalVerb } from "#cli/run-global.ts";
 import { runIngressVerb, runProxyVerb } from "#cli/run-proxy.ts";
 import { runZoneVerb } from "#cli/run-zone.ts";
-import { dataplaneTokenVerb, userTokenVerb, zoneTokenVerb } from "#cli/token.ts";
+import { dataplaneTokenVerb, joinTokenVerb, userTokenVerb, zoneTokenVerb } from "#cli/token.ts";
 import { tokenKeyVerb } from "#cli/token-key.ts";
 import type { Verb } from "#cli/verb.ts";
 import { zoneAcceptVerb } from "#cli/zone-accept.ts";
+import { zoneForgetVerb, zoneRevokeVerb } from "#cli/zone-certificate.ts";
 
 export const verbs: readonly Verb[] = [
   demoVerb,
@@ -23,8 +24,11 @@ export const verbs: readonly Verb[] = [
   getVerb,
   deleteVerb,
   zoneAcceptVerb,
+  zoneRevokeVerb,
+  zoneForgetVerb,
   dataplaneTokenVerb,
   zoneTokenVerb,
+  joinTokenVerb,
   userTokenVerb,
   tokenKeyVerb,
   installEnvoyVerb,

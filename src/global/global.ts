@@ -7,6 +7,7 @@
 import { hostname } from "node:os";
 import { serveDiagnostics } from "#api/diagnostics.ts";
 import { serveApi } from "#api/serve.ts";
+import { auditedMembers } from "#global/audited-members.ts";
 import { type AuditLog, noAuditLog } from "#host/audit-log.ts";
 import type { LogLevels } from "#host/log.ts";
 import type { Metrics } from "#host/metrics.ts";
@@ -15,6 +16,8 @@ import { providedAuthorityIssues } from "#identity/authority.ts";
 import { clusterIdOf, firstStart } from "#identity/first-start.ts";
 import { keyMaker } from "#identity/key-maker.ts";
 import { tokenIssuer } from "#identity/token-issuer.ts";
+import { zoneAuthorityOf } from "#identity/zone-certificate.ts";
+import { zoneMembers } from "#identity/zone-members.ts";
 import { incrementalGraph } from "#incremental/graph.ts";
 import { kdsMetrics } from "#kds/counts.ts";
 import { kdsServer } from "#kds/global-server.ts";
@@ -47,8 +50,8 @@ export interface GlobalSettings {
   readonly diagnostics?: { readonly port: number; readonly metrics: Metrics; readonly levels: LogLevels };
   /** PEM, for all TLS ports. */
   readonly certificate: { readonly certificate: string; readonly privateKey: string };
-  /** Names of the zones that may join. */
-  readonly zones: readonly string[];
+  /** Zones that may come without a certificate, as those of a Kuma must. */
+  readonly unauthenticatedZones: readonly string[];
   readonly version: string;
   /** As `/config` shows them. */
   readonly shown: Readonly<Record<string, unknown>>;
@@ -90,6 +93,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
     { wanted: owned.zoneInsights, deletes: true, isRecord: true },
     { wanted: owned.serviceInsights, deletes: true, isRecord: true },
   ]);
+  const zones = zoneMembers({ store, clock, unauthenticated: settings.unauthenticatedZones });
   const kds = kdsServer({
     outgoing,
     store,
@@ -97,7 +101,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
     random,
     log: logOf("kds"),
     self: { instanceId, version },
-    allowedZones: settings.zones,
+    members: auditedMembers(zones, audit),
     validate: (resource: Resource) => validateResource(kindNamed(resource.kind), resource),
     onStatus(status) {
       statuses.set(status.zone, status);
@@ -106,7 +110,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
   });
   // Zones that are known from before are shown as offline until they are back.
   for (const status of kds.statuses()) statuses.set(status.zone, status);
-  await firstStart(store, clock, random, false);
+  await firstStart(store, clock, random, { kind: "global" });
   running.start((changes) => {
     kds.publish(changes);
     writer.publish(changes);
@@ -115,7 +119,13 @@ export async function global(settings: GlobalSettings, { clock, random, network,
 
   // Who is served.
   const tls = { host: address, ...certificate };
-  const zones = await network.listen({ ...tls, port: settings.kdsPort, streams: kds.streams, unary: kds.unary });
+  const kdsPort = await network.listen({
+    ...tls,
+    port: settings.kdsPort,
+    clientAuthorities: zoneAuthorityOf(store),
+    streams: kds.streams,
+    unary: kds.unary,
+  });
   const proxies = await network.listen({
     ...tls,
     port: settings.dpPort,
@@ -136,6 +146,10 @@ export async function global(settings: GlobalSettings, { clock, random, network,
     authenticate: tokens.authenticate,
     tokens: tokens.issue,
     links: kds.links,
+    async revokeZone(zone) {
+      await zones.revoke(zone);
+      kds.cut(zone, `the certificate of zone "${zone}" was revoked`);
+    },
     about: { clusterId: clusterIdOf(store), instanceId, hostname: hostname(), version },
     config: settings.shown,
     http: { host: "127.0.0.1", port: settings.apiPort },
@@ -162,7 +176,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
   const probed = diagnostics && (await serveDiagnostics({ host: address, ...diagnostics, readiness, log }));
 
   return {
-    kdsPort: zones.port,
+    kdsPort: kdsPort.port,
     dpPort: proxies.port,
     apiPort: api.httpPort,
     apiHttpsPort: api.httpsPort,
@@ -171,7 +185,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
       notReady = "shutting down";
       await api.close();
       await proxies.close("the control plane is shutting down");
-      await zones.close("stream unavailable");
+      await kdsPort.close("stream unavailable");
       kds.stop();
       writer.stop();
       running.stop();

@@ -130,7 +130,12 @@ export function dial(target: Target, clock: Clock, log: Log): Connection {
 const noHttp2 = "the server does not speak HTTP/2 there; check that the port is the right one";
 
 function openSocket(target: Target): TLSSocket {
-  return connectTls({ ...tlsOptions(target), ALPNProtocols: ["h2"] });
+  const { identity } = target;
+  return connectTls({
+    ...tlsOptions(target),
+    ...(identity && { cert: identity.certificate, key: identity.privateKey }),
+    ALPNProtocols: ["h2"],
+  });
 }
 
 function requestHeaders(path: string, options: CallOptions): OutgoingHttpHeaders {

@@ -9,6 +9,7 @@ import { GrpcStream } from "#host/grpc-stream.ts";
 import type { Log } from "#host/log.ts";
 import {
   type CallInfo,
+  type ClientCertificate,
   GrpcError,
   grpcCode,
   type Headers,
@@ -71,6 +72,7 @@ class ServerEnd extends GrpcStream implements ServerStream {
   readonly path: string;
   readonly headers: Headers;
   readonly peer: string;
+  readonly client: ClientCertificate | undefined;
   readonly requestEncoding: string | undefined;
   readonly #http2: ServerHttp2Stream;
   /** Kept here because a closed stream does not know its session any more. */
@@ -86,6 +88,7 @@ class ServerEnd extends GrpcStream implements ServerStream {
     this.path = call.path;
     this.headers = call.headers;
     this.peer = call.peer;
+    this.client = call.client;
     this.requestEncoding = call.headers["grpc-encoding"]?.[0];
     this.incomingEncoding = this.requestEncoding;
   }

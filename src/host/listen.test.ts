@@ -1,6 +1,7 @@
 // One port: HTTP/1.1, HTTP/2 and gRPC beside each other, opening it, and closing it.
 
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
 import { subscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
@@ -13,7 +14,7 @@ import { portName } from "#host/listen.ts";
 import { openLog } from "#host/log.ts";
 import { realWorld } from "#host/real-world.ts";
 import { takeAlone } from "#host/sole.ts";
-import type { HttpRequest, HttpResponse, Listening, ListenOptions } from "#host/world.ts";
+import type { ClientCertificate, HttpRequest, HttpResponse, Listening, ListenOptions } from "#host/world.ts";
 
 const { network } = realWorld({ log: openLog("silent") });
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
@@ -212,4 +213,52 @@ test("closing does not wait for those who keep their connection, or never say an
   const closed = [once(silent, "close"), once(kept, "close")];
   await listening.close("the test is over");
   await Promise.all(closed);
+});
+
+describe("a client's certificate", () => {
+  const path = "/kodiak.test/Who";
+  /** What is seen of a client at a port that asks for certificates of this authority. */
+  async function seen(clientAuthorities: string | undefined, client: TestCertificate | undefined) {
+    const calls: (ClientCertificate | undefined)[] = [];
+    const port = await listen({
+      ...(clientAuthorities !== undefined && { clientAuthorities }),
+      unary: {
+        [path]: (bytes, call) => {
+          calls.push(call.client);
+          return bytes;
+        },
+      },
+    });
+    const trust = { kind: "ca", ca: identity.ca } as const;
+    const connection = network.dial({ host: "127.0.0.1", port: port.port, trust, ...(client && { identity: client }) });
+    try {
+      await connection.unary(path, new Uint8Array());
+    } finally {
+      connection.close();
+      await port.close("done");
+    }
+    return calls[0];
+  }
+
+  test("is seen with each call, where it is asked for", async () => {
+    const client = await certificateFor(["client"]);
+    const { problem, serial, notAfter } = (await seen(client.ca, client)) ?? {};
+    const shown = new X509Certificate(client.certificate);
+    assert.deepEqual(
+      { problem, serial, notAfter },
+      { problem: undefined, serial: shown.serialNumber, notAfter: shown.validToDate.getTime() },
+    );
+    assert.equal(await seen(undefined, client), undefined);
+    assert.equal(await seen(client.ca, undefined), undefined);
+  });
+
+  test("that proves nothing says why", async () => {
+    const [client, other, expired] = await Promise.all([
+      certificateFor(["client"]),
+      certificateFor(["other"]),
+      certificateFor(["expired"], -1000),
+    ]);
+    assert.equal((await seen(client.ca, other))?.problem, "UNABLE_TO_VERIFY_LEAF_SIGNATURE");
+    assert.equal((await seen(expired.ca, expired))?.problem, "CERT_HAS_EXPIRED");
+  });
 });

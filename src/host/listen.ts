@@ -11,6 +11,7 @@ import {
   type Server,
   type Socket,
 } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { hostPort, inUse, messageOf, whyNotListening } from "#host/connection-failure.ts";
 import { serveGrpc } from "#host/grpc-server.ts";
 import { headersOf, serveHttp1, serveHttp2 } from "#host/http-server.ts";
@@ -18,7 +19,14 @@ import { connectionWindowBytes, sessionOptions } from "#host/http2-session.ts";
 import { kernelKeepAlive, watchOver } from "#host/keepalive.ts";
 import type { Log } from "#host/log.ts";
 import { takeAlone } from "#host/sole.ts";
-import { type Clock, grpcCode, type Listening, type ListenOptions, type Status } from "#host/world.ts";
+import {
+  type ClientCertificate,
+  type Clock,
+  grpcCode,
+  type Listening,
+  type ListenOptions,
+  type Status,
+} from "#host/world.ts";
 import { KodiakError } from "#lib/failure.ts";
 
 /** What a peer has to read its last status, before its connection is cut. */
@@ -66,7 +74,12 @@ export async function listen(options: ListenOptions, clock: Clock, log: Log): Pr
       void serveHttp2(http2, headers, headersOf(rawHeaders), peerOf(http2), options.http, log);
       return;
     }
-    const call = { path: headers[":path"] ?? "", headers: headersOf(rawHeaders), peer: peerOf(http2) };
+    const call = {
+      path: headers[":path"] ?? "",
+      headers: headersOf(rawHeaders),
+      peer: peerOf(http2),
+      client: options.clientAuthorities === undefined ? undefined : clientOf(http2),
+    };
     const end = serveGrpc(http2, call, options, log);
     calls.add(end);
     http2.once("close", () => calls.delete(end));
@@ -100,6 +113,12 @@ function openServer(options: ListenOptions): Http2SecureServer {
       ...sessionOptions,
       cert: options.certificate,
       key: options.privateKey,
+      // Who shows nothing usable is told so in its own language, by whoever serves its call.
+      ...(options.clientAuthorities !== undefined && {
+        requestCert: true,
+        rejectUnauthorized: false,
+        ca: options.clientAuthorities,
+      }),
       allowHTTP1: true,
       minVersion: "TLSv1.2",
       handshakeTimeout: 10_000,
@@ -147,6 +166,27 @@ async function listening(server: Server, options: NetListenOptions): Promise<voi
   const bound = once(server, "listening");
   server.listen(options);
   await bound;
+}
+
+/** Once for each connection: a certificate does not change on it. */
+const clients = new WeakMap<object, ClientCertificate>();
+
+function clientOf({ session }: ServerHttp2Stream): ClientCertificate | undefined {
+  if (!session) return undefined;
+  const known = clients.get(session);
+  if (known) return known;
+  const socket = session.socket as TLSSocket;
+  const shown = socket.getPeerX509Certificate();
+  if (!shown) return undefined;
+  const client = {
+    uris: (shown.subjectAltName ?? "").split(", ").flatMap((name) => (name.startsWith("URI:") ? [name.slice(4)] : [])),
+    serial: shown.serialNumber,
+    notBefore: shown.validFromDate.getTime(),
+    notAfter: shown.validToDate.getTime(),
+    ...(!socket.authorized && { problem: String(socket.authorizationError) }),
+  };
+  clients.set(session, client);
+  return client;
 }
 
 const closed = (server: Server): Promise<void> => new Promise((resolve) => server.close(() => resolve()));

@@ -25,10 +25,10 @@ export function countedNetwork(network: Network): CountedNetwork {
     return known;
   };
   const served = (path: string, serve: (stream: ServerStream) => void) => (stream: ServerStream) => {
-    const { headers, peer } = stream;
+    const { headers, peer, client } = stream;
     serve({
       ...counted(stream, countsOf(path)),
-      ...{ path, headers, peer },
+      ...{ path, headers, peer, client },
       sendHeaders: () => stream.sendHeaders(),
       end: (status) => stream.end(status),
     });

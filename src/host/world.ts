@@ -36,6 +36,11 @@ export interface ListenOptions {
   /** PEM. */
   readonly certificate: string;
   readonly privateKey: string;
+  /**
+   * PEM. Clients are asked for a certificate that one of these authorities has signed. Who shows none, or another, is let in all the
+   * same: each call says what was shown.
+   */
+  readonly clientAuthorities?: string;
   /** Bidirectional streams by full method path: `/package.Service/Method`. Unknown paths answer UNIMPLEMENTED. */
   readonly streams: Readonly<Record<string, (stream: ServerStream) => void>>;
   /** Unary calls: bytes in, bytes out; a thrown `GrpcError` is the status. */
@@ -76,6 +81,21 @@ export interface CallInfo {
   readonly headers: Headers;
   /** `address:port` of the peer. */
   readonly peer: string;
+  /** `undefined`: it showed none, or was not asked. */
+  readonly client: ClientCertificate | undefined;
+}
+
+/** What a client showed in TLS; it has its private key. */
+export interface ClientCertificate {
+  /** Subject alternative names that are URIs. */
+  readonly uris: readonly string[];
+  /** Upper-case hex. */
+  readonly serial: string;
+  /** Milliseconds since the epoch. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** Why it does not prove anything: OpenSSL's code, like `CERT_HAS_EXPIRED`; absent: an authority has signed it, and it is valid. */
+  readonly problem?: string;
 }
 
 /** gRPC status codes that are used here: https://grpc.io/docs/guides/status-codes/ */
@@ -134,8 +154,15 @@ export interface Target {
   readonly host: string;
   readonly port: number;
   readonly trust: Trust;
+  /** Shown where the server asks for one; PEM. */
+  readonly identity?: Identity;
   /** `false`: no HTTP/2 PINGs at rest, as Envoys send none. */
   readonly pings?: false;
+}
+export interface Identity {
+  /** A certificate, and those between it and its authority. */
+  readonly certificate: string;
+  readonly privateKey: string;
 }
 /** How the server's certificate is checked. */
 export type Trust =

@@ -1,8 +1,9 @@
-// One signed X.509 certificate from a description of it, and what is read back out of PEM. The only file that knows the
+// One signed X.509 certificate from a description of it, the request for one, and what is read back out of PEM. The only file that knows the
 // X.509 library; authorities, workload leaves and server certificates are descriptions.
 
 import "reflect-metadata";
-import { createPrivateKey, type KeyObject, type webcrypto } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject, type webcrypto } from "node:crypto";
+import { promisify } from "node:util";
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -13,12 +14,15 @@ import {
   KeyUsagesExtension,
   Name,
   PemConverter,
+  Pkcs10CertificateRequest,
+  Pkcs10CertificateRequestGenerator,
   PublicKey,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
   X509Certificate,
   X509CertificateGenerator,
 } from "@peculiar/x509";
+import { KodiakError } from "#lib/failure.ts";
 
 export interface CertificateContents {
   readonly subject: DistinguishedName;
@@ -116,6 +120,50 @@ export async function signedCertificate(contents: CertificateContents, signer: S
   return `${certificate.toString("pem")}\n`;
 }
 
+export interface SigningRequest {
+  /** PKCS#10 (RFC 2986), PEM: a new public key, signed with its private key. It names nobody: who signs decides whom the certificate is for. */
+  readonly request: string;
+  /** PEM. */
+  readonly privateKey: string;
+}
+
+/** A new key on P-256, and the request for its certificate. */
+export async function newSigningRequest(): Promise<SigningRequest> {
+  const { publicKey, privateKey } = await promisify(generateKeyPair)("ec", { namedCurve: "P-256" });
+  const keys = {
+    publicKey: publicKey.toCryptoKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["verify"]),
+    privateKey: signingKey(privateKey),
+  };
+  const signingAlgorithm = { name: "ECDSA", hash: "SHA-256" };
+  const request = await Pkcs10CertificateRequestGenerator.create({ keys, signingAlgorithm });
+  return {
+    request: `${request.toString("pem")}\n`,
+    privateKey: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
+  };
+}
+
+/** The public key of a request. Throws `invalid` where it is none, is not signed with its own key, or has a key that is too weak. */
+export async function requestedKey(request: string): Promise<KeyObject> {
+  const refused = (message: string) =>
+    new KodiakError({
+      kind: "invalid",
+      what: "the certificate signing request",
+      issues: [{ path: "request", message }],
+    });
+  let read: Pkcs10CertificateRequest;
+  try {
+    read = new Pkcs10CertificateRequest(request);
+    if (!(await read.verify())) throw refused("is not signed with its own key");
+  } catch (error) {
+    if (error instanceof KodiakError) throw error;
+    throw refused("must be a PKCS#10 request in PEM, signed with its own key");
+  }
+  const key = createPublicKey({ key: Buffer.from(read.publicKey.rawData), format: "der", type: "spki" });
+  if (key.asymmetricKeyType !== "ec" || key.asymmetricKeyDetails?.namedCurve !== "prime256v1")
+    throw refused("must be for an EC key on P-256");
+  return key;
+}
+
 async function extensionsOf(contents: CertificateContents, signer: Signer): Promise<Extension[]> {
   const usages = contents.keyUsages.reduce((flags, usage) => flags | KeyUsageFlags[usage], 0);
   const extended = contents.extendedKeyUsages.map((usage) => ExtendedKeyUsage[usage]);
@@ -127,7 +175,7 @@ async function extensionsOf(contents: CertificateContents, signer: Signer): Prom
     ...(contents.isAuthority ? [await SubjectKeyIdentifierExtension.create(libraryKey(contents.publicKey))] : []),
     ...(signer.keyId !== undefined ? [new AuthorityKeyIdentifierExtension(signer.keyId)] : []),
     // Critical where the subject is empty: RFC 5280, 4.2.1.6.
-    new SubjectAlternativeNameExtension(names, contents.subject.length === 0),
+    ...(names.length > 0 ? [new SubjectAlternativeNameExtension(names, contents.subject.length === 0)] : []),
   ];
 }
 

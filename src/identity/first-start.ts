@@ -6,6 +6,7 @@ import { writeNew } from "#identity/key-maker.ts";
 import { adminUserTokenId, secretResource } from "#identity/secret.ts";
 import {
   createSigningKey,
+  joinTokenKeys,
   type KeyPlace,
   latestSigningKey,
   signingKeyId,
@@ -13,6 +14,8 @@ import {
   zoneTokenKeys,
 } from "#identity/signing-key.ts";
 import { issueUserToken } from "#identity/tokens.ts";
+import { createZoneAuthority, zoneAuthorityId } from "#identity/zone-certificate.ts";
+import type { Place } from "#resources/labels.ts";
 import type { Resource, ResourceId } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
 import type { Store } from "#resources/store.ts";
@@ -21,15 +24,22 @@ const clusterId: ResourceId = { kind: "Config", mesh: "", name: "kuma-cluster-id
 const defaultMesh: ResourceId = { kind: "Mesh", mesh: "", name: "default" };
 const tenYearsMs = 3650 * 86_400_000;
 
-/** `isFederated`: everything but its own keys comes from the global control plane. */
-export async function firstStart(store: Store, clock: Clock, random: Random, isFederated: boolean): Promise<void> {
+/** In a zone that has a global, everything but its own keys comes from there. */
+export async function firstStart(store: Store, clock: Clock, random: Random, place: Place): Promise<void> {
   const isNew = store.revision === 0;
-  const places: readonly KeyPlace[] = isFederated ? [userTokenKeys] : [userTokenKeys, zoneTokenKeys];
+  const isFederated = place.kind === "zone" && place.isFederated;
+  const places: readonly KeyPlace[] = [
+    userTokenKeys,
+    ...(isFederated ? [] : [zoneTokenKeys]),
+    ...(place.kind === "global" ? [joinTokenKeys] : []),
+  ];
   for (const place of places) {
     if (latestSigningKey(place, store.list("GlobalSecret"))) continue;
     await writeNew(store, [secretResource(signingKeyId(place, "1"), await createSigningKey())]);
   }
   if (!store.get(adminUserTokenId)) await makeAdminToken(store, clock, random);
+  if (place.kind === "global" && !store.get(zoneAuthorityId))
+    await writeNew(store, [secretResource(zoneAuthorityId, await createZoneAuthority(clock.now()))]);
   if (isFederated) return;
   if (!store.get(clusterId)) await writeNew(store, [resource(clusterId, { config: random.uuid() })]);
   // Only once: whoever deletes it does not want it.

@@ -37,6 +37,9 @@ export const zoneTokenKeys = globalPlace("zone-token-signing-key", "zone-token-r
 export const zoneTokenPublicKeys = globalPlace("zone-token-signing-public-key", "zone-token-revocations");
 export const userTokenKeys = globalPlace("user-token-signing-key", "user-token-revocations");
 
+/** Of tokens with which zones join; global's alone. */
+export const joinTokenKeys = globalPlace("zone-join-signing-key", "zone-join-revocations");
+
 /** Key 0 has no number in its name: that is what the only key was called once. */
 export const signingKeyId = (place: KeyPlace, kid: string): ResourceId => ({
   kind: place.kind,

@@ -4,6 +4,7 @@ import type { Clock, Random } from "#host/world.ts";
 import { unverifiedClaims } from "#identity/jwt.ts";
 import {
   dataplaneTokenKeys,
+  joinTokenKeys,
   type KeyPlace,
   keysInSecrets,
   latestSigningKey,
@@ -15,8 +16,10 @@ import {
 import {
   type DataplaneClaims,
   issueDataplaneToken,
+  issueJoinToken,
   issueUserToken,
   issueZoneToken,
+  type JoinClaims,
   type UserClaims,
   verifyUserToken,
   type ZoneClaims,
@@ -48,6 +51,10 @@ export function tokenIssuer(store: Store, clock: Clock, random: Random) {
       zone: async ({ validForMs, ...claims }: For<ZoneClaims>) => {
         const key = keyAt(zoneTokenKeys, "ask the global control plane, which issues tokens of zones");
         return issueZoneToken(claims, key, issuance(validForMs));
+      },
+      join: async ({ validForMs, ...claims }: For<JoinClaims>) => {
+        const key = keyAt(joinTokenKeys, "ask the global control plane, which lets zones join");
+        return issueJoinToken(claims, key, issuance(validForMs));
       },
       user: async ({ validForMs, ...claims }: For<UserClaims>) =>
         issueUserToken(

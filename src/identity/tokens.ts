@@ -6,6 +6,7 @@ import { type Issuance, type Refused, refused, signToken, type Verified, verifyT
 import type { SigningKey, VerifyingKeys } from "#identity/signing-key.ts";
 import { KodiakError } from "#lib/failure.ts";
 import { at, type Issue } from "#lib/issue.ts";
+import { isDnsName } from "#resources/meta.ts";
 
 const list = (values: Iterable<string>): string => `[${[...values].map((value) => JSON.stringify(value)).join(", ")}]`;
 const text = z
@@ -142,6 +143,26 @@ export async function verifyZoneToken(
   if (zone !== "" && zone !== bearer.zone) return refused("zone", different("zone", bearer.zone, zone));
   return verified;
 }
+
+/** With which a zone comes for its first certificate; no token of Kuma's. */
+export interface JoinClaims {
+  readonly zone: string;
+}
+const joinShape = z.object({ zone: z.string(), jti: z.string() });
+
+/** Rejects with `invalid` and the paths of the request to `/tokens/join`. */
+export async function issueJoinToken({ zone }: JoinClaims, key: SigningKey, issuance: Issuance): Promise<string> {
+  const issues = validityIssues(issuance);
+  if (!isDnsName(zone)) issues.push({ path: "zone", message: "must be the name of a zone: a DNS name, like zone-a" });
+  refuseIssues("join token", issues);
+  return signToken({ Zone: zone }, key, issuance);
+}
+
+export const verifyJoinToken = (
+  token: string,
+  keys: VerifyingKeys,
+  now: number,
+): Promise<Verified<JoinClaims & { readonly jti: string }>> => verifyToken(token, keys, now, joinShape);
 
 export interface UserClaims {
   readonly name: string;

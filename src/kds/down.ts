@@ -24,13 +24,17 @@ export function downward(kind: Kind, resource: Resource, isEnabled: (zone: strin
 /** Secrets of a control plane itself, and of its users, stay at home (rules 2 and 3). */
 function mayLeave({ kind, name }: Resource): boolean {
   if (kind === "Config") return name === "kuma-cluster-id";
-  return kind !== "GlobalSecret" || !(ownSecrets.has(name) || name.startsWith("user-token-signing-key"));
+  if (kind !== "GlobalSecret") return true;
+  return !ownSecrets.has(name) && !ownKeys.some((prefix) => name.startsWith(prefix));
 }
+const ownKeys: readonly string[] = ["user-token-signing-key", "zone-join-signing-key"];
 const ownSecrets: ReadonlySet<string> = new Set([
   "envoy-admin-ca",
   "admin-user-token",
   "inter-cp-ca",
   "user-token-revocations",
+  "zone-authority",
+  "zone-join-revocations",
 ]);
 
 function fromGlobal(kind: Kind, resource: Resource): Omit<Outgoing, "item"> | undefined {

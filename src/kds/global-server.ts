@@ -23,6 +23,7 @@ import { type KdsCounts, kdsCounts } from "#kds/counts.ts";
 import { nameDown } from "#kds/down.ts";
 import { awaited, type HeardEnd, heardEnd } from "#kds/heard.ts";
 import { type LinkEnd, links, newLinkEnd } from "#kds/links.ts";
+import { certificateAnswer, certificateAskIn, codeOf, type Members } from "#kds/members.ts";
 import { type OutgoingByKind, sharedSets } from "#kds/outgoing.ts";
 import { type Receiving, receiving } from "#kds/receiving.ts";
 import { type Sending, sending } from "#kds/sending.ts";
@@ -45,8 +46,7 @@ export interface KdsServerOptions {
   readonly random: Random;
   readonly log: Log;
   readonly self: Self;
-  /** Who may join; `undefined`: any zone. */
-  readonly allowedZones: readonly string[] | undefined;
+  readonly members: Members;
   readonly validate: Validate;
   /** A zone's connection has changed (a fact), or what is counted of it (a record). */
   readonly onStatus: (status: ZoneStatus, news: "fact" | "record") => void;
@@ -62,6 +62,8 @@ export interface KdsServer extends Required<Pick<ListenOptions, "streams" | "una
   readonly links: Links;
   /** Of all zones together. */
   readonly counts: KdsCounts;
+  /** Ends all that the zone has open, with what it is told. */
+  cut(zone: string, why: string): void;
   stop(): void;
 }
 
@@ -70,6 +72,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
   const sets = sharedSets(options.outgoing);
   const senders = new Set<Sending>();
   /** ZoneToGlobalSync, with the zone at its other end. */
+  const present = new Map<ServerStream, string>();
   const uploads = new Map<ServerStream, { readonly zone: string; readonly receiver: Receiving }>();
   const ends = new Map<string, LinkEnd>();
   const endOf = (zone: string): LinkEnd => {
@@ -100,10 +103,23 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
     },
     unary: {
       [path.healthCheck]: (_, call) => {
+        const zone = zoneOf(call);
+        check(zone, call);
         const [frozen] = headerValues(call.headers, frozenHeader);
-        statuses.pinged(zoneOf(call, options.allowedZones), frozen === undefined ? undefined : Number(frozen));
+        statuses.pinged(zone, frozen === undefined ? undefined : Number(frozen));
         // No interval of ours: the zone keeps its own.
         return toBinary(ZoneHealthCheckResponseSchema, create(ZoneHealthCheckResponseSchema, { interval: {} }));
+      },
+      [path.certificate]: async (request, call) => {
+        const zone = zoneOf(call);
+        try {
+          const certificate = await options.members.certify(zone, certificateAskIn(request), call);
+          log.info({ zone, peer: call.peer }, "gave a zone its certificate");
+          return certificateAnswer(certificate);
+        } catch (error) {
+          log.warn({ zone, peer: call.peer, reason: statusOf(error).message }, "refused a zone a certificate");
+          throw new GrpcError(statusOf(error));
+        }
       },
     },
     publish(changes) {
@@ -125,6 +141,10 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       },
     }),
     counts,
+    cut(zone, message) {
+      const status = { code: grpcCode.unauthenticated, message };
+      for (const [stream, whose] of present) if (whose === zone) stream.end(status);
+    },
     stop: statuses.stop,
   };
 
@@ -137,7 +157,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
     return (stream: ServerStream): void => {
       const isSync = name === "globalToZone" || name === "zoneToGlobal";
       try {
-        const zone = zoneOf(stream, options.allowedZones, isSync);
+        const zone = enter(stream, isSync);
         statuses.opened(zone, name);
         if (isSync) register(zone);
         serve(stream, zone);
@@ -147,6 +167,19 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
         stream.end(status);
       }
     };
+  }
+
+  /** Who may not come is told; the others are known by their streams, as long as these last. */
+  function enter(stream: ServerStream, isSync = false): string {
+    const zone = zoneOf(stream, isSync);
+    check(zone, stream);
+    present.set(stream, zone);
+    stream.onEnd(() => present.delete(stream));
+    return zone;
+  }
+
+  function check(zone: string, call: CallInfo): void {
+    options.members.check(zone, call);
   }
 
   function sendTo(stream: ServerStream, zone: string): void {
@@ -203,7 +236,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
   function serveHeard(stream: ServerStream): void {
     let zone: string;
     try {
-      zone = zoneOf(stream, options.allowedZones);
+      zone = enter(stream);
     } catch (error) {
       stream.end(statusOf(error));
       return;
@@ -299,8 +332,8 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
   }
 }
 
-/** The zone that calls. Throws where it doesn't say, or may not come. */
-function zoneOf(call: CallInfo, allowed: readonly string[] | undefined, isSync = false): string {
+/** The zone that calls, as it says. Throws where it doesn't. */
+function zoneOf(call: CallInfo, isSync = false): string {
   const zone = call.headers["client-id"]?.[0] ?? "";
   if (zone === "") {
     // Kuma's two codes for the same.
@@ -310,10 +343,6 @@ function zoneOf(call: CallInfo, allowed: readonly string[] | undefined, isSync =
   if (!isDnsName(zone)) {
     const message = `zone name ${JSON.stringify(zone)} must be a DNS name: a–z, 0–9, "-" and "."`;
     throw new GrpcError({ code: grpcCode.invalidArgument, message });
-  }
-  if (allowed && !allowed.includes(zone)) {
-    const message = `zone "${zone}" may not join this global control plane: add it to --zones there`;
-    throw new GrpcError({ code: grpcCode.permissionDenied, message });
   }
   return zone;
 }
@@ -336,6 +365,6 @@ function keepOpen(stream: ServerStream): void {
 
 function statusOf(error: unknown): Status {
   if (error instanceof GrpcError) return error.status;
-  if (error instanceof KodiakError) return { code: grpcCode.unavailable, message: error.message };
+  if (error instanceof KodiakError) return { code: codeOf[error.failure.kind], message: error.message };
   return { code: grpcCode.internal, message: error instanceof Error ? error.message : String(error) };
 }

@@ -14,8 +14,9 @@ export const path = {
   configDump: `${admin}/StreamXDSConfigs`,
   stats: `${admin}/StreamStats`,
   clusters: `${admin}/StreamClusters`,
-  /** Between Kodiaks (`heard.ts`). */
+  /** Between Kodiaks (`heard.ts`, `members.ts`). */
   heard: "/kodiak.mesh.v1.ZoneService/Heard",
+  certificate: "/kodiak.mesh.v1.ZoneService/Certificate",
 } as const;
 
 /** What a zone says with every call. */

@@ -14,6 +14,7 @@ import {
   type Connection,
   GrpcError,
   grpcCode,
+  type Identity,
   type Network,
   type Random,
   type Target,
@@ -38,6 +39,8 @@ import type { Store } from "#resources/store.ts";
 export interface KdsClientOptions {
   readonly zone: string;
   readonly target: Target;
+  /** How this zone shows who it is; absent: it does not. */
+  readonly membership?: Membership;
   readonly network: Pick<Network, "dial">;
   /** `upwardResources` of the graph whose changes `publish` is told. */
   readonly outgoing: OutgoingByKind;
@@ -54,6 +57,18 @@ export interface KdsClientOptions {
   readonly onLink: (link: Link) => void;
   /** All that global has is here; once for each connection. */
   readonly onComplete?: () => void;
+}
+
+/** A zone's certificate. */
+export interface Membership {
+  /** To be shown; `undefined`: there is none. */
+  identity(): Identity | undefined;
+  /** There is no certificate that is any good, and a token to get one. */
+  mustJoin(): boolean;
+  /** Global takes it for nobody. */
+  refused(): void;
+  /** Rejects with why global gives none, or can't be reached. */
+  join(): Promise<void>;
 }
 
 /** The connection to global, as it stands. Times are milliseconds since the epoch. */
@@ -79,11 +94,13 @@ export interface KdsClient {
   /** The one link, to global. */
   readonly links: Links;
   readonly counts: KdsCounts;
+  /** Connects anew, if it is connected. */
+  renew(): void;
   stop(): void;
 }
 
 export function kdsClient(options: KdsClientOptions): KdsClient {
-  const { clock, log, network, target, onLink } = options;
+  const { clock, log, network, target, membership, onLink } = options;
   const sets = sharedSets(options.outgoing);
   const counts = kdsCounts();
   const end = newLinkEnd(clock);
@@ -114,12 +131,9 @@ export function kdsClient(options: KdsClientOptions): KdsClient {
         since: link.since,
         ...(link.kind === "away" && { why: link.why }),
       }),
-      renew() {
-        if (!attempt) return;
-        attempt.end();
-        connect();
-      },
+      renew,
     }),
+    renew,
     counts,
     stop() {
       isStopped = true;
@@ -128,6 +142,12 @@ export function kdsClient(options: KdsClientOptions): KdsClient {
     },
   };
 
+  function renew(): void {
+    if (!attempt) return;
+    attempt.end();
+    connect();
+  }
+
   function setLink(next: Link): void {
     link = next;
     onLink(next);
@@ -135,7 +155,17 @@ export function kdsClient(options: KdsClientOptions): KdsClient {
 
   function connect(): void {
     cancelNext = undefined;
-    attempt = attemptOf(options, sets, counts, end, network.dial(target), {
+    if (membership?.mustJoin()) {
+      membership.join().then(dialNow, (error: unknown) => {
+        if (!isStopped) lost(textOf(error));
+      });
+    } else dialNow();
+  }
+
+  function dialNow(): void {
+    if (isStopped) return;
+    const identity = membership?.identity();
+    attempt = attemptOf(options, sets, counts, end, network.dial({ ...target, ...(identity && { identity }) }), {
       onGreeted: () => {
         setLink({ kind: "connected", since: clock.now(), applied: undefined });
         log.info({ global: where }, "connected to global");
@@ -143,21 +173,23 @@ export function kdsClient(options: KdsClientOptions): KdsClient {
       onApplied: (applied) => {
         if (link.kind === "connected") setLink({ ...link, applied });
       },
-      onLost: (why) => {
-        attempt = undefined;
-        const now = clock.now();
-        const waitMs = wait.nextMs(link.kind === "connected" ? now - link.since : 0);
-        // Said once: that the next attempts fail in the same way is no news.
-        const isKnown = link.kind === "away" && link.why === why;
-        log[isKnown ? "debug" : "warn"](
-          { global: where, why, waitMs: Math.round(waitMs) },
-          "no connection to global: it is tried again, and this zone goes on with what is stored",
-        );
-        // Away since it was lost, however often it is tried.
-        setLink({ kind: "away", since: link.kind === "away" ? link.since : now, why });
-        if (!isStopped) cancelNext = clock.alarm(now + waitMs, connect);
-      },
+      onLost: lost,
     });
+  }
+
+  function lost(why: string): void {
+    attempt = undefined;
+    const now = clock.now();
+    const waitMs = wait.nextMs(link.kind === "connected" ? now - link.since : 0);
+    // Said once: that the next attempts fail in the same way is no news.
+    const isKnown = link.kind === "away" && link.why === why;
+    log[isKnown ? "debug" : "warn"](
+      { global: where, why, waitMs: Math.round(waitMs) },
+      "no connection to global: it is tried again, and this zone goes on with what is stored",
+    );
+    // Away since it was lost, however often it is tried.
+    setLink({ kind: "away", since: link.kind === "away" ? link.since : now, why });
+    if (!isStopped) cancelNext = clock.alarm(now + waitMs, connect);
   }
 }
 
@@ -298,6 +330,7 @@ function attemptOf(
       }
     });
     stream.onEnd(({ code, message }) => {
+      if (code === grpcCode.unauthenticated && !isOver) options.membership?.refused();
       if (unknown && code === grpcCode.unimplemented) unknown();
       else lose(message || `global ended ${name} with code ${code}`);
     });

@@ -40,6 +40,7 @@ import { xdsMetrics } from "#xds/metrics.ts";
 import { xdsServer } from "#xds/server.ts";
 import { certificateKeeper, type KeptCertificate } from "#zone/certificates.ts";
 import { departures } from "#zone/departures.ts";
+import { membership } from "#zone/membership.ts";
 import { promiseKeeper, rememberPromises } from "#zone/promised-mtls.ts";
 import { proxies } from "#zone/proxies.ts";
 import { proxyPort } from "#zone/proxy-port.ts";
@@ -61,6 +62,8 @@ export interface ZoneSettings {
   readonly certificate: { readonly certificate: string; readonly privateKey: string };
   /** Absent: this zone stands alone. */
   readonly global?: Target;
+  /** With which it gets its certificate from global, once. */
+  readonly joinToken?: string;
   readonly version: string;
   /** As `/config` shows them. */
   readonly shown: Readonly<Record<string, unknown>>;
@@ -140,10 +143,25 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     { wanted: owned.ingresses, deletes: false },
     { wanted: owned.insights, deletes: true, isRecord: true },
   ]);
+  const member =
+    settings.global &&
+    membership({
+      zone: settings.name,
+      version: settings.version,
+      target: settings.global,
+      joinToken: settings.joinToken,
+      network,
+      store,
+      clock,
+      log: logOf("kds"),
+      onRenewed: () => link?.renew(),
+    });
   const link =
     settings.global &&
+    member &&
     outgoing &&
     kdsClient({
+      membership: member,
       zone: settings.name,
       target: settings.global,
       network,
@@ -182,7 +200,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     validate,
   });
   const xds = xdsServer({ instanceId, log: logOf("xds"), clock, bundles: pipeline.bundles, admit: known.admit });
-  await firstStart(store, clock, random, place.isFederated);
+  await firstStart(store, clock, random, place);
   // Who is served.
   const dp = await network.listen({
     host: address,
@@ -261,6 +279,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     diagnosticsPort: probed?.port,
     async close() {
       ready.stopping();
+      member?.stop();
       link?.stop();
       known.stop();
       endDepartures();

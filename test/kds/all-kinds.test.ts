@@ -90,7 +90,7 @@ const across = kinds.filter(({ sync }) => sync.acrossZones);
 const nowhere = kinds.filter(({ sync }) => !sync.globalToZone && !sync.zoneToGlobal);
 
 test("all kinds travel", async (t) => {
-  const global = await startGlobal(t, { allowedZones: [sender, "zone-b"] });
+  const global = await startGlobal(t, { zones: [sender, "zone-b"] });
   const a = startZone(t, sender, global.target);
   const b = startZone(t, "zone-b", global.target);
 

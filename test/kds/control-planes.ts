@@ -9,6 +9,7 @@ import { incrementalGraph } from "#incremental/graph.ts";
 import { type KdsServer, kdsServer } from "#kds/global-server.ts";
 import { downwardResources, upwardResources } from "#kds/outgoing.ts";
 import { type KdsClient, kdsClient, type Link } from "#kds/zone-client.ts";
+import { KodiakError } from "#lib/failure.ts";
 import type { JsonObject } from "#lib/json.ts";
 import type { ZoneStatus } from "#owned/zone-insight.ts";
 import type { Validate } from "#resources/kind.ts";
@@ -117,7 +118,8 @@ export interface TestGlobal extends Place {
 }
 
 export interface GlobalOptions {
-  readonly allowedZones?: readonly string[];
+  /** Who may come, with whatever certificate; absent: everybody. */
+  readonly zones?: readonly string[];
   readonly validate?: Validate;
   /** To come back where it was, with the store that it had if no other is given. */
   readonly as?: TestGlobal;
@@ -139,7 +141,13 @@ export async function startGlobal(t: TestContext, options: GlobalOptions = {}): 
     outgoing: downwardResources(graph, sources.of),
     store,
     self: { instanceId: "global-1", version: "test" },
-    allowedZones: options.allowedZones,
+    members: {
+      check(zone) {
+        if (options.zones?.includes(zone) === false)
+          throw new KodiakError({ kind: "forbidden", why: `zone "${zone}" may not come` });
+      },
+      certify: () => Promise.reject(new Error("gives no certificates")),
+    },
     validate: options.validate ?? (() => []),
     onStatus: (status) => {
       statuses.set(status.zone, status);

@@ -34,7 +34,7 @@ const send = (stream: Stream, request: DeltaDiscoveryRequest): boolean =>
   stream.send([toBinary(DeltaDiscoveryRequestSchema, request)]);
 
 test("our global for stock zones", async (t) => {
-  const global = await startGlobal(t, { allowedZones: ["zone-1", "zone-2"], validate });
+  const global = await startGlobal(t, { zones: ["zone-1", "zone-2"], validate });
   const zones = new Map(["zone-1", "zone-2"].map((zone) => [zone, stockZone(t, zone, global.target)]));
   const recorded = new Map([...zones.keys()].map((zone) => [zone, new Told()]));
   const uploads = steps.flatMap(({ lines }) => lines).filter(({ stream }) => stream === "ZoneToGlobalSync");

@@ -55,12 +55,20 @@ export interface LabGlobal extends RunningGlobal {
   readonly api: string;
 }
 
-export async function startGlobal(of: Lab, zones: readonly string[]): Promise<LabGlobal> {
+export async function startGlobal(of: Lab): Promise<LabGlobal> {
   const { world, folder } = of;
   const certificate = await loadOrCreateServerCertificate(join(folder, "global"), serverNames([]), world.clock.now());
   const ports = { kdsPort: 0, dpPort: 0, apiPort: 0, apiHttpsPort: 0 };
   const store = memoryStore(world.clock, world.random);
-  const settings = { store, certificate, address: "127.0.0.1", ...ports, zones, version: "test", shown: {} };
+  const settings = {
+    store,
+    certificate,
+    address: "127.0.0.1",
+    ...ports,
+    unauthenticatedZones: [],
+    version: "test",
+    shown: {},
+  };
   const running = await global(settings, world);
   of.atEnd(() => running.close());
   return { ...running, certificate: certificate.certificate, api: `http://127.0.0.1:${running.apiPort}` };
@@ -81,6 +89,7 @@ export async function startZone(of: Lab, name: string, joined?: LabGlobal): Prom
     version: "test",
     shown: {},
     ...(joined && {
+      joinToken: await post(joined.api, "/tokens/join", { zone: name }),
       global: { host: "127.0.0.1", port: joined.kdsPort, trust: { kind: "ca" as const, ca: joined.certificate } },
     }),
   };

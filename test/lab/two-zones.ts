@@ -43,7 +43,7 @@ export interface Backend extends LabProxy {
 }
 
 export async function twoZones(lab: Lab, meshSpec: object = mesh("default")): Promise<TwoZones> {
-  const global = await startGlobal(lab, ["zone-a", "zone-b"]);
+  const global = await startGlobal(lab);
   await put(global.api, "/meshes/default", meshSpec);
   if ("skipCreatingInitialPolicies" in meshSpec) await withoutRetries(global.api);
   await put(global.api, "/meshes/default/meshtrafficpermissions/allow-all", allowAll("default"));

@@ -88,7 +88,7 @@ const proxyOf = (zone: number, i: number) =>
 
 test("three control planes and a hundred proxies at rest send nothing but keepalives", async (t) => {
   const of = await lab(t);
-  const global: LabGlobal = await startGlobal(of, ["zone-1", "zone-2"]);
+  const global: LabGlobal = await startGlobal(of);
   await put(global.api, "/meshes/default", { type: "Mesh", name: "default" });
   const toGlobal = await countingRelay(of, global.kdsPort, pingBytes);
   const token = await eventually("a token", 5_000, () =>

@@ -21,7 +21,7 @@ const pathOf = (name: string) => `/meshes/default/meshtimeouts/${name}`;
 
 test("after kill -9 every acknowledged change is in the audit log, and no change is without its line", async (t) => {
   const of = await processes(t);
-  let global = await startGlobal(of, "zone-a");
+  let global = await startGlobal(of);
   /** `<name> <seconds>`, or `<name> deleted`. */
   const acknowledged = new Set<string>();
   const lines = (): readonly JsonObject[] =>

@@ -26,10 +26,10 @@ const ingresses = { "zone-a": "127.0.12.1", "zone-b": "127.0.22.1" };
 
 test("zone ingresses", async (t) => {
   const of = await processes(t);
-  const global = await startGlobal(of, "zone-a", "zone-b");
+  const global = await startGlobal(of);
   const [zoneA, zoneB, token, zoneToken] = await Promise.all([
-    startZone(of, "zone-a", joining(global)),
-    startZone(of, "zone-b", joining(global)),
+    startZone(of, "zone-a", await joining(global, "zone-a")),
+    startZone(of, "zone-b", await joining(global, "zone-b")),
     dataplaneToken(global),
     ingressToken(global),
     apply(global, mesh("default"), allowAll("default")),

@@ -118,8 +118,8 @@ async function startControlPlane(of: Processes, name: string, args: readonly str
   return { child, ready, api: `http://127.0.0.1:${ready.apiPort}`, trust, data };
 }
 
-export const startGlobal = (of: Processes, ...zones: readonly string[]): Promise<ControlPlane> =>
-  startControlPlane(of, "global", ["global", "--zones", zones.join(), "--kds-port", "0", ...anyPorts]);
+export const startGlobal = (of: Processes): Promise<ControlPlane> =>
+  startControlPlane(of, "global", ["global", "--kds-port", "0", ...anyPorts]);
 
 /** Kills it as nothing can be killed more, and resolves with what starts it again: same data, same ports. */
 export async function killControlPlane(of: Processes, { child, ready }: ControlPlane, args: readonly string[]) {
@@ -140,8 +140,11 @@ export async function startZone(of: Processes, name: string, more: readonly stri
 }
 
 /** The flags with which a zone joins. */
-export const joining = ({ ready, trust }: ControlPlane): readonly string[] => [
-  ...["--global", `grpcs://127.0.0.1:${ready.kdsPort}`],
+export const joining = async (
+  { ready, trust, api }: Pick<ControlPlane, "ready" | "trust" | "api">,
+  zone: string,
+): Promise<readonly string[]> => [
+  ...["--global", `grpcs://127.0.0.1:${ready.kdsPort}`, "--join-token", await post(api, "/tokens/join", { zone })],
   ...trust,
 ];
 

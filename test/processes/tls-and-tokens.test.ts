@@ -57,12 +57,12 @@ async function accepts(host: string, port: unknown): Promise<boolean> {
 
 test("TLS and tokens", async (t) => {
   const of = await processes(t);
-  const global = await startGlobal(of, "zone-a", "zone-b", "zone-c");
+  const global = await startGlobal(of);
   const [byFingerprint = [], byCa = [], unchecked = []] = trustsIn(global);
   const [zone, zoneB] = await Promise.all([
-    startZone(of, "zone-a", joining({ ...global, trust: byFingerprint })),
-    startZone(of, "zone-b", [...joining({ ...global, trust: byCa }), "--address", "0.0.0.0"]),
-    startZone(of, "zone-c", joining({ ...global, trust: unchecked })),
+    startZone(of, "zone-a", await joining({ ...global, trust: byFingerprint }, "zone-a")),
+    startZone(of, "zone-b", [...(await joining({ ...global, trust: byCa }, "zone-b")), "--address", "0.0.0.0"]),
+    startZone(of, "zone-c", await joining({ ...global, trust: unchecked }, "zone-c")),
     apply(global, mesh("default"), mesh("other")),
   ]);
 

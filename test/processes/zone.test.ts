@@ -33,9 +33,9 @@ const originOf = ({ labels }: JsonObject): readonly unknown[] => {
 
 test("a zone's control plane", async (t) => {
   const of = await processes(t);
-  const global = await startGlobal(of, "zone-a");
+  const global = await startGlobal(of);
   const dpPort = ["--dp-port", String(await freePort())];
-  const zone = await startZone(of, "zone-a", [...joining(global), ...dpPort]);
+  const zone = await startZone(of, "zone-a", [...(await joining(global, "zone-a")), ...dpPort]);
   const atZone = ["--api", zone.api];
   await apply(global, mesh("default"), allowAll("default"));
   const [token, zoneToken] = await Promise.all([dataplaneToken(global), ingressToken(global)]);
@@ -160,7 +160,7 @@ test("a zone's control plane", async (t) => {
     assert.deepEqual(await zone.child.end(), { code: 0, signal: undefined });
     assert.deepEqual(await global.child.end(), { code: 0, signal: undefined });
     const ports = [...dpPort, "--api-port", String(zone.ready.apiPort)];
-    const again = await startZone(of, "zone-a", [...joining(global), ...ports]);
+    const again = await startZone(of, "zone-a", [...(await joining(global, "zone-a")), ...ports]);
     assert.equal(again.ready.fingerprint, zone.ready.fingerprint);
     assert.deepEqual(await kept(), before, "global is away: all this is from the store");
     await eventually("its proxy", 30_000, async () => {

@@ -157,7 +157,7 @@ test("a proxy that does not read: how many objects wait, and since when", async 
 
 test("frozen: which zone concludes nothing of its proxies, and since when, on global and in the zone", async (t) => {
   const of = await lab(t);
-  const global = await startLabGlobal(of, ["zone-a"]);
+  const global = await startLabGlobal(of);
   await put(global.api, "/meshes/default", { type: "Mesh", name: "default" });
   const zone = await startLabZone(of, "zone-a", global);
   const token = await zone.tokenFor("default");

@@ -56,10 +56,10 @@ export interface Stage {
 
 export async function openStage(t: TestContext, itsMesh: object = mesh("default")): Promise<Stage> {
   const of = await processes(t);
-  const global = await startGlobal(of, "zone-a", "zone-b");
+  const global = await startGlobal(of);
   await apply(global, itsMesh, allowAll("default"));
   const links = new Map<string, { port: number; cut: () => Promise<() => Promise<void>> }>();
-  const argsOf = new Map<Part, readonly string[]>([["global", ["global", "--zones", "zone-a,zone-b"]]]);
+  const argsOf = new Map<Part, readonly string[]>([["global", ["global"]]]);
   const startLinked = async (name: "zone-a" | "zone-b") => {
     const kdsPort = Number(global.ready.kdsPort);
     let relay = await relayTo(kdsPort);
@@ -74,7 +74,7 @@ export async function openStage(t: TestContext, itsMesh: object = mesh("default"
         };
       },
     });
-    const link = [...joining({ ...global, ready: { ...global.ready, kdsPort: port } })];
+    const link = await joining({ ...global, ready: { ...global.ready, kdsPort: port } }, name);
     argsOf.set(name, ["zone", "--name", name, ...link]);
     return startZone(of, name, link);
   };

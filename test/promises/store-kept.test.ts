@@ -103,7 +103,7 @@ async function nothingIsLost(api: string, { acknowledged, underWay }: Written): 
 
 async function loseNothing(of: Processes, writes: number, kills: number): Promise<string> {
   const written: Written = { acknowledged: new Map(), underWay: new Map() };
-  let at = await startGlobal(of, "zone-a");
+  let at = await startGlobal(of);
   await apply(at, { type: "Mesh", name: "default" });
   let count = 0;
   let unanswered = 0;
@@ -112,7 +112,7 @@ async function loseNothing(of: Processes, writes: number, kills: number): Promis
     const enough = kill === kills ? writes - count : share * (0.5 + Math.random());
     count += await writeUntilKilled(at, enough, written);
     unanswered += written.underWay.size;
-    at = await startGlobal(of, "zone-a");
+    at = await startGlobal(of);
     await nothingIsLost(at.api, written);
   }
   assert.ok(count >= writes && unanswered > 0);
@@ -136,7 +136,7 @@ test("the store of a control plane", async (t) => {
     database.close();
     return data;
   };
-  const run = (data: string) => ["run", "global", "--zones", "zone-a", "--data", data, ...ports];
+  const run = (data: string) => ["run", "global", "--data", data, ...ports];
   const ports = [
     "--kds-port",
     "0",

@@ -9,7 +9,7 @@ import { dataplane, usualMesh, zoneIngress } from "../lab/manifests.ts";
 
 test("a zone is deleted when it is away, with all that it sent, and other zones lose its ingress; it may come again", async (t) => {
   const of = await lab(t);
-  const global = await startGlobal(of, ["zone-a", "zone-b"]);
+  const global = await startGlobal(of);
   await put(global.api, "/meshes/default", usualMesh("default"));
   const zoneA = await startZone(of, "zone-a", global);
   const own = { mesh: "default", address: "127.0.9.1", port: 80, appPort: 81 };

@@ -44,7 +44,7 @@ function connection(name: string, toServer: (() => void)[]) {
   const inbox: (readonly Uint8Array[])[] = [];
   let receive: (bytes: Uint8Array) => void = () => {};
   const stream: ServerStream = {
-    ...{ path: adsPath, headers: {}, peer: name },
+    ...{ path: adsPath, headers: {}, peer: name, client: undefined },
     send: (pieces) => inbox.push(pieces) > 0,
     onMessage(handle) {
       receive = handle;

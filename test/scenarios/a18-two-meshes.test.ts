@@ -61,7 +61,7 @@ async function populate(
 
 test("A18: two meshes, the same service, one ingress, no crossing", async (t) => {
   const own = await lab(t);
-  const global = await startGlobal(own, ["zone-a", "zone-b"]);
+  const global = await startGlobal(own);
   const zoneA = await startZone(own, "zone-a", global);
   const zoneB = await startZone(own, "zone-b", global);
   const ingressAt = { host: "127.0.2.1", port: await freePort("127.0.2.1") };

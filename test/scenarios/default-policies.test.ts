@@ -97,7 +97,15 @@ async function globalOnFile(own: Lab, folder: string) {
   const store = sqliteStore(folder, clock, random);
   const certificate = await loadOrCreateServerCertificate(folder, serverNames([]), clock.now());
   const ports = { kdsPort: 0, dpPort: 0, apiPort: 0, apiHttpsPort: 0 };
-  const settings = { store, certificate, address: "127.0.0.1", ...ports, zones: [], version: "test", shown: {} };
+  const settings = {
+    store,
+    certificate,
+    address: "127.0.0.1",
+    ...ports,
+    unauthenticatedZones: [],
+    version: "test",
+    shown: {},
+  };
   const running = await global(settings, own.world);
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => {
@@ -168,7 +176,7 @@ test("a zone that stands alone makes them as its own; one that belongs to a glob
       "kuma.io/env": "universal",
     });
 
-  const above = await startGlobal(own, ["member"]);
+  const above = await startGlobal(own);
   const member = await startZone(own, "member", above);
   await hasPolicies(member.store, "default", 4);
   for (const { labels } of policiesIn(member.store, "default")) assert.equal(labels["kuma.io/origin"], "global");

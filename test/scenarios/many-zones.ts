@@ -46,7 +46,7 @@ export async function manyZones(
   shapes: Readonly<Record<string, ZoneShape>>,
   meshSpec: object = mesh("default"),
 ): Promise<ManyZones> {
-  const global = await startGlobal(own, Object.keys(shapes));
+  const global = await startGlobal(own);
   await put(global.api, "/meshes/default", meshSpec);
   await put(global.api, "/meshes/default/meshtrafficpermissions/allow-all", allowAll("default"));
   const token = await eventually("a token", 10_000, () =>

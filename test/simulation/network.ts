@@ -186,7 +186,7 @@ function serve(program: Program, options: ListenOptions, wire: Wire<Frame>): Ser
   function open({ id, path, headers }: Extract<Frame, { kind: "open" }>): void {
     const half = halfOf(id, send);
     const handle = options.streams[path];
-    const call: CallInfo = { path, headers, peer };
+    const call: CallInfo = { path, headers, peer, client: undefined };
     const stream: ServerStream = { ...half.stream, ...call, sendHeaders: () => {}, end: half.end };
     streams.set(id, half);
     if (handle) handle(stream);
@@ -221,7 +221,7 @@ function serve(program: Program, options: ListenOptions, wire: Wire<Frame>): Ser
     try {
       const handle = options.unary?.[path];
       if (!handle) throw new GrpcError({ code: grpcCode.unimplemented, message: `there is no method ${path} here` });
-      send({ kind: "answer", id, result: await handle(bytes, { path, headers, peer }) });
+      send({ kind: "answer", id, result: await handle(bytes, { path, headers, peer, client: undefined }) });
     } catch (error) {
       if (!(error instanceof GrpcError)) throw error;
       send({ kind: "answer", id, result: error.status });

@@ -7,10 +7,12 @@ import { adminUserTokenId, builtinCertificateId, builtinKeyId, secretResource } 
 import {
   createSigningKey,
   dataplaneTokenKeys,
+  joinTokenKeys,
   signingKeyId,
   userTokenKeys,
   zoneTokenKeys,
 } from "#identity/signing-key.ts";
+import { createZoneAuthority, zoneAuthorityId } from "#identity/zone-certificate.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import { completeLabels, type Place } from "#resources/labels.ts";
@@ -62,6 +64,7 @@ const zoneNames = ["zone-a", "zone-b", "zone-c"];
 
 /** Made once: they take real time, and which ones they are changes nothing. */
 const signingKey = createSigningKey();
+const zoneAuthority = createZoneAuthority(Date.now());
 const certificate = certificateFor(["global", ...zoneNames]);
 
 export async function stage({ seed, zones: count, meshes, refuses = 0 }: StageOptions): Promise<Stage> {
@@ -93,8 +96,9 @@ export async function stage({ seed, zones: count, meshes, refuses = 0 }: StageOp
       }),
   };
   const key = await signingKey;
+  const authority = await zoneAuthority;
   const names = zoneNames.slice(0, count);
-  const globalDisk = disk("store-global", (life) => initialGlobal(meshes, key, life));
+  const globalDisk = disk("store-global", (life) => initialGlobal(meshes, { key, authority }, life));
   const global = globalControlPlane(site, globalDisk, names);
   const zones = names.map((name) =>
     zoneControlPlane(
@@ -168,11 +172,17 @@ const initialOwn = (key: string): readonly Resource[] => [
 ];
 
 /** A store that takes the place of a lost one has keys of its own, under the old names. */
-function initialGlobal(meshes: readonly string[], key: string, life: number): readonly Resource[] {
+function initialGlobal(
+  meshes: readonly string[],
+  { key, authority }: { readonly key: string; readonly authority: string },
+  life: number,
+): readonly Resource[] {
   const which = life === 1 ? "" : ` in life ${life}`;
   return [
     ...initialOwn(key),
     secretResource(signingKeyId(zoneTokenKeys, "1"), key),
+    secretResource(signingKeyId(joinTokenKeys, "1"), key),
+    secretResource(zoneAuthorityId, authority),
     {
       ...secretResource({ kind: "Config", mesh: "", name: "kuma-cluster-id" }, ""),
       spec: { config: `simulated${which}` },

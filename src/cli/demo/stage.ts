@@ -178,19 +178,28 @@ export async function openStage(progress: (what: string) => void, program?: stri
 
   try {
     progress("global control plane");
-    const ready = await startControlPlane("global", "global", { zones: ["zone-a", "zone-b"], "kds-port": 0 });
+    const ready = await startControlPlane("global", "global", { "kds-port": 0 });
     globalApi = `http://127.0.0.1:${ready.apiPort}`;
     await send("POST", `${globalApi}/_apply`, [mesh, allowAll]);
     await writeFile(file("deny.yaml"), stringify(deny));
+    const token = async (name: string, kind: string, claims: object): Promise<string> => {
+      const path = file(`${name}.token`);
+      await writeFile(path, await send("POST", `${globalApi}/tokens/${kind}`, claims), { mode: 0o600 });
+      return path;
+    };
     progress("zone control planes");
     const link = { global: `grpcs://127.0.0.1:${ready.kdsPort}`, "ca-fingerprint": String(ready.fingerprint) };
     await Promise.all(
       (["zone-a", "zone-b"] as const).map(async (name) =>
-        zones.set(name, await startControlPlane(name, "zone", { name, ...link })),
+        zones.set(
+          name,
+          await startControlPlane(name, "zone", {
+            ...{ name, "join-token-file": await token(name, "join", { zone: name }) },
+            ...link,
+          }),
+        ),
       ),
     );
-    const token = async (name: string, kind: string, claims: object): Promise<void> =>
-      writeFile(file(`${name}.token`), await send("POST", `${globalApi}/tokens/${kind}`, claims), { mode: 0o600 });
     await token("proxy", "dataplane", { mesh: "default", validFor: "24h" });
     await token("ingress", "zone", { scope: ["ingress"], validFor: "24h" });
     outbound = await freePort("127.0.0.1");

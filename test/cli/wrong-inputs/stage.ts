@@ -54,7 +54,7 @@ export interface Stage extends Lab {
 /** `log`: of the control planes. */
 export async function openStage(t: TestContext, log?: Log): Promise<Stage> {
   const of = await lab(t, log);
-  const global = await startGlobal(of, ["zone-a"]);
+  const global = await startGlobal(of);
   const zone = await startZone(of, "zone-a", global);
   await put(global.api, "/meshes/other", { type: "Mesh", name: "other" });
   for (const mesh of ["default", "other"]) await zone.tokenFor(mesh);

@@ -56,10 +56,10 @@ export function waiting({ global, zone }: Stage): readonly WaitingRow[] {
       `cannot connect to ${at}: the certificate of ${at} has fingerprint ${fingerprintOf(global.certificate)}, expected AB${":AB".repeat(31)}; give the one that this server printed when it started, or correct the address`,
     ),
     joining(
-      "a zone that may not join",
+      "a zone that has not joined",
       "zone-z",
       "--tls-skip-verify",
-      'zone "zone-z" may not join this global control plane: add it to --zones there',
+      'zone "zone-z" shows no certificate: start it with --join-token, from `kodiak token join --zone zone-z`; a zone of a Kuma is let in by --allow-unauthenticated-zones of global',
     ),
   ];
 }

@@ -1,0 +1,43 @@
+// `kodiak zone revoke` and `kodiak zone forget`: a zone is shut out.
+
+import { apiClient, apiSettings } from "#cli/client.ts";
+import { jsonOf, yamlOf } from "#cli/print.ts";
+import { defineVerb, outputSetting } from "#cli/verb.ts";
+
+const settings = { output: outputSetting, ...apiSettings } as const;
+
+export const zoneRevokeVerb = defineVerb({
+  name: "zone revoke",
+  summary: "revoke a zone's certificates and cut its connection; it can join anew with a token",
+  args: "<name>",
+  settings,
+  examples: ["kodiak zone revoke zone-b"],
+  async run(values, [name = ""], terminal) {
+    const json = await call(values, name, "revoke");
+    const text = `${name}: its certificates are revoked, what it had open is cut; \`kodiak token join --zone ${name}\` lets it in again\n`;
+    terminal.out(shown(values.output, json, text));
+    return 0;
+  },
+});
+
+export const zoneForgetVerb = defineVerb({
+  name: "zone forget",
+  summary: "revoke a zone's certificates and delete it with all that it sent, as if it had never been",
+  args: "<name>",
+  settings,
+  examples: ["kodiak zone forget zone-b"],
+  async run(values, [name = ""], terminal) {
+    const json = await call(values, name, "forget");
+    const text = `${name}: its certificates are revoked, what it had open is cut, ${json.deleted} resources are deleted\n`;
+    terminal.out(shown(values.output, json, text));
+    return 0;
+  },
+});
+
+async function call(values: Parameters<typeof apiClient>[0], name: string, what: string) {
+  const path = `/_zones/${encodeURIComponent(name)}/${what}`;
+  return (await apiClient(values).call("POST", path, `zone ${what}`, {})).json;
+}
+
+const shown = (output: string | undefined, json: object, text: string): string =>
+  output === "json" ? jsonOf(json) : output === "yaml" ? yamlOf(json) : text;

@@ -1,0 +1,70 @@
+// Which zones may call, and the service with which they come by the certificates that say so: Kodiak's own, beside Kuma's on the
+// same port. Messages are JSON.
+
+import { type CallInfo, grpcCode } from "#host/world.ts";
+import { type Failure, KodiakError } from "#lib/failure.ts";
+import { isObject } from "#lib/json.ts";
+
+export interface Members {
+  /** Throws a KodiakError, `unauthenticated` or `forbidden`, that says why the caller is not let in as this zone. */
+  check(zone: string, call: CallInfo): void;
+  /**
+   * Resolves with a new certificate for the zone, PEM. Rejects as `check` throws, or with `invalid`. `accepted` is called before
+   * anything is done; if it rejects, nothing is.
+   */
+  certify(zone: string, ask: CertificateAsk, call: CallInfo, accepted?: () => Promise<void>): Promise<string>;
+}
+
+export interface CertificateAsk {
+  /** PKCS#10, PEM. */
+  readonly request: string;
+  /** Absent: the call shows a certificate, which is renewed. */
+  readonly token?: string;
+  /** The caller's clock, milliseconds since the epoch: so that it can be told what is wrong with it. */
+  readonly now: number;
+}
+
+export const certificateBytes = (ask: CertificateAsk): Uint8Array => bytesOf({ ...ask });
+
+/** Throws `invalid`. */
+export function certificateAskIn(bytes: Uint8Array): CertificateAsk {
+  const { request, token, now } = objectIn(bytes);
+  if (typeof request !== "string" || typeof now !== "number" || (token !== undefined && typeof token !== "string"))
+    throw misfit("must have the text request, the number now, and perhaps the text token");
+  return { request, now, ...(token !== undefined && { token }) };
+}
+
+export const certificateAnswer = (certificate: string): Uint8Array => bytesOf({ certificate });
+
+/** Throws `invalid`. */
+export function certificateIn(bytes: Uint8Array): string {
+  const { certificate } = objectIn(bytes);
+  if (typeof certificate !== "string") throw misfit("must have the text certificate");
+  return certificate;
+}
+
+const bytesOf = (message: object): Uint8Array => new TextEncoder().encode(JSON.stringify(message));
+
+function objectIn(bytes: Uint8Array): Readonly<Record<string, unknown>> {
+  try {
+    const message: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    if (isObject(message)) return message;
+  } catch {
+    // Told below.
+  }
+  throw misfit("must be a JSON object");
+}
+
+const misfit = (message: string) =>
+  new KodiakError({ kind: "invalid", what: "a message about certificates", issues: [{ path: "", message }] });
+
+/** As a caller is told. */
+export const codeOf: Readonly<Record<Failure["kind"], number>> = {
+  invalid: grpcCode.invalidArgument,
+  "not-found": grpcCode.notFound,
+  conflict: grpcCode.failedPrecondition,
+  forbidden: grpcCode.permissionDenied,
+  unauthenticated: grpcCode.unauthenticated,
+  unavailable: grpcCode.unavailable,
+  untrusted: grpcCode.unavailable,
+};
