@@ -129,7 +129,8 @@ export async function startProxy(of: Lab, at: LabZone, resource: object, token: 
       envoyPath: await envoy(),
       envoyLogLevel: "warning",
       concurrency: 1,
-      drainTimeMs: 10_000,
+      // Who leaves waits for two thirds of it while a test holds the link between control planes, however slow the machine is.
+      drainTimeMs: 60_000 * patience,
       readinessPort: 0,
       version: "test",
     },
