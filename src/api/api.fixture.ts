@@ -81,6 +81,7 @@ export async function serve(
   const api = await serveApi({
     store,
     rules: { ...openRules, ...rules },
+    hasLocalAdmin: true,
     authenticate: async () => ({ ok: false, reason: "no tokens here" }),
     tokens: echoes,
     audit: noAuditLog,

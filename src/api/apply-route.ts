@@ -5,7 +5,8 @@ import { type Admitted, admitPut, type Rules } from "#api/admission.ts";
 import { change, type Plan } from "#api/change.ts";
 import type { View } from "#api/in-use.ts";
 import { badRequest, invalid, Problem, problemJson } from "#api/problem.ts";
-import type { Answer, Route } from "#api/router.ts";
+import { meshOf } from "#api/rights.ts";
+import type { Answer, Call, Route } from "#api/router.ts";
 import { isObject, type JsonObject, whyNotJson } from "#lib/json.ts";
 import { didYouMean } from "#lib/nearest.ts";
 import type { Kind } from "#resources/kind.ts";
@@ -36,8 +37,8 @@ export interface DocumentProblem {
 
 export const applyRoute = (store: Store, rules: Rules): Route => ({
   path: "/_apply",
-  access: { admin: "resources" },
-  methods: { POST: (call) => change(store, call, () => planOf(store, rules, listIn(call.body))) },
+  access: "known",
+  methods: { POST: (call) => change(store, call, () => planOf(store, rules, call)) },
 });
 
 function listIn(text: string): readonly unknown[] {
@@ -57,9 +58,11 @@ interface Document {
   readonly body: JsonObject;
 }
 
-function planOf(store: Store, rules: Rules, list: readonly unknown[]): Plan {
+function planOf(store: Store, rules: Rules, call: Call): Plan {
+  const list = listIn(call.body);
   const documents = list.map((item) => attempt(() => documentOf(item)));
   const readable = documents.filter(isFine);
+  for (const { kind, id } of readable) call.rights.requireWrite(kind, meshOf(kind, id));
   const view = viewAfter(store, readable);
   const admitted = documents.map((document, index) =>
     isProblem(document)

@@ -25,7 +25,8 @@ const lists: Readonly<Record<string, string>> = {
 const hasList = (kind: Kind, list: string): boolean => (lists[kind.name] ?? "").split(" ").includes(list);
 
 const shown: readonly Kind[] = kinds
-  .filter((kind) => kind.plural !== undefined)
+  // Role is not Kuma's, and no noun of its clients.
+  .filter((kind) => kind.plural !== undefined && kind.name !== "Role")
   .sort((a, b) => (a.name < b.name ? -1 : 1));
 
 export const resourceCatalog = (place: Place): JsonObject => ({

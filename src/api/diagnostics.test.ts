@@ -10,7 +10,9 @@ import { KodiakError } from "#lib/failure.ts";
 async function served(t: TestContext, options: Partial<DiagnosticsOptions> = {}) {
   const { log, levels } = openLogs("silent");
   log.child({ component: "xds" });
-  const all = { host: "127.0.0.1", port: 0, readiness: { notReady: undefined }, metrics: openMetrics(), levels, log };
+  const readiness = { notReady: undefined };
+  const at = { host: "127.0.0.1", port: 0 };
+  const all = { ...at, readiness, metrics: openMetrics(), levels, hasLocalAdmin: true, log };
   const diagnostics = await serveDiagnostics({ ...all, ...options });
   t.after(() => diagnostics.close());
   const ask = async (path: string, init: RequestInit = {}) => {

@@ -17,6 +17,8 @@ export interface DiagnosticsOptions {
   readonly readiness: { readonly notReady: string | undefined };
   readonly metrics: Pick<Metrics, "scrape">;
   readonly levels: LogLevels;
+  /** `false`: log levels are nobody's. */
+  readonly hasLocalAdmin: boolean;
   readonly log: Log;
 }
 
@@ -42,7 +44,7 @@ export async function serveDiagnostics(options: DiagnosticsOptions): Promise<Dia
   return { port: address.port, close: () => app.close() };
 }
 
-function routes({ readiness, metrics, levels, log }: DiagnosticsOptions): FastifyInstance {
+function routes({ readiness, metrics, levels, hasLocalAdmin, log }: DiagnosticsOptions): FastifyInstance {
   const app = fastify({ bodyLimit: maxBodyBytes, requestTimeout: 10_000, forceCloseConnections: true });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "string" }, (_request, body, done) => done(null, body));
@@ -65,6 +67,7 @@ function routes({ readiness, metrics, levels, log }: DiagnosticsOptions): Fastif
   function logging(request: FastifyRequest<{ Params: { component?: string } }>, reply: FastifyReply): FastifyReply {
     const { component } = request.params;
     const asking = { peer: request.socket.remoteAddress ?? "", headers: request.headers };
+    if (!hasLocalAdmin) return text(reply, 403, "log levels are local administrators', and --local-admin is off");
     if (!isLocalAdmin(asking)) return text(reply, 403, "log levels are shown and changed from this machine only");
     switch (`${request.method}${component === undefined ? "" : " one"}`) {
       case "GET":

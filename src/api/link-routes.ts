@@ -4,13 +4,14 @@
 import type { Route } from "#api/router.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { JsonObject } from "#lib/json.ts";
+import { kindNamed } from "#resources/kinds.ts";
 import type { Links, LinkView } from "#resources/links.ts";
 
 /** `frozenSince`: of this control plane itself. */
 export const linkRoutes = (links: Links, frozenSince: () => number | undefined = () => undefined): Route[] => [
   {
     path: "/_links",
-    access: { admin: "links to other control planes" },
+    access: { kind: kindNamed("Zone") },
     methods: { GET: () => ({ json: { items: links.list().map(viewOf), ...frozenIn(frozenSince()) } }) },
   },
   {

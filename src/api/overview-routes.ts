@@ -23,7 +23,7 @@ export function overviewRoutes(store: Store): Route[] {
 }
 
 function routesOf(store: Store, kind: Kind): Route[] {
-  const access: Access = { admin: `the resource of type "${kind.name}"` };
+  const access: Access = { kind };
   const show = (resource: Resource) => overviewOf(store, kind, resource);
   const list = (path: string): Route => ({
     path,

@@ -44,7 +44,7 @@ export function originIssues(site: Site, kind: Kind, resource: Pick<Resource, "l
   const origin = labels[label.origin];
   if (place.kind === "global") return origin === undefined || origin === "global" ? [] : [mustBeGlobal];
   const issues: Issue[] = [];
-  const mustSay = place.isFederated && kind.style === "spec";
+  const mustSay = place.isFederated && kind.style === "spec" && kind.sync.zoneToGlobal;
   if (place.isFederated && (origin !== undefined || mustSay) && origin !== "zone") issues.push(mustBeZone(site));
   const zone = labels[label.zone];
   if (zone !== undefined && zone !== place.zone)

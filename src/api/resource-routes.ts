@@ -5,9 +5,10 @@ import { change } from "#api/change.ts";
 import { requireWritable } from "#api/ownership.ts";
 import { notFound } from "#api/problem.ts";
 import { filtered, pageOf } from "#api/query.ts";
+import { meshOf } from "#api/rights.ts";
 import type { Access, Answer, Call, Route } from "#api/router.ts";
 import type { Kind } from "#resources/kind.ts";
-import { kinds } from "#resources/kinds.ts";
+import { kindNamed, kinds } from "#resources/kinds.ts";
 import type { Resource, ResourceId } from "#resources/resource.ts";
 import { toRest } from "#resources/rest.ts";
 import type { Store } from "#resources/store.ts";
@@ -20,7 +21,7 @@ export function resourceRoutes(store: Store, rules: Rules): Route[] {
 }
 
 function routesOf(store: Store, rules: Rules, kind: Kind, segment: string): Route[] {
-  const access: Access = { admin: `the resource of type "${kind.name}"` };
+  const access: Access = { kind };
   const list = (path: string): Route => ({
     path,
     access,
@@ -39,7 +40,13 @@ function routesOf(store: Store, rules: Rules, kind: Kind, segment: string): Rout
   return [list(`/${segment}`), list(`/meshes/:mesh/${segment}`), one(`/meshes/:mesh/${segment}/:name`)];
 }
 
-/** A page of a kind, in the call's mesh if its path names one. `route` is the path with its parameters in braces. */
+/** What goes with something else, too. What control planes write themselves goes without asking. */
+function requireDelete({ rights }: Call, id: ResourceId): void {
+  const kind = kindNamed(id.kind);
+  if (!kind.readOnly) rights.requireWrite(kind, meshOf(kind, id));
+}
+
+/** A page of a kind, as far as the user may read it, in the call's mesh if its path names one. `route` is the path with its parameters in braces. */
 export function listOf(
   store: Store,
   call: Call,
@@ -51,7 +58,10 @@ export function listOf(
   const { mesh } = call.params;
   const all = store.list(kind.name);
   const inMesh = mesh === undefined ? all : all.filter((resource) => resource.mesh === mesh);
-  const page = pageOf(filtered(inMesh, call, route), call);
+  const readable = call.rights.isAdmin
+    ? inMesh
+    : inMesh.filter((resource) => call.rights.mayRead(kind, meshOf(kind, resource)));
+  const page = pageOf(filtered(readable, call, route), call);
   return { json: { ...page, items: page.items.map(show) } };
 }
 
@@ -89,5 +99,6 @@ const remove = (store: Store, rules: Rules, kind: Kind, call: Call): Promise<Ans
     requireWritable(rules, kind);
     requireMesh(store, call);
     const edits = admitDelete(rules, kind, store.get(idIn(call, kind)), store, store.all());
+    for (const edit of edits) if (edit.kind === "delete") requireDelete(call, edit.id);
     return { edits, answer: () => ({ json: {} }) };
   });

@@ -5,14 +5,19 @@ import { STATUS_CODES } from "node:http";
 import { TLSSocket } from "node:tls";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { problemJson, problemOf } from "#api/problem.ts";
-import { type Asking, type Authenticate, anonymous, requireAdmin, type User, userOf } from "#api/user.ts";
+import { meshIn, type Rights, rightsOf } from "#api/rights.ts";
+import { type Asking, type Authenticate, anonymous, type User, userOf } from "#api/user.ts";
 import type { AuditEntry, AuditLog } from "#host/audit-log.ts";
 import { hostPort, messageOf } from "#host/connection-failure.ts";
 import type { Log } from "#host/log.ts";
 import { isObject } from "#lib/json.ts";
+import type { Right } from "#policies/role.ts";
+import type { Kind } from "#resources/kind.ts";
+import type { Resource } from "#resources/resource.ts";
 
 export interface Call {
   readonly user: User;
+  readonly rights: Rights;
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   /** `http://host:port` as the client sees it. */
@@ -40,8 +45,18 @@ export interface Route {
   readonly methods: Readonly<Partial<Record<Method, Handler>>>;
   readonly access: Access;
 }
-/** `open`: not even a token is looked at. `user`: whoever it is. Else the administrator; the text is what a refusal calls it. */
-export type Access = "open" | "user" | { readonly admin: string };
+/**
+ * `open`: not even a token is looked at. `user`: whoever it is. `known`: whoever has a token; the handler asks for more.
+ * `kind`: read by GET, else written, in the mesh of the path, or in any if that names none. `right`: in any mesh.
+ * Else the administrator. Texts are what a refusal calls it.
+ */
+export type Access =
+  | "open"
+  | "user"
+  | "known"
+  | { readonly kind: Kind }
+  | { readonly right: Right; readonly what: string }
+  | { readonly admin: string };
 
 /** Room for an `apply` of some ten thousand documents. */
 const maxBodyBytes = 16 * 1024 * 1024;
@@ -49,6 +64,9 @@ const allMethods = ["GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS"];
 
 export interface RouterOptions {
   readonly authenticate: Authenticate;
+  /** Processes of this machine are administrators on the plain port. */
+  readonly hasLocalAdmin: boolean;
+  readonly roles: () => readonly Resource[];
   readonly audit: AuditLog;
   readonly log: Log;
 }
@@ -67,7 +85,7 @@ export function router(routes: readonly Route[], options: RouterOptions): Fastif
   app.addContentTypeParser("*", { parseAs: "string" }, (_request, body, done) => done(null, body));
   const refuse = async (request: FastifyRequest, reply: FastifyReply, status: number): Promise<FastifyReply> => {
     // Whoever it is: a token that is none is no other refusal here.
-    const user = await userOf(askingOf(request), options.authenticate).catch(() => anonymous);
+    const user = await userOf(askingOf(request), options.authenticate, options.hasLocalAdmin).catch(() => anonymous);
     await audit.refused({ ...asked(request, user), ...byPath(request), status, why: phraseOf(status) });
     return plain(reply, status);
   };
@@ -102,10 +120,12 @@ function addRoute(app: FastifyInstance, route: Route, options: RouterOptions, re
       const refused = (status: number, why: string): Promise<void> =>
         audit.refused({ ...asked(request, user), ...byPath(request), status, why });
       try {
-        if (route.access !== "open") user = await userOf(askingOf(request), options.authenticate);
-        if (typeof route.access === "object") requireAdmin(user, route.access.admin);
+        if (route.access !== "open")
+          user = await userOf(askingOf(request), options.authenticate, options.hasLocalAdmin);
+        const rights = rightsOf(user, options.roles());
+        demand(route.access, request, user, rights);
         record = recordOf(audit, asked(request, user));
-        const answer = await handler(callOf(request, user, record));
+        const answer = await handler(callOf(request, user, rights, record));
         const status = answer.status ?? 200;
         if (writes && status >= 400) await refused(status, "json" in answer ? detailIn(answer.json) : answer.text);
         else if (writes && !record.isUsed) await record.accepted([byPath(request)]);
@@ -160,15 +180,29 @@ function recordOf(audit: AuditLog, by: ReturnType<typeof asked>): CallRecord & {
 
 const detailIn = (answer: unknown): string => (isObject(answer) ? String(answer.detail ?? "") : "");
 
-function callOf(request: FastifyRequest, user: User, record: CallRecord): Call {
-  // After the name of a host, as a path alone may be none: `//`.
-  const { pathname, searchParams } = new URL(`http://localhost${request.url}`);
+function demand(access: Access, { method, params }: FastifyRequest, user: User, rights: Rights): void {
+  if (access === "open" || access === "user") return;
+  if (access === "known") {
+    if (user === anonymous) rights.requireAdmin("what is known users' only");
+  } else if ("admin" in access) rights.requireAdmin(access.admin);
+  else if ("right" in access) {
+    rights.require(access.right, access.right === "dataplane-tokens" ? undefined : "", access.what);
+  } else {
+    const mesh = meshIn(access.kind, params as Record<string, string>);
+    if (method === "GET") rights.requireRead(access.kind, mesh);
+    else rights.requireWrite(access.kind, mesh);
+  }
+}
+
+function callOf(request: FastifyRequest, user: User, rights: Rights, record: CallRecord): Call {
+  const [path = "", query = ""] = request.url.split(/\?(.*)/s);
   return {
     user,
+    rights,
     params: request.params as Record<string, string>,
-    query: searchParams,
+    query: new URLSearchParams(query),
     origin: `${askingOf(request).isTls ? "https" : "http"}://${request.headers.host ?? ""}`,
-    path: pathname,
+    path,
     body: typeof request.body === "string" ? request.body : "",
     record,
   };

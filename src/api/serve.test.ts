@@ -51,9 +51,9 @@ describe("who asks on the plain port", () => {
 });
 
 describe("access", () => {
-  it("is the administrator's, but for the index", async (t) => {
+  it("is the administrator's, but for the index and what kinds there are", async (t) => {
     const { call } = await serve(t, { authenticate });
-    const paths = ["/meshes", "/secrets", "/dataplanes/_overview", "/config", "/policies", "/_resources", "/zones/z"];
+    const paths = ["/meshes", "/secrets", "/dataplanes/_overview", "/config", "/zones/z", "/roles", "/_links"];
     for (const path of paths) {
       assert.equal((await call("GET", path, { headers: forwarded })).status, 403, path);
       assert.equal((await call("GET", path, { headers: { ...forwarded, authorization: "Bearer jane" } })).status, 403);
@@ -61,6 +61,10 @@ describe("access", () => {
         (await call("GET", path, { headers: { ...forwarded, authorization: "Bearer root" } })).status,
         403,
       );
+    }
+    for (const path of ["/policies", "/_resources"]) {
+      assert.equal((await call("GET", path, { headers: forwarded })).status, 403, path);
+      assert.equal((await call("GET", path, { headers: { ...forwarded, authorization: "Bearer jane" } })).status, 200);
     }
     // `//` alone is no URL, but a path.
     for (const path of ["/", "//"]) {
@@ -73,7 +77,7 @@ describe("access", () => {
     const { call } = await serve(t, { authenticate });
     const { text } = await call("GET", "/meshes/default/secrets", { headers: forwarded });
     const detail =
-      'user "mesh-system:anonymous/mesh-system:unauthenticated" cannot access the resource of type "Secret"; send a user token of the group mesh-system:admin';
+      'user "mesh-system:anonymous/mesh-system:unauthenticated" cannot access the resource of type "Secret" in mesh "default"; send a user token with the right "secrets" for kind Secret in mesh "default" (a Role gives it) or the group mesh-system:admin';
     const members = { type: "/std-errors", status: 403, title: "Access Denied", detail, details: detail };
     assert.equal(text, `${JSON.stringify(members, undefined, 1)}\n`);
     const token = await call("POST", "/tokens/zone", {
@@ -82,7 +86,7 @@ describe("access", () => {
     });
     assert.match(
       String(token.json.detail),
-      /"jane\/team-a,mesh-system:authenticated" cannot access generate zone token; it lacks/,
+      /"jane\/team-a,mesh-system:authenticated" cannot access generate zone token; it lacks the right "zone-tokens" \(a Role gives it\) or the group/,
     );
   });
 });

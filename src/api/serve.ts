@@ -25,6 +25,8 @@ export interface ApiOptions {
   readonly store: Store;
   readonly rules: Rules;
   readonly authenticate: Authenticate;
+  /** Processes of this machine are administrators on the plain port. */
+  readonly hasLocalAdmin: boolean;
   readonly tokens: TokenIssuer;
   /** Absent: this control plane is linked to no other. */
   readonly links?: Links;
@@ -67,7 +69,7 @@ const readTimeoutMs = 10_000;
 export async function serveApi(options: ApiOptions): Promise<ServedApi> {
   const { http, https } = options;
   if (!isLoopback(http.host)) throw notLoopback(http.host);
-  const app = router(routesOf(options), options);
+  const app = router(routesOf(options), { ...options, roles: () => options.store.list("Role") });
   await app.ready();
   const servers: Server[] = [];
   const close = async (): Promise<void> => {
@@ -119,16 +121,20 @@ function metaRoutes({ rules, about, config }: ApiOptions): Route[] {
       access: { admin: "the configuration" },
       methods: { GET: () => ({ json: config, isCompact: true }) },
     },
-    { path: "/policies", access: { admin: "policies" }, methods: { GET: () => ({ json: policyCatalog(place) }) } },
-    { path: "/_resources", access: { admin: "resources" }, methods: { GET: () => ({ json: resourceCatalog(place) }) } },
+    { path: "/policies", access: "known", methods: { GET: () => ({ json: policyCatalog(place) }) } },
+    { path: "/_resources", access: "known", methods: { GET: () => ({ json: resourceCatalog(place) }) } },
   ];
 }
 
 /** What is no HTTP is no request either: Node's parser gives it up. */
 function recordMalformed(server: Server, audit: AuditLog): void {
+  const told = new WeakSet<Socket>();
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
     const { remoteAddress = "", remotePort = 0 } = socket;
     const status = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }[error.code ?? ""] ?? 400;
+    // The parser goes on with what comes until the socket is closed.
+    if (told.has(socket)) return;
+    told.add(socket);
     if (!socket.writable || error.code === "ECONNRESET") return void socket.destroy();
     const { name, groups } = anonymous;
     const from = hostPort(remoteAddress, remotePort);

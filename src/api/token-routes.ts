@@ -59,27 +59,39 @@ export const tokenRoutes = (issuer: TokenIssuer): Route[] => [
 ];
 
 function tokenRoute<Body extends { readonly validFor: string }>(
-  what: string,
+  what: "dataplane" | "zone" | "join" | "user",
   schema: z.ZodType<Body>,
   defaultMs: number | undefined,
   issue: (request: Request<Body>) => Promise<string>,
   stated: TokenIssuer["stated"],
 ): Route {
-  const answer = async ({ body: text, record }: Call): Promise<Answer> => {
+  // Who lets a zone in lets it read what all zones are sent: that is the administrator's.
+  const right = what === "join" ? undefined : (`${what}-tokens` as const);
+  const answer = async ({ body: text, rights, record }: Call): Promise<Answer> => {
     const body = schema.safeParse(jsonIn(text));
     // Kuma answers what is no JSON of this form without a body.
     if (!body.success) return { status: 400, text: "" };
     const { validFor, ...request } = body.data;
+    const { mesh, groups, name } = grantIn(body.data);
+    if (right) rights.require(right, mesh, `generate ${what} token`);
     const ms = validForMs(validFor, defaultMs);
     const token = await issued(() => issue({ ...request, validForMs: ms }));
-    await record.accepted([{ verb: "issue", what: { token: what, ...stated(token), ...claimsIn(request) } }]);
+    const { id, expires } = stated(token);
+    if (what === "user") rights.requireGrant({ name, groups, expiresMs: Date.parse(expires) });
+    await record.accepted([{ verb: "issue", what: { token: what, id, expires, ...claimsIn(request) } }]);
     return { text: token };
   };
   return {
     path: `/tokens/${what}`,
-    access: { admin: `generate ${what} token` },
+    access: right ? { right, what: `generate ${what} token` } : { admin: `generate ${what} token` },
     methods: { POST: answer },
   };
+}
+
+/** What of a request is a question of rights. */
+function grantIn(request: object) {
+  const { mesh = "", groups = [], name = "" }: Partial<DataplaneTokenRequest & UserTokenRequest> = request;
+  return { mesh, groups, name };
 }
 
 /** Those that say something. */

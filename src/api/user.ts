@@ -1,5 +1,5 @@
-// Who asks. On the plain port a local process is the administrator, unless a browser or a proxy stands between; on the TLS
-// port the user token says it (interop 5.4). Ours is stricter than Kuma: everything but the index is the administrator's.
+// Who asks. On the plain port a local process is the administrator, unless a browser or a proxy stands between, or that is off;
+// else the user token says it (interop 5.4). What they may do is in `rights.ts`.
 
 import type { IncomingHttpHeaders } from "node:http";
 import { isIP } from "node:net";
@@ -32,8 +32,8 @@ export interface Asking {
 }
 
 /** Throws a 401 if there is a token that is not valid. */
-export async function userOf(asking: Asking, authenticate: Authenticate): Promise<User> {
-  if (!asking.isTls && isLocalAdmin(asking)) return admin;
+export async function userOf(asking: Asking, authenticate: Authenticate, hasLocalAdmin: boolean): Promise<User> {
+  if (hasLocalAdmin && !asking.isTls && isLocalAdmin(asking)) return admin;
   // The scheme's name in this spelling only, like Kuma.
   const token = /^Bearer (.+)$/.exec(asking.headers.authorization ?? "")?.[1];
   if (token === undefined) return anonymous;
@@ -41,14 +41,6 @@ export async function userOf(asking: Asking, authenticate: Authenticate): Promis
   if (!verified.ok) throw new Problem(401, "Invalid authentication data", `Unauthenticated: ${verified.reason}`);
   const { groups, ...claims } = verified.claims;
   return { ...claims, groups: [...groups, authenticatedGroup] };
-}
-
-export function requireAdmin(user: User, what: string): void {
-  if (user.groups.includes(adminGroup)) return;
-  const who = `user "${user.name}/${user.groups.join(",")}"`;
-  const how =
-    user === anonymous ? `; send a user token of the group ${adminGroup}` : `; it lacks the group ${adminGroup}`;
-  throw new Problem(403, "Access Denied", `${who} cannot access ${what}${how}`);
 }
 
 /** A program or person on this machine, and not a page in their browser. */

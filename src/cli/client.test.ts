@@ -58,11 +58,11 @@ describe("over TLS", () => {
     const rows: readonly [readonly string[], string][] = [
       [
         [],
-        'user "mesh-system:anonymous/mesh-system:unauthenticated" cannot access the resource of type "Mesh"; send a user token of the group mesh-system:admin',
+        'user "mesh-system:anonymous/mesh-system:unauthenticated" cannot access the resource of type "Mesh" in any mesh; send a user token with the right "read" for kind Mesh in any mesh (a Role gives it) or the group mesh-system:admin',
       ],
       [
         ["--token", "jane"],
-        'user "jane/mesh-system:authenticated" cannot access the resource of type "Mesh"; it lacks the group mesh-system:admin',
+        'user "jane/mesh-system:authenticated" cannot access the resource of type "Mesh" in any mesh; it lacks the right "read" for kind Mesh in any mesh (a Role gives it) or the group mesh-system:admin',
       ],
       [
         ["--token", "hunter2"],

@@ -16,7 +16,7 @@ export const apiSettings = {
     help: "the control plane's API: http on its own machine, https from elsewhere",
     default: "http://localhost:5681",
   },
-  token: { type: "string", secret: true, help: "user token of the group mesh-system:admin, for https" },
+  token: { type: "string", secret: true, help: "user token" },
   tokenFile: { type: "file", help: "file that holds the user token" },
   ...trustSettings,
 } as const satisfies Schema;

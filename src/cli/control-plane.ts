@@ -14,7 +14,7 @@ import { type Schema, type Settings, shownSettings } from "#host/settings.ts";
 import { countedNetwork, trafficMetrics } from "#host/traffic.ts";
 import type { World } from "#host/world.ts";
 import { fingerprintOf } from "#identity/pem.ts";
-import { loadOrCreateServerCertificate, serverNames } from "#identity/server-certificate.ts";
+import { loadOrCreateServerCertificate, serverNames, writeWhole } from "#identity/server-certificate.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { Store } from "#resources/store.ts";
 import { parseStoreKeys, type StoreKeys } from "#store/keys.ts";
@@ -65,6 +65,12 @@ export const controlPlaneSettings = {
   address: { type: "string", help: "address to listen on, for all TLS ports", default: "0.0.0.0" },
   dpPort: { ...port, help: "port for data plane proxies", default: 5678 },
   apiPort: { ...port, help: "port of the HTTP API on 127.0.0.1, for local administrators", default: 5681 },
+  localAdmin: {
+    type: "boolean",
+    value: "true|false",
+    help: "whether processes of this machine are administrators without a token",
+    default: true,
+  },
   apiHttpsPort: { ...port, help: "port of the HTTP API over TLS, for users with a token", default: 5682 },
   tlsCertFile: { type: "file", help: "PEM certificate for all TLS ports, instead of one made at the first start" },
   tlsKeyFile: { type: "file", help: "PEM private key of --tls-cert-file" },
@@ -98,6 +104,8 @@ export interface Base {
   readonly store: Store;
   readonly certificate: { readonly certificate: string; readonly privateKey: string };
   readonly audit: AuditLog;
+  readonly hasLocalAdmin: boolean;
+  readonly keepAdminToken: (token: string) => Promise<void>;
   readonly shown: Readonly<Record<string, unknown>>;
   readonly diagnostics: { readonly port: number; readonly metrics: Metrics; readonly levels: LogLevels };
 }
@@ -134,8 +142,24 @@ export async function openBase(name: string, schema: Schema, values: Values): Pr
     clock: world.clock,
     log: log.child({ component: "api" }),
   });
+  const keepAdminToken = async (token: string): Promise<void> => {
+    const file = join(folder, "admin-user-token");
+    await writeWhole(file, `${token}\n`);
+    log.info({ file }, "the administrator's first user token is in a file, for --token-file");
+  };
+  const hasLocalAdmin = values.localAdmin;
   const diagnostics = { port: values.diagnosticsPort, metrics, levels };
-  return { world, log, store, certificate, audit, diagnostics, shown: shownSettings(schema, values) };
+  return {
+    world,
+    log,
+    store,
+    certificate,
+    audit,
+    hasLocalAdmin,
+    keepAdminToken,
+    diagnostics,
+    shown: shownSettings(schema, values),
+  };
 }
 
 function storeKeysOf({ storeKeyFile, storeKeys }: Values): { readonly keys?: StoreKeys } {

@@ -32,13 +32,9 @@ export const runGlobalVerb = defineVerb({
         { zones: unauthenticatedZones },
         "WHOEVER REACHES THE PORT FOR ZONES CAN CLAIM TO BE ONE OF THESE ZONES: they are let in without a certificate",
       );
-    const { store, certificate, audit, shown, diagnostics } = base;
     const ports = { address, kdsPort, dpPort, apiPort, apiHttpsPort };
     return runUntilStopped("global", base, {
-      ...(await global(
-        { store, certificate, audit, shown, unauthenticatedZones, version, diagnostics, ...ports },
-        base.world,
-      )),
+      ...(await global({ ...base, unauthenticatedZones, version, ...ports }, base.world)),
     });
   },
 });

@@ -40,10 +40,9 @@ export const runZoneVerb = defineVerb({
     const target = globalTarget(values);
     const joinToken = joinTokenIn(values);
     const base = await openBase(name, settings, values);
-    const { store, certificate, audit, shown, diagnostics } = base;
     const running = await zone(
       {
-        ...{ name, store, certificate, audit, shown, version, address, dpPort, apiPort, apiHttpsPort, diagnostics },
+        ...{ ...base, name, version, address, dpPort, apiPort, apiHttpsPort },
         ...(target && { global: target }),
         ...(joinToken !== undefined && { joinToken }),
       },

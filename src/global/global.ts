@@ -55,6 +55,10 @@ export interface GlobalSettings {
   readonly version: string;
   /** As `/config` shows them. */
   readonly shown: Readonly<Record<string, unknown>>;
+  /** Whether processes of this machine are administrators of the plain API and of log levels; absent: yes. */
+  readonly hasLocalAdmin?: boolean;
+  /** Called with the first user token of the administrator, before it is stored. */
+  readonly keepAdminToken?: (token: string) => Promise<void>;
   /** Absent: nobody asks afterwards who changed what. Closed with the control plane. */
   readonly audit?: AuditLog;
   /** Absent: over sockets of this machine. */
@@ -71,7 +75,7 @@ export interface RunningGlobal {
 }
 
 export async function global(settings: GlobalSettings, { clock, random, network, log }: World): Promise<RunningGlobal> {
-  const { store, certificate, address, version, audit = noAuditLog } = settings;
+  const { store, certificate, address, version, audit = noAuditLog, hasLocalAdmin = true } = settings;
   const instanceId = `${hostname()}-${random.uuid().slice(0, 4)}`;
   const logOf = (component: string) => log.child({ component });
 
@@ -110,7 +114,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
   });
   // Zones that are known from before are shown as offline until they are back.
   for (const status of kds.statuses()) statuses.set(status.zone, status);
-  await firstStart(store, clock, random, { kind: "global" });
+  await firstStart(store, clock, random, { kind: "global" }, settings.keepAdminToken);
   running.start((changes) => {
     kds.publish(changes);
     writer.publish(changes);
@@ -144,6 +148,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
       authorityIssues: (kept) => providedAuthorityIssues(kept, clock.now()),
     },
     authenticate: tokens.authenticate,
+    hasLocalAdmin,
     tokens: tokens.issue,
     links: kds.links,
     async revokeZone(zone) {
@@ -173,7 +178,8 @@ export async function global(settings: GlobalSettings, { clock, random, network,
       return notReady;
     },
   };
-  const probed = diagnostics && (await serveDiagnostics({ host: address, ...diagnostics, readiness, log }));
+  const probed =
+    diagnostics && (await serveDiagnostics({ host: address, ...diagnostics, readiness, hasLocalAdmin, log }));
 
   return {
     kdsPort: kdsPort.port,

@@ -25,7 +25,13 @@ const defaultMesh: ResourceId = { kind: "Mesh", mesh: "", name: "default" };
 const tenYearsMs = 3650 * 86_400_000;
 
 /** In a zone that has a global, everything but its own keys comes from there. */
-export async function firstStart(store: Store, clock: Clock, random: Random, place: Place): Promise<void> {
+export async function firstStart(
+  store: Store,
+  clock: Clock,
+  random: Random,
+  place: Place,
+  keepAdminToken: (token: string) => Promise<void> = async () => {},
+): Promise<void> {
   const isNew = store.revision === 0;
   const isFederated = place.kind === "zone" && place.isFederated;
   const places: readonly KeyPlace[] = [
@@ -37,7 +43,7 @@ export async function firstStart(store: Store, clock: Clock, random: Random, pla
     if (latestSigningKey(place, store.list("GlobalSecret"))) continue;
     await writeNew(store, [secretResource(signingKeyId(place, "1"), await createSigningKey())]);
   }
-  if (!store.get(adminUserTokenId)) await makeAdminToken(store, clock, random);
+  if (!store.get(adminUserTokenId)) await makeAdminToken(store, clock, random, keepAdminToken);
   if (place.kind === "global" && !store.get(zoneAuthorityId))
     await writeNew(store, [secretResource(zoneAuthorityId, await createZoneAuthority(clock.now()))]);
   if (isFederated) return;
@@ -46,12 +52,20 @@ export async function firstStart(store: Store, clock: Clock, random: Random, pla
   if (isNew) await writeNew(store, [resource(defaultMesh, {})]);
 }
 
-async function makeAdminToken(store: Store, clock: Clock, random: Random): Promise<void> {
+async function makeAdminToken(
+  store: Store,
+  clock: Clock,
+  random: Random,
+  keep: (token: string) => Promise<void>,
+): Promise<void> {
   const key = latestSigningKey(userTokenKeys, store.list("GlobalSecret"));
   if (!key) throw new Error("the key that signs user tokens has just been made and is not there");
   const admin = { name: "mesh-system:admin", groups: ["mesh-system:admin"] };
   const issuance = { tokenId: random.uuid(), now: clock.now(), validForMs: tenYearsMs };
-  await writeNew(store, [secretResource(adminUserTokenId, await issueUserToken(admin, key, issuance))]);
+  const token = await issueUserToken(admin, key, issuance);
+  // First: who ends in between makes another one at the next start.
+  await keep(token);
+  await writeNew(store, [secretResource(adminUserTokenId, token)]);
 }
 
 const resource = (id: ResourceId, spec: Resource["spec"]): Resource => ({

@@ -124,7 +124,7 @@ async function readIfThere(file: string): Promise<string | undefined> {
 }
 
 /** A crash leaves the old file or the new one, never half of it. */
-async function writeWhole(file: string, text: string): Promise<void> {
+export async function writeWhole(file: string, text: string): Promise<void> {
   const beside = `${file}.new`;
   await writeFile(beside, text, { mode: 0o600 });
   await rename(beside, file);

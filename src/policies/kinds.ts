@@ -5,6 +5,7 @@ import type { Issue } from "#lib/issue.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { findPolicy, policies } from "#policies/all.ts";
 import { policyIssues, unknownPolicyMembers } from "#policies/policy.ts";
+import { roleIssues } from "#policies/role.ts";
 import { asDataplane, dataplaneIssues } from "#resources/dataplane.ts";
 import type { Kind } from "#resources/kind.ts";
 import { asMesh, meshIssues } from "#resources/mesh.ts";
@@ -24,6 +25,8 @@ function specIssues(kind: Kind, resource: Resource): readonly Issue[] {
       return dataplaneIssues(asDataplane(resource).spec);
     case "ZoneIngress":
       return zoneIngressIssues(asZoneIngress(resource).spec);
+    case "Role":
+      return roleIssues(resource);
     case "Mesh":
       return meshIssues(asMesh(resource).spec);
     default: {
@@ -38,6 +41,7 @@ const actedOn: ReadonlySet<string> = new Set([
   "Dataplane",
   "GlobalSecret",
   "Mesh",
+  "Role",
   "Secret",
   "Zone",
   "ZoneIngress",

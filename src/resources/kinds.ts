@@ -1,4 +1,4 @@
-// Every kind of Kuma 2.14 (interop 1.7), as the table it is. What acts on a kind lies elsewhere: `policies/kinds.ts`.
+// Every kind of Kuma 2.14 (interop 1.7), and Role, which is ours (decision 13), as the table it is. What acts on a kind lies elsewhere: `policies/kinds.ts`.
 
 import { registry } from "#gen/registry.ts";
 import type { Kind } from "#resources/kind.ts";
@@ -59,6 +59,7 @@ const table = `
   MeshTrust                  meshtrusts                   -               Mesh    spec    mtrust  | down up          | status
   MeshZoneAddress            meshzoneaddresses            -               Mesh    spec    mza     | up across
   Workload                   workloads                    -               Mesh    spec    wl      | up               | status
+  Role                       roles                        -               Global  spec    -       | onGlobal onZone  | adminOnly
   GlobalSecret               globalsecrets                global-secrets  Global  legacy  -       | down onZone      | adminOnly plainName
 `;
 

@@ -69,6 +69,10 @@ export interface ZoneSettings {
   readonly shown: Readonly<Record<string, unknown>>;
   /** Absent: real ones. */
   readonly credentials?: Credentials;
+  /** Whether processes of this machine are administrators of the plain API and of log levels; absent: yes. */
+  readonly hasLocalAdmin?: boolean;
+  /** Called with the first user token of the administrator, before it is stored. */
+  readonly keepAdminToken?: (token: string) => Promise<void>;
   /** Absent: nobody asks afterwards who changed what. Closed with the control plane. */
   readonly audit?: AuditLog;
   /** Absent: over sockets of this machine. */
@@ -87,7 +91,14 @@ export interface RunningZone {
 const heardForMs = 5_000;
 
 export async function zone(settings: ZoneSettings, { clock, random, network, log }: World): Promise<RunningZone> {
-  const { store, certificate, address, credentials = realCredentials, audit = noAuditLog } = settings;
+  const {
+    store,
+    certificate,
+    address,
+    credentials = realCredentials,
+    audit = noAuditLog,
+    hasLocalAdmin = true,
+  } = settings;
   const place = { kind: "zone", zone: settings.name, isFederated: settings.global !== undefined } as const;
   const instanceId = `${hostname()}-${random.uuid().slice(0, 4)}`;
   const logOf = (component: string) => log.child({ component });
@@ -200,7 +211,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     validate,
   });
   const xds = xdsServer({ instanceId, log: logOf("xds"), clock, bundles: pipeline.bundles, admit: known.admit });
-  await firstStart(store, clock, random, place);
+  await firstStart(store, clock, random, place, settings.keepAdminToken);
   // Who is served.
   const dp = await network.listen({
     host: address,
@@ -248,6 +259,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       authorityIssues: (kept) => providedAuthorityIssues(kept, clock.now()),
     },
     authenticate: tokens.authenticate,
+    hasLocalAdmin,
     tokens: tokens.issue,
     ...(link && { links: link.links }),
     frozenSince: known.frozenSince,
@@ -270,7 +282,8 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       frozenZones: () => (known.frozenSince() === undefined ? 0 : 1),
     });
   }
-  const probed = diagnostics && (await serveDiagnostics({ host: address, ...diagnostics, readiness: ready, log }));
+  const probed =
+    diagnostics && (await serveDiagnostics({ host: address, ...diagnostics, readiness: ready, hasLocalAdmin, log }));
 
   return {
     dpPort: dp.port,

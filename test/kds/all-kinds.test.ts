@@ -95,8 +95,8 @@ test("all kinds travel", async (t) => {
   const b = startZone(t, "zone-b", global.target);
 
   await t.test("no kind is left out", () => {
-    assert.equal(kinds.length, 54);
-    assert.deepEqual(nowhere.map(({ name }) => name).sort(), ["MeshInsight", "Zone", "ZoneInsight"]);
+    assert.equal(kinds.length, 55);
+    assert.deepEqual(nowhere.map(({ name }) => name).sort(), ["MeshInsight", "Role", "Zone", "ZoneInsight"]);
   });
 
   // Of Config, only this one is the zones' business.

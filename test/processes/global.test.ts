@@ -39,7 +39,8 @@ function sampleOf({ name: type, scope, style }: Kind) {
   const spec = {
     ...(type === "MeshTimeout" && timeout.spec),
     ...(type === "MeshTrafficPermission" && allowAll("default").spec),
-    comesWith: { the: ["next", "version"] },
+    ...(type !== "Role" && { comesWith: { the: ["next", "version"] } }),
+    ...(type === "Role" && { groups: ["team-a"], rules: [{ rights: ["read"] }] }),
   };
   return { type, ...(scope === "Mesh" && { mesh: "default" }), name, ...(style === "spec" && { spec }) };
 }
@@ -67,7 +68,7 @@ test("the global control plane", async (t) => {
       return { status: answer.status, json };
     };
     const written = kinds.filter(({ sync, readOnly, plural }) => sync.writtenOnGlobal && !readOnly && plural);
-    assert.equal(written.length, 41);
+    assert.equal(written.length, 42);
     for (const kind of written) {
       const sample = sampleOf(kind);
       const list = `${kind.scope === "Mesh" ? "/meshes/default" : ""}/${kind.plural}`;

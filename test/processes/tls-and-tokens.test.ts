@@ -169,7 +169,7 @@ test("TLS and tokens", async (t) => {
     });
     const flags = ["--api", `https://127.0.0.1:${zone.ready.apiHttpsPort}`, ...zone.trust];
     const users = [
-      [reader, /^error: user "reader\/.*" cannot access .*it lacks the group mesh-system:admin\n$/],
+      [reader, /^error: user "reader\/.*" cannot access .*it lacks .*or the group mesh-system:admin\n$/],
       [ofMesh, /^error: .* does not accept the token: Unauthenticated: .*it was not signed by/],
     ] as const;
     const refusedUsers = users.map(async ([secret, why]) =>
