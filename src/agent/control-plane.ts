@@ -5,6 +5,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 import type { AdminAddress } from "#agent/admin.ts";
 import { pauseUnless } from "#agent/process.ts";
+import { accessLogCluster } from "#envoy/access-log.ts";
 import { type HttpAnswer, request } from "#host/https.ts";
 import type { Log } from "#host/log.ts";
 import type { Trust } from "#host/world.ts";
@@ -22,6 +23,8 @@ export interface Bootstrap {
   /** YAML, as Envoy reads it. */
   readonly text: string;
   readonly admin: AdminAddress;
+  /** Where Envoy looks for its access log service; absent: nowhere. */
+  readonly accessLogSocket: string | undefined;
 }
 
 const firstPauseMs = 250;
@@ -136,15 +139,31 @@ const adminSchema = z.object({
   }),
 });
 
+const pipeSchema = z.object({ address: z.object({ pipe: z.object({ path: z.string() }) }) });
+const lbEndpointSchema = z.object({ endpoint: pipeSchema });
+const sinkSchema = z.object({
+  loadAssignment: z.object({ endpoints: z.tuple([z.object({ lbEndpoints: z.tuple([lbEndpointSchema]) })]) }),
+});
+const clustersSchema = z.object({
+  staticResources: z.object({ clusters: z.array(z.looseObject({ name: z.string() })) }),
+});
+
+function accessLogSocketIn(bootstrap: unknown): string | undefined {
+  const clusters = clustersSchema.safeParse(bootstrap).data?.staticResources.clusters ?? [];
+  const cluster = sinkSchema.safeParse(clusters.find(({ name }) => name === accessLogCluster));
+  return cluster.data?.loadAssignment.endpoints[0].lbEndpoints[0].endpoint.address.pipe.path;
+}
+
 function bootstrapIn(body: string, url: string): Bootstrap {
   try {
     const text = Buffer.from(answerSchema.parse(JSON.parse(body)).bootstrap, "base64").toString();
-    const { address } = adminSchema.parse(parse(text)).admin;
+    const bootstrap: unknown = parse(text);
+    const { address } = adminSchema.parse(bootstrap).admin;
     const admin =
       "pipe" in address
         ? { socketPath: address.pipe.path }
         : { host: address.socketAddress.address, port: address.socketAddress.portValue };
-    return { text, admin };
+    return { text, admin, accessLogSocket: accessLogSocketIn(bootstrap) };
   } catch (error) {
     const message = "must be a bootstrap; give the address of a zone control plane's port for proxies, 5678";
     const issues = [{ path: "", message }];

@@ -8,18 +8,27 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type EnvoyAdmin, envoyAdmin } from "#agent/admin.ts";
-import { announceLeave, type ControlPlane, fetchBootstrap, type ProxyName } from "#agent/control-plane.ts";
+import {
+  announceLeave,
+  type Bootstrap,
+  type ControlPlane,
+  fetchBootstrap,
+  type ProxyName,
+} from "#agent/control-plane.ts";
+import { serveDenials } from "#agent/denials.ts";
 import { drainEnvoy, untilIdle } from "#agent/drain.ts";
 import { type Envoy, keepEnvoy } from "#agent/envoy.ts";
 import { type EnvoyVersion, envoyRelease, envoyVersion } from "#agent/envoy-binary.ts";
 import { type ReadinessState, serveReadiness } from "#agent/readiness.ts";
 import { aborted, type StopSignals } from "#agent/stop-signals.ts";
+import type { GrpcSocket } from "#host/grpc-socket.ts";
 import type { Log } from "#host/log.ts";
 import { takeAlone } from "#host/sole.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { JsonObject } from "#lib/json.ts";
+import { asDataplane } from "#resources/dataplane.ts";
 import { kindNamed } from "#resources/kinds.ts";
-import type { Resource } from "#resources/resource.ts";
+import { type Resource, tag } from "#resources/resource.ts";
 import { toRest } from "#resources/rest.ts";
 
 export interface ProxyOptions {
@@ -87,6 +96,7 @@ async function runIn(
     const bootstrapFile = join(workDir, bootstrapName);
     await writeFile(bootstrapFile, bootstrap.text, { mode: 0o600 });
     admin = envoyAdmin(bootstrap.admin);
+    const denials = await denialsOf(bootstrap, resource, log);
     const { envoyPath: path, envoyLogLevel: logLevel, concurrency, drainTimeMs } = options;
     const envoy = keepEnvoy(
       { path, bootstrapFile, admin, controlPlane: controlPlane.url, logLevel, concurrency, drainTimeMs, workDir },
@@ -96,10 +106,30 @@ async function runIn(
       await runUntilLeft(envoy, admin, proxy, options, readiness.port, log, stop);
     } finally {
       await envoy.end(endGraceMs, stop.now);
+      await denials?.close();
     }
     return stop.now.aborted ? 1 : 0;
   } finally {
     readiness.close();
+  }
+}
+
+/** Without them the proxy is as good; only nobody is told what it denies. */
+async function denialsOf(
+  { admin, accessLogSocket: path }: Bootstrap,
+  resource: Resource,
+  log: Log,
+): Promise<GrpcSocket | undefined> {
+  if (path === undefined) return undefined;
+  const inbounds = resource.kind === "Dataplane" ? (asDataplane(resource).spec.networking?.inbound ?? []) : [];
+  const serviceAt = (port: number) => inbounds.find((inbound) => inbound.port === port)?.tags?.[tag.service];
+  try {
+    // What does not fit into a socket's path is cut off (interop 6.3), and then two may be one.
+    if ("socketPath" in admin && admin.socketPath === path) throw new Error("the work folder's path is too long");
+    return await serveDenials(path, serviceAt, log);
+  } catch (error) {
+    log.warn({ path, err: error }, "what permissions deny will not be logged");
+    return undefined;
   }
 }
 

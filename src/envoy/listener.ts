@@ -4,6 +4,7 @@
 import { socketAddress } from "#envoy/address.ts";
 import { any } from "#envoy/any.ts";
 import { overAds } from "#envoy/tls.ts";
+import type { AccessLogJson } from "#gen/envoy/config/accesslog/v3/accesslog_pb.ts";
 import type { TransportSocketJson } from "#gen/envoy/config/core/v3/base_pb.ts";
 import type {
   FilterChainJson,
@@ -31,15 +32,25 @@ export interface ListenerOptions {
   readonly chains: readonly Chain[];
   /** Looks at the first bytes to find TLS and its SNI: nothing else tells them to chains, nor the SNI to permissions. */
   readonly inspectTls?: boolean;
+  /** Of its connections. */
+  readonly accessLog?: AccessLogJson;
 }
 
-export const listener = ({ name, at, direction, chains, inspectTls = false }: ListenerOptions): ListenerJson => ({
+export const listener = ({
+  name,
+  at,
+  direction,
+  chains,
+  inspectTls = false,
+  accessLog,
+}: ListenerOptions): ListenerJson => ({
   name,
   address: socketAddress(at),
   trafficDirection: direction,
   // Of inbound and zone listeners, so that a restarted proxy can bind while the old one drains (interop 6.5).
   ...(direction === "INBOUND" && { enableReusePort: true }),
   filterChains: chains.map(chain),
+  ...(accessLog && { accessLog: [accessLog] }),
   ...(inspectTls && {
     listenerFilters: [
       {

@@ -58,6 +58,8 @@ import { file_envoy_config_route_v3_scoped_route } from "./envoy/config/route/v3
 import { file_envoy_config_trace_v3_http_tracer } from "./envoy/config/trace/v3/http_tracer_pb.ts";
 import { file_envoy_data_accesslog_v3_accesslog } from "./envoy/data/accesslog/v3/accesslog_pb.ts";
 import { file_envoy_extensions_access_loggers_file_v3_file } from "./envoy/extensions/access_loggers/file/v3/file_pb.ts";
+import { file_envoy_extensions_access_loggers_filters_cel_v3_cel } from "./envoy/extensions/access_loggers/filters/cel/v3/cel_pb.ts";
+import { file_envoy_extensions_access_loggers_grpc_v3_als } from "./envoy/extensions/access_loggers/grpc/v3/als_pb.ts";
 import { file_envoy_extensions_access_loggers_stream_v3_stream } from "./envoy/extensions/access_loggers/stream/v3/stream_pb.ts";
 import { file_envoy_extensions_bootstrap_internal_listener_v3_internal_listener } from "./envoy/extensions/bootstrap/internal_listener/v3/internal_listener_pb.ts";
 import { file_envoy_extensions_common_ratelimit_v3_ratelimit } from "./envoy/extensions/common/ratelimit/v3/ratelimit_pb.ts";
@@ -91,6 +93,7 @@ import { file_envoy_extensions_transport_sockets_tls_v3_secret } from "./envoy/e
 import { file_envoy_extensions_transport_sockets_tls_v3_tls } from "./envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
 import { file_envoy_extensions_transport_sockets_tls_v3_tls_spiffe_validator_config } from "./envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config_pb.ts";
 import { file_envoy_extensions_upstreams_http_v3_http_protocol_options } from "./envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
+import { file_envoy_service_accesslog_v3_als } from "./envoy/service/accesslog/v3/als_pb.ts";
 import { file_envoy_service_discovery_v3_ads } from "./envoy/service/discovery/v3/ads_pb.ts";
 import { file_envoy_service_discovery_v3_discovery } from "./envoy/service/discovery/v3/discovery_pb.ts";
 import { file_envoy_service_health_v3_hds } from "./envoy/service/health/v3/hds_pb.ts";
@@ -226,6 +229,8 @@ export const registry: Registry = createRegistry(
   file_envoy_config_trace_v3_http_tracer,
   file_envoy_data_accesslog_v3_accesslog,
   file_envoy_extensions_access_loggers_file_v3_file,
+  file_envoy_extensions_access_loggers_filters_cel_v3_cel,
+  file_envoy_extensions_access_loggers_grpc_v3_als,
   file_envoy_extensions_access_loggers_stream_v3_stream,
   file_envoy_extensions_bootstrap_internal_listener_v3_internal_listener,
   file_envoy_extensions_common_ratelimit_v3_ratelimit,
@@ -259,6 +264,7 @@ export const registry: Registry = createRegistry(
   file_envoy_extensions_transport_sockets_tls_v3_tls,
   file_envoy_extensions_transport_sockets_tls_v3_tls_spiffe_validator_config,
   file_envoy_extensions_upstreams_http_v3_http_protocol_options,
+  file_envoy_service_accesslog_v3_als,
   file_envoy_service_discovery_v3_ads,
   file_envoy_service_discovery_v3_discovery,
   file_envoy_service_health_v3_hds,

@@ -4,6 +4,7 @@
 // the listener itself denies everything, should the route say nothing.
 
 import type { AnyJson } from "@bufbuild/protobuf/wkt";
+import { deniedConnections, deniedRequests } from "#envoy/access-log.ts";
 import { forwardClientIdentity, fromClient } from "#envoy/client-identity.ts";
 import { localCluster } from "#envoy/cluster.ts";
 import { type Chain, httpConnections, listener, tcpProxy } from "#envoy/listener.ts";
@@ -70,7 +71,8 @@ export function inboundListenerDrafts(mesh: MeshFacts, one: InboundCase): readon
       ];
     }
     // Chains with and without mTLS differ in permissions, which sit in the routes: hence a route configuration for each.
-    const connection = { ...pieces.connection, ...(isMutual && forwardClientIdentity) };
+    const mutual = { ...forwardClientIdentity, accessLog: [deniedRequests] };
+    const connection = { ...pieces.connection, ...(isMutual && mutual) };
     return [httpConnections(statPrefix, isMutual ? name : openRoutes(name), connection, isMutual ? [denyAllHttp] : [])];
   };
   return [
@@ -83,6 +85,7 @@ export function inboundListenerDrafts(mesh: MeshFacts, one: InboundCase): readon
         ...{ name, at, direction: "INBOUND" },
         chains: chainsOf(mesh, filters),
         inspectTls: mesh.mtls !== undefined,
+        ...(mesh.mtls && { accessLog: deniedConnections }),
       }),
     },
   ];

@@ -6,6 +6,7 @@
 import { isIP } from "node:net";
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { AnyJson } from "@bufbuild/protobuf/wkt";
+import { accessLogCluster } from "#envoy/access-log.ts";
 import type { BootstrapJson } from "#gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
 import type { ClusterJson } from "#gen/envoy/config/cluster/v3/cluster_pb.ts";
 import type { AddressJson } from "#gen/envoy/config/core/v3/address_pb.ts";
@@ -78,7 +79,7 @@ export function bootstrapFor(request: BootstrapRequest, facts: BootstrapFacts): 
       clusters: [
         controlPlaneCluster(adsCluster, facts),
         http2Cluster(
-          facts.unifiedNames ? "system_access_log_sink" : "access_log_sink",
+          facts.unifiedNames ? "system_access_log_sink" : accessLogCluster,
           { pipe: { path: socketPath(request.workdir, `kuma-al-${request.name}-${request.mesh}`) } },
           "STATIC",
         ),

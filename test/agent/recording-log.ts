@@ -13,12 +13,14 @@ export interface RecordingLog extends Log {
   next(pattern: RegExp): Promise<Line>;
 }
 
-export function recordingLog(): RecordingLog {
+/** `also`: gets the same lines. */
+export function recordingLog(also?: Log): RecordingLog {
   const lines: Line[] = [];
   let waited = 0;
   let wake: () => void = () => {};
   const add = (level: Line["level"]) => (fields: object, message: string) => {
     lines.push({ level, message, fields: { ...fields } });
+    also?.[level](fields, message);
     wake();
   };
   const log: RecordingLog = {

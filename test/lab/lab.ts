@@ -16,6 +16,7 @@ import { fromRest } from "#resources/rest.ts";
 import type { Store } from "#resources/store.ts";
 import { memoryStore } from "#store/memory.ts";
 import { type RunningZone, zone } from "#zone/zone.ts";
+import { type Line, recordingLog } from "../agent/recording-log.ts";
 import { envoy } from "./envoy.ts";
 import { getOverSocket } from "./http.ts";
 
@@ -114,12 +115,15 @@ export interface LabProxy {
   admin(path: string): Promise<string>;
   /** Of its Envoy; rejects while there is none. */
   envoyPid(): Promise<number>;
+  /** What its agent has said. */
+  readonly lines: readonly Line[];
 }
 
 /** Resolves at once; the proxy becomes ready when it has its configuration. */
 export async function startProxy(of: Lab, at: LabZone, resource: object, token: string): Promise<LabProxy> {
   const leave = new AbortController();
   const now = new AbortController();
+  const said = recordingLog(usualLog);
   const workDir = join(of.folder, `proxy-${Reflect.get(resource, "name")}`);
   const done = runProxy(
     {
@@ -134,7 +138,7 @@ export async function startProxy(of: Lab, at: LabZone, resource: object, token: 
       readinessPort: 0,
       version: "test",
     },
-    usualLog,
+    said,
     { leave: leave.signal, now: now.signal },
   );
   of.atEnd(async () => {
@@ -148,6 +152,7 @@ export async function startProxy(of: Lab, at: LabZone, resource: object, token: 
       return done;
     },
     admin: (path) => getOverSocket(join(workDir, "kuma-envoy-admin.sock"), path),
+    lines: said.lines,
     envoyPid: () => pidOf(`--config-path\0${join(workDir, "bootstrap.yaml")}\0`),
   };
 }

@@ -5,8 +5,11 @@ import { get as getOverTls } from "node:https";
 import { type TestContext, test } from "node:test";
 import { connect } from "node:tls";
 import { createIssuer } from "#identity/issuer.ts";
+import type { Line } from "../agent/recording-log.ts";
 import { authorityOf } from "../lab/authority.ts";
+
 import { get } from "../lab/http.ts";
+import type { LabProxy } from "../lab/lab.ts";
 import { allowAll } from "../lab/manifests.ts";
 import { answers, exchange, policyStage, type Stage, soon } from "./stage.ts";
 
@@ -112,6 +115,8 @@ test("MeshTrafficPermission", async (t) => {
     await remove(kind, "permission");
   });
 
+  await t.test("what is denied, and would be, is logged with the caller and the policy", () => withReasons(stage));
+
   await t.test("targetRef", (t) => ofSome(t, stage));
 
   await t.test("rules: sni, the name that a client asks for", () => byServerName(stage));
@@ -134,6 +139,93 @@ test("MeshTrafficPermission", async (t) => {
     await isOpen(false);
   });
 });
+
+const linesOf = (proxies: readonly LabProxy[]): readonly Line[] =>
+  proxies.flatMap(({ lines }) => lines).filter(({ message }) => /^(denied|let through|refused)/.test(message));
+
+/** Resolves when one of these proxies has told this, with at least these fields. */
+const said = (proxies: readonly LabProxy[], message: string, fields: Readonly<Record<string, unknown>>) =>
+  soon(`${message}: ${JSON.stringify(fields)}`, async () => {
+    const lines = linesOf(proxies);
+    const has = (line: Line) => Object.entries(fields).every(([name, value]) => line.fields[name] === value);
+    assert.ok(
+      lines.some((line) => line.message === message && has(line)),
+      JSON.stringify(lines, undefined, 1),
+    );
+  });
+
+const caller = "spiffe://default/frontend";
+const kriOf = (name: string) => `kri_mtp_default_zone-a__${name}_`;
+const wouldBe = "let through a request that AllowWithShadowDeny would deny";
+
+async function withReasons({ url, v1, v2, echoProxy, echoPort, apply, remove }: Stage): Promise<void> {
+  const backends = [v1.proxy, v2.proxy];
+  const request = { caller, service: "backend", method: "GET", path: "/private" };
+  const ask = (status: number) => answers(`${url}/private?token=secret`, status);
+
+  await said(backends, "denied a request: no MeshTrafficPermission allows it", {
+    ...request,
+    path: "/",
+    policy: "none",
+  });
+  for (const [name, spec] of [
+    ["of-two", from([everyone, "Allow"], [frontend, "Deny"])],
+    ["by-identity", { targetRef: of("backend"), ...rules({ allow: [mesh], deny: [self] }) }],
+  ] as const) {
+    await apply(kind, name, spec);
+    await ask(403);
+    await said(backends, "denied a request: by permission", { ...request, policy: kriOf(name) });
+    await remove(kind, name);
+    await ask(200);
+  }
+  await apply(kind, "in-shadow", from([everyone, "AllowWithShadowDeny"]));
+  await soon("a line", async () => {
+    await ask(200);
+    assert.ok(linesOf(backends).some(({ fields }) => fields.policy === kriOf("in-shadow")));
+  });
+  await said(backends, wouldBe, { ...request, policy: kriOf("in-shadow") });
+  await remove(kind, "in-shadow");
+
+  // What is allowed leaves no line: it would have come before that of a later denial.
+  for (let i = 0; i < 20; i++) await answers(`${url}/allowed`, 200);
+  await apply(kind, "at-last", from([everyone, "Deny"]));
+  for (const backend of backends)
+    await soon("a line of each backend", async () => {
+      await ask(403);
+      assert.ok(linesOf([backend]).some(({ fields }) => fields.policy === kriOf("at-last")));
+    });
+  assert.deepEqual(
+    linesOf(backends).filter(({ fields }) => fields.path === "/allowed"),
+    [],
+  );
+  await remove(kind, "at-last");
+  assert.doesNotMatch(JSON.stringify(backends.map(({ lines }) => lines)), /secret/);
+
+  const connection = { caller, service: "echo" };
+  const echoes = (expected: string) =>
+    soon(`"${expected}"`, async () => {
+      const { received } = await exchange({ port: echoPort }, "hello", (text) => text === "hello");
+      assert.equal(received, expected);
+    });
+  const toEcho = { targetRef: of("echo") };
+  await apply(kind, "echo-deny", { ...from([frontend, "Deny"]), ...toEcho });
+  await echoes("");
+  await said([echoProxy], "denied a connection: by permission", { ...connection, policy: kriOf("echo-deny") });
+  await apply(kind, "echo-deny", { ...rules({ allow: [other] }), ...toEcho });
+  await soon("another reason", async () => {
+    await echoes("");
+    assert.ok(linesOf([echoProxy]).some(({ fields }) => fields.policy === "none"));
+  });
+  await said([echoProxy], "denied a connection: no MeshTrafficPermission allows it", { ...connection, policy: "none" });
+  await remove(kind, "echo-deny");
+  await apply(kind, "echo-shadow", { ...from([frontend, "AllowWithShadowDeny"]), ...toEcho });
+  await soon("a connection is counted", async () => {
+    await echoes("hello");
+    assert.match(await echoProxy.admin("/stats?filter=rbac.shadow_denied$"), /: [1-9]/);
+  });
+  await said([echoProxy], wouldBe.replace("request", "connection"), { ...connection, policy: kriOf("echo-shadow") });
+  await remove(kind, "echo-shadow");
+}
 
 /** What is denied by a policy for some proxies, where all else is allowed. */
 async function ofSome(t: TestContext, { url, v2, apply, remove }: Stage): Promise<void> {

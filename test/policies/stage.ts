@@ -58,6 +58,7 @@ export interface Stage {
   addBackend(version: string, name: string, address: string): Promise<Instance>;
   /** The inbound of `echo`. */
   readonly echoAt: { readonly host: string; readonly port: number };
+  readonly echoProxy: LabProxy;
   /** A policy of this kind in mesh `default`. */
   apply(kind: string, name: string, spec: object): Promise<void>;
   remove(kind: string, name: string): Promise<void>;
@@ -88,7 +89,8 @@ export async function policyStage(t: TestContext, meshSpec: object = mesh("defau
     createTcpServer((socket) => socket.on("error", () => {}).pipe(socket)),
   );
   const host = "127.0.0.5";
-  const { inboundPort } = await start({ name: "echo", service: "echo", address: host, appPort: echo, protocol: "tcp" });
+  const echoOptions = { name: "echo", service: "echo", address: host, appPort: echo, protocol: "tcp" };
+  const { inboundPort, proxy: echoProxy } = await start(echoOptions);
   const out = await freePort();
   const echoPort = await freePort();
   const { proxy: frontend } = await start({
@@ -111,6 +113,7 @@ export async function policyStage(t: TestContext, meshSpec: object = mesh("defau
     start,
     addBackend,
     echoAt: { host, port: inboundPort },
+    echoProxy,
     apply: (kind, name, spec) => put(zone.api, pathOf(kind, name), { type: kind, mesh: "default", name, spec }),
     async remove(kind, name) {
       const response = await fetch(zone.api + pathOf(kind, name), { method: "DELETE" });

@@ -29,14 +29,20 @@ const isPermitted = (rule: PermissionJson, caller: Caller): boolean => {
   if (rule.notRule) return !isPermitted(rule.notRule, caller);
   return rule.requestedServerName ? caller.sni === rule.requestedServerName.exact : rule.any === true;
 };
-const hasPolicyFor = ({ policies = {} }: RBACJson, caller: Caller): boolean =>
-  Object.values(policies).some(
-    ({ permissions = [], principals = [] }) =>
-      permissions.some((rule) => isPermitted(rule, caller)) && principals.some((id) => isPrincipal(id, caller)),
-  );
-const isAllowed = ({ rules = {} }: Permissions, caller: Caller): boolean => hasPolicyFor(rules, caller);
-const isShadowDenied = ({ shadowRules }: Permissions, caller: Caller): boolean =>
-  shadowRules !== undefined && hasPolicyFor(shadowRules, caller);
+/** The policy that Envoy names: of those that are for this caller, the first in the order of their names. */
+const policyFor = ({ policies = {} }: RBACJson, caller: Caller): string | undefined =>
+  Object.keys(policies)
+    .sort()
+    .find((name) => {
+      const { permissions = [], principals = [] } = policies[name] ?? {};
+      return permissions.some((rule) => isPermitted(rule, caller)) && principals.some((id) => isPrincipal(id, caller));
+    });
+const isAllowed = ({ rules = {} }: Permissions, caller: Caller): boolean =>
+  (policyFor(rules, caller) === undefined) === (rules.action === "DENY");
+/** Without the SNI. */
+const deciding = (rbac: RBACJson | undefined, caller: Caller): string | undefined =>
+  rbac?.action === "DENY" ? policyFor(rbac, caller)?.split("/")[0] : undefined;
+const kri = (i: number): string => `kri_mtp_default___p${i}_`;
 
 function permissionsOf(specs: readonly JsonObject[]): Permissions {
   const policies = specs.map((spec, i) => policyOf(meshTrafficPermission, { name: `p${i}`, spec }));
@@ -68,21 +74,34 @@ const from = fc.array(fc.record({ targetRef: clientRef, default: fc.record({ act
 });
 const tagged = fc.record({ service: fc.constantFrom(...services), version: fc.option(fc.constantFrom(...versions)) });
 
-test("from: the last entry whose tags a client has decides; without one it is denied", () => {
+test("from: the last entry whose tags a client has decides, under its policy's name; without one it is denied", () => {
   fc.assert(
-    fc.property(from, tagged, (entries, { service, version }) => {
+    fc.property(from, from, tagged, (one, other, { service, version }) => {
       const has = ({ name, tags }: ClientRef): boolean =>
         (name === undefined || name === service) &&
         (tags === undefined || tags.version === version || (tags.version === "*" && version !== null));
-      const decisive = entries.findLast(({ targetRef }) => has(targetRef))?.default.action ?? "Deny";
+      // Of policies that are equally specific the one whose name is first comes last.
+      const entries = [
+        ...other.map((entry) => ({ ...entry, of: kri(1) })),
+        ...one.map((entry) => ({ ...entry, of: kri(0) })),
+      ];
+      const decisive = entries.findLast(({ targetRef }) => has(targetRef)) ?? {
+        default: { action: "Deny" },
+        of: "none",
+      };
       const version_ = version === null ? [] : [`kuma://version/${version}`];
       const caller = {
         sans: [`kuma://kuma.io/service/${service}`, ...version_, `spiffe://default/${service}`],
         sni: "",
       };
-      const permissions = permissionsOf([{ from: entries }]);
-      assert.equal(isAllowed(permissions, caller), decisive !== "Deny");
-      assert.equal(isShadowDenied(permissions, caller), decisive === "AllowWithShadowDeny");
+      const permissions = permissionsOf([{ from: one }, { from: other }]);
+      const { action } = decisive.default;
+      assert.equal(isAllowed(permissions, caller), action !== "Deny");
+      assert.equal(deciding(permissions.rules, caller), action === "Deny" ? decisive.of : undefined);
+      assert.equal(
+        deciding(permissions.shadowRules, caller),
+        action === "AllowWithShadowDeny" ? decisive.of : undefined,
+      );
     }),
     { numRuns: 2_000 },
   );
@@ -108,7 +127,7 @@ const rules = fc.array(
   { minLength: 1, maxLength: 3 },
 );
 
-test("rules: what any denies is denied; of the rest, what any allows is allowed", () => {
+test("rules: what any denies is denied, under its name; of the rest, what any allows is allowed", () => {
   fc.assert(
     fc.property(
       rules,
@@ -116,21 +135,25 @@ test("rules: what any denies is denied; of the rest, what any allows is allowed"
       fc.constantFrom(...ids),
       fc.constantFrom("", "c.example", ...names),
       (one, other, id, sni) => {
-        const isIn = (part: "allow" | "deny" | "allowWithShadowDeny"): boolean =>
-          [...one, ...other]
-            .flatMap((rule) => rule.default[part])
-            .some(
-              ({ spiffeID, sni: wanted }) =>
-                (!spiffeID || (spiffeID.type === "Exact" ? id === spiffeID.value : id.startsWith(spiffeID.value))) &&
-                (!wanted || wanted.value === sni),
-            );
+        const policyWith = (part: "allow" | "deny" | "allowWithShadowDeny"): string | undefined =>
+          [one, other].flatMap((all, i) =>
+            all
+              .flatMap((rule) => rule.default[part])
+              .some(
+                ({ spiffeID, sni: wanted }) =>
+                  (!spiffeID || (spiffeID.type === "Exact" ? id === spiffeID.value : id.startsWith(spiffeID.value))) &&
+                  (!wanted || wanted.value === sni),
+              )
+              ? [kri(i)]
+              : [],
+          )[0];
         const permissions = permissionsOf([{ rules: one }, { rules: other }]);
         const caller = { sans: ["kuma://version/v1", id], sni };
-        assert.equal(isAllowed(permissions, caller), !isIn("deny") && (isIn("allow") || isIn("allowWithShadowDeny")));
-        assert.equal(
-          isShadowDenied(permissions, caller) && isAllowed(permissions, caller),
-          !isIn("deny") && isIn("allowWithShadowDeny"),
-        );
+        const [denied, shadowDenied] = [policyWith("deny"), policyWith("allowWithShadowDeny")];
+        const isAllowedByAny = policyWith("allow") !== undefined || shadowDenied !== undefined;
+        assert.equal(isAllowed(permissions, caller), denied === undefined && isAllowedByAny);
+        assert.equal(deciding(permissions.rules, caller), denied ?? (isAllowedByAny ? undefined : "none"));
+        assert.equal(deciding(permissions.shadowRules, caller), shadowDenied);
       },
     ),
     { numRuns: 2_000 },

@@ -1,6 +1,9 @@
 // MeshTrafficPermission as Envoy's RBAC (interop 7.3). What nothing allows is denied. `from` knows clients by their tags,
 // `rules` by their identity; an inbound that has rules heeds no `from`.
 //
+// Envoy says which RBAC policy has decided, so RBAC lists what is denied, each under the KRI of the MeshTrafficPermission that
+// denies it, and under `none` what no one allows. Of several that fit Envoy names the first in the order of their names.
+//
 // RBAC's `principal_name` looks at every URI SAN of a certificate. Its matcher tree doesn't: there, `uri_san` is all of them
 // joined by commas, so that a classic certificate, which has a SAN for each tag, never equals an identity.
 
@@ -8,9 +11,11 @@ import { serviceIdentity } from "#envoy/tls.ts";
 import type { PermissionJson, PolicyJson, PrincipalJson } from "#gen/envoy/config/rbac/v3/rbac_pb.ts";
 import { type FromRule, fromRules, type InboundRule, inboundRules } from "#policies/inbound.ts";
 import { type MeshTrafficPermission, schema } from "#policies/mesh-traffic-permission/schema.ts";
-import { definePolicy, type Permissions } from "#policies/policy.ts";
+import { definePolicy, type Permissions, type PolicySpec } from "#policies/policy.ts";
 import type { ClientMatch, TargetKind } from "#policies/schema.ts";
-import { type Labels, tag } from "#resources/resource.ts";
+import { kindNamed } from "#resources/kinds.ts";
+import { type Labels, type Resource, tag } from "#resources/resource.ts";
+import { kriOf } from "#resources/rest.ts";
 import { isSubset } from "#topology/provider.ts";
 
 const tops: readonly TargetKind[] = ["Mesh", "MeshSubset", "MeshService", "MeshServiceSubset", "Dataplane"];
@@ -35,33 +40,65 @@ export const meshTrafficPermission = definePolicy({
   },
 });
 
-/** RBAC without a policy denies everything. */
-const nothing: Permissions = { rules: {} };
 const policyName = "MeshTrafficPermission";
-const anyone: PermissionJson[] = [{ any: true }];
+/** Denies everything. */
+const nothing: Permissions = { rules: {} };
+const anyone: PrincipalJson = { any: true };
 
 type FromConf = NonNullable<MeshTrafficPermission["from"]>[number]["default"];
 type RuleConf = NonNullable<MeshTrafficPermission["rules"]>[number]["default"];
+type Policies = Readonly<Record<string, PolicyJson>>;
 
-/** Later rules override earlier ones, so each holds for its clients less those of later rules that say otherwise. */
-function byTags(rules: readonly FromRule<FromConf>[], mesh: string): Permissions {
-  const principalsWhere = (holds: (action: FromConf["action"]) => boolean): PrincipalJson[] =>
-    rules.flatMap((rule, i) => {
-      if (!holds(rule.conf.action)) return [];
-      const exceptions = rules.slice(i + 1).filter((later) => !holds(later.conf.action));
-      if (exceptions.some((later) => isSubset(later.tags, rule.tags))) return [];
-      const ids = [withTags(rule.tags, mesh), ...exceptions.map(({ tags }) => not(withTags(tags, mesh)))];
-      return [allOf(ids)];
-    });
-  const allowed = principalsWhere((action) => action !== "Deny");
-  const shadowDenied = principalsWhere((action) => action === "AllowWithShadowDeny");
-  if (allowed.length === 0) return nothing;
+/** `denied` is never without a policy, by which RBAC would allow everything: that is said outright. */
+function permissionsOf(denied: Policies, shadowDenied: Policies): Permissions {
+  const allowsAll = Object.keys(denied).length === 0;
   return {
-    rules: { policies: { [policyName]: { permissions: anyone, principals: allowed } } },
-    ...(shadowDenied.length > 0 && {
-      shadowRules: { action: "DENY", policies: { [policyName]: { permissions: anyone, principals: shadowDenied } } },
-    }),
+    rules: allowsAll
+      ? { policies: { [policyName]: { permissions: [{ any: true }], principals: [anyone] } } }
+      : { action: "DENY", policies: denied },
+    ...(Object.keys(shadowDenied).length > 0 && { shadowRules: { action: "DENY", policies: shadowDenied } }),
   };
+}
+
+/** Clients that a policy is for. Absent `sni`: whatever name they ask for. */
+interface Case {
+  readonly name: string;
+  readonly sni?: string | undefined;
+  readonly principal: PrincipalJson;
+}
+const nameOf = (policy: Resource<PolicySpec>): string => kriOf(kindNamed(policyName), policy);
+/** What no policy allows; no KRI begins so. */
+const none = "none";
+
+/** An RBAC policy joins permissions (here: the SNI) and principals by AND: so one for each SNI, `<name>/<sni>`. */
+function policiesOf(cases: readonly Case[]): Policies {
+  const keyOf = ({ name, sni }: Case): string => (sni === undefined ? name : `${name}/${sni}`);
+  return Object.fromEntries(
+    [...Map.groupBy(cases, keyOf)].map(([key, all]): [string, PolicyJson] => [
+      key,
+      {
+        permissions: all.slice(0, 1).map(({ sni }) => (sni === undefined ? { any: true } : asks(sni))),
+        principals: all.map(({ principal }) => principal),
+      },
+    ]),
+  );
+}
+const asks = (sni: string): PermissionJson => ({ requestedServerName: { exact: sni } });
+
+/** Later rules override earlier ones, so each holds for its clients less those of later rules, unless they say the same. */
+function byTags(rules: readonly FromRule<FromConf>[], mesh: string): Permissions {
+  if (rules.length === 0) return nothing;
+  const casesOf = (action: FromConf["action"]): readonly Case[] =>
+    rules.flatMap(({ tags, conf, policy }, i) => {
+      if (conf.action !== action) return [];
+      const later = rules.slice(i + 1).filter((one) => one.policy !== policy || one.conf.action !== action);
+      if (later.some((one) => isSubset(one.tags, tags))) return [];
+      const ids = [withTags(tags, mesh), ...later.map((one) => not(withTags(one.tags, mesh)))];
+      return [{ name: nameOf(policy), principal: allOf(ids) }];
+    });
+  const isForAll = rules.some(({ tags }) => Object.keys(tags).length === 0);
+  const unknown = isForAll ? [] : [{ name: none, principal: noneOf(rules.map(({ tags }) => withTags(tags, mesh))) }];
+  return permissionsOf(policiesOf([...casesOf("Deny"), ...unknown]), policiesOf(casesOf("AllowWithShadowDeny")));
 }
 
 const withTags = (tags: Labels, mesh: string): PrincipalJson =>
@@ -78,52 +115,47 @@ const named = (san: string): PrincipalJson => ({
 
 /** What is denied is denied whatever else allows it. */
 function byIdentity(rules: readonly InboundRule<RuleConf>[]): Permissions {
-  const of = (part: keyof RuleConf): readonly ClientMatch[] => rules.flatMap(({ conf }) => conf[part] ?? []);
-  const denied = of("deny");
-  const shadowDenied = of("allowWithShadowDeny");
-  const allowed = [...of("allow"), ...shadowDenied];
-  const policies = policiesOf(allowed, denied);
-  if (Object.keys(policies).length === 0) return nothing;
-  return {
-    rules: { policies },
-    ...(shadowDenied.length > 0 && { shadowRules: { action: "DENY", policies: policiesOf(shadowDenied, []) } }),
-  };
+  const casesOf = (part: keyof RuleConf): readonly Case[] =>
+    rules.flatMap(({ conf, policy }) =>
+      (conf[part] ?? []).map((match) => ({
+        name: nameOf(policy),
+        sni: match.sni?.value,
+        principal: identified(match),
+      })),
+    );
+  const allowed = rules.flatMap(({ conf }) => [...(conf.allow ?? []), ...(conf.allowWithShadowDeny ?? [])]);
+  return permissionsOf(
+    { ...policiesOf(casesOf("deny")), ...unlessAllowed(allowed) },
+    policiesOf(casesOf("allowWithShadowDeny")),
+  );
 }
 
-/** An RBAC policy joins permissions (here: the SNI) and principals by AND, and can't say NOT of both together: so one policy
- * for each SNI that is mentioned, and one for all others. */
-function policiesOf(allowed: readonly ClientMatch[], denied: readonly ClientMatch[]): Record<string, PolicyJson> {
-  const names = [...new Set([...allowed, ...denied].flatMap(({ sni }) => (sni ? [sni.value] : [])))].sort();
-  const policyFor = (sni: string | undefined, permission: PermissionJson): PolicyJson[] => {
-    const isFor = (match: ClientMatch): boolean => match.sni === undefined || match.sni.value === sni;
-    const [may, mayNot] = [allowed.filter(isFor), denied.filter(isFor)];
-    if (may.length === 0) return [];
-    const except = mayNot.length > 0 ? [not(oneOf(mayNot.map(identified)))] : [];
-    return [{ permissions: [permission], principals: [allOf([oneOf(may.map(identified)), ...except])] }];
+/** Whom none of these allows: those who ask for a name that is mentioned, for each, and all others. */
+function unlessAllowed(allowed: readonly ClientMatch[]): Policies {
+  const mentioned = [...new Set(allowed.flatMap(({ sni }) => (sni ? [sni.value] : [])))].sort();
+  const bySni = mentioned.flatMap((sni): readonly Case[] => {
+    const may = allowed.filter((match) => match.sni === undefined || match.sni.value === sni);
+    return may.some(({ spiffeID }) => !spiffeID) ? [] : [{ name: none, sni, principal: noneOf(may.map(identified)) }];
+  });
+  const others: PolicyJson = {
+    permissions: [mentioned.length === 0 ? { any: true } : { notRule: { orRules: { rules: mentioned.map(asks) } } }],
+    principals: [noneOf(allowed.filter(({ sni }) => !sni).map(identified))],
   };
-  const bySni = names.flatMap((name) =>
-    policyFor(name, { requestedServerName: { exact: name } }).map(
-      (policy) => [`${policyName} ${name}`, policy] as const,
-    ),
-  );
-  const others = policyFor(
-    undefined,
-    names.length === 0
-      ? { any: true }
-      : { notRule: { orRules: { rules: names.map((name) => ({ requestedServerName: { exact: name } })) } } },
-  );
-  return Object.fromEntries([...bySni, ...others.map((policy) => [policyName, policy] as const)]);
+  return { ...policiesOf(bySni), [none]: others };
 }
 
 const identified = ({ spiffeID }: ClientMatch): PrincipalJson => {
-  if (!spiffeID) return { any: true };
+  if (!spiffeID) return anyone;
   const { type, value } = spiffeID;
   return { authenticated: { principalName: type === "Exact" ? { exact: value } : { prefix: value } } };
 };
 
 const not = (id: PrincipalJson): PrincipalJson => ({ notId: id });
 function allOf(ids: PrincipalJson[]): PrincipalJson {
-  if (ids.length === 0) return { any: true };
+  if (ids.length === 0) return anyone;
   return ids.length === 1 ? ids[0]! : { andIds: { ids } };
 }
-const oneOf = (ids: PrincipalJson[]): PrincipalJson => (ids.length === 1 ? ids[0]! : { orIds: { ids } });
+function noneOf(ids: PrincipalJson[]): PrincipalJson {
+  if (ids.length === 0) return anyone;
+  return not(ids.length === 1 ? ids[0]! : { orIds: { ids } });
+}

@@ -29,6 +29,8 @@ import (
 	_ "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/grpc/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/bootstrap/internal_listener/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
@@ -57,6 +59,7 @@ import (
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/priority/previous_priorities/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/service/health/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
@@ -83,6 +86,8 @@ var roots = []string{
 	"envoy.config.rbac.v3.*",
 	"envoy.config.route.v3.RouteConfiguration",
 	"envoy.extensions.access_loggers.file.v3.*",
+	"envoy.extensions.access_loggers.filters.cel.v3.*",
+	"envoy.extensions.access_loggers.grpc.v3.*",
 	"envoy.extensions.access_loggers.stream.v3.*",
 	"envoy.extensions.bootstrap.internal_listener.v3.*",
 	"envoy.extensions.filters.http.fault.v3.*",
@@ -111,6 +116,7 @@ var roots = []string{
 	"envoy.extensions.retry.priority.previous_priorities.v3.*",
 	"envoy.extensions.transport_sockets.tls.v3.*",
 	"envoy.extensions.upstreams.http.v3.*",
+	"envoy.service.accesslog.v3.*",
 	"envoy.service.discovery.v3.AggregatedDiscoveryService",
 	"envoy.service.discovery.v3.DeltaDiscoveryRequest",
 	"envoy.service.discovery.v3.DeltaDiscoveryResponse",

@@ -2,15 +2,1390 @@
 // @generated from file envoy/data/accesslog/v3/accesslog.proto (package envoy.data.accesslog.v3, syntax proto3)
 /* eslint-disable */
 
-import type { GenEnum, GenFile } from "@bufbuild/protobuf/codegenv2";
-import { enumDesc, fileDesc } from "@bufbuild/protobuf/codegenv2";
-import type { UnknownEnum } from "@bufbuild/protobuf";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Address, AddressJson } from "../../../config/core/v3/address_pb.ts";
+import { file_envoy_config_core_v3_address } from "../../../config/core/v3/address_pb.ts";
+import type { Metadata, MetadataJson, RequestMethod, RequestMethodJson } from "../../../config/core/v3/base_pb.ts";
+import { file_envoy_config_core_v3_base } from "../../../config/core/v3/base_pb.ts";
+import type { Any, AnyJson, Duration, DurationJson, Timestamp, TimestampJson, UInt32ValueJson } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file envoy/data/accesslog/v3/accesslog.proto.
  */
 export const file_envoy_data_accesslog_v3_accesslog: GenFile = /*@__PURE__*/
-  fileDesc("CidlbnZveS9kYXRhL2FjY2Vzc2xvZy92My9hY2Nlc3Nsb2cucHJvdG8SF2Vudm95LmRhdGEuYWNjZXNzbG9nLnYzKuMCCg1BY2Nlc3NMb2dUeXBlEgoKBk5vdFNldBAAEhgKFFRjcFVwc3RyZWFtQ29ubmVjdGVkEAESDwoLVGNwUGVyaW9kaWMQAhIWChJUY3BDb25uZWN0aW9uU3RhcnQQDhIUChBUY3BDb25uZWN0aW9uRW5kEAMSEwoPRG93bnN0cmVhbVN0YXJ0EAQSFgoSRG93bnN0cmVhbVBlcmlvZGljEAUSEQoNRG93bnN0cmVhbUVuZBAGEhUKEVVwc3RyZWFtUG9vbFJlYWR5EAcSFAoQVXBzdHJlYW1QZXJpb2RpYxAIEg8KC1Vwc3RyZWFtRW5kEAkSKwonRG93bnN0cmVhbVR1bm5lbFN1Y2Nlc3NmdWxseUVzdGFibGlzaGVkEAoSHgoaVWRwVHVubmVsVXBzdHJlYW1Db25uZWN0ZWQQCxIPCgtVZHBQZXJpb2RpYxAMEhEKDVVkcFNlc3Npb25FbmQQDWIGcHJvdG8z");
+  fileDesc("CidlbnZveS9kYXRhL2FjY2Vzc2xvZy92My9hY2Nlc3Nsb2cucHJvdG8SF2Vudm95LmRhdGEuYWNjZXNzbG9nLnYzIqgBChFUQ1BBY2Nlc3NMb2dFbnRyeRJDChFjb21tb25fcHJvcGVydGllcxgBIAEoCzIoLmVudm95LmRhdGEuYWNjZXNzbG9nLnYzLkFjY2Vzc0xvZ0NvbW1vbhJMChVjb25uZWN0aW9uX3Byb3BlcnRpZXMYAiABKAsyLS5lbnZveS5kYXRhLmFjY2Vzc2xvZy52My5Db25uZWN0aW9uUHJvcGVydGllczoAIokDChJIVFRQQWNjZXNzTG9nRW50cnkSQwoRY29tbW9uX3Byb3BlcnRpZXMYASABKAsyKC5lbnZveS5kYXRhLmFjY2Vzc2xvZy52My5BY2Nlc3NMb2dDb21tb24SUQoQcHJvdG9jb2xfdmVyc2lvbhgCIAEoDjI3LmVudm95LmRhdGEuYWNjZXNzbG9nLnYzLkhUVFBBY2Nlc3NMb2dFbnRyeS5IVFRQVmVyc2lvbhI/CgdyZXF1ZXN0GAMgASgLMi4uZW52b3kuZGF0YS5hY2Nlc3Nsb2cudjMuSFRUUFJlcXVlc3RQcm9wZXJ0aWVzEkEKCHJlc3BvbnNlGAQgASgLMi8uZW52b3kuZGF0YS5hY2Nlc3Nsb2cudjMuSFRUUFJlc3BvbnNlUHJvcGVydGllcyJVCgtIVFRQVmVyc2lvbhIYChRQUk9UT0NPTF9VTlNQRUNJRklFRBAAEgoKBkhUVFAxMBABEgoKBkhUVFAxMRACEgkKBUhUVFAyEAMSCQoFSFRUUDMQBDoAIkQKFENvbm5lY3Rpb25Qcm9wZXJ0aWVzEhYKDnJlY2VpdmVkX2J5dGVzGAEgASgEEhIKCnNlbnRfYnl0ZXMYAiABKAQ6ACLlDgoPQWNjZXNzTG9nQ29tbW9uEhUKC3NhbXBsZV9yYXRlGAEgASgBQgASQAoZZG93bnN0cmVhbV9yZW1vdGVfYWRkcmVzcxgCIAEoCzIdLmVudm95LmNvbmZpZy5jb3JlLnYzLkFkZHJlc3MSPwoYZG93bnN0cmVhbV9sb2NhbF9hZGRyZXNzGAMgASgLMh0uZW52b3kuY29uZmlnLmNvcmUudjMuQWRkcmVzcxI+Cg50bHNfcHJvcGVydGllcxgEIAEoCzImLmVudm95LmRhdGEuYWNjZXNzbG9nLnYzLlRMU1Byb3BlcnRpZXMSLgoKc3RhcnRfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNwoUdGltZV90b19sYXN0X3J4X2J5dGUYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SQQoedGltZV90b19maXJzdF91cHN0cmVhbV90eF9ieXRlGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEkAKHXRpbWVfdG9fbGFzdF91cHN0cmVhbV90eF9ieXRlGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEkEKHnRpbWVfdG9fZmlyc3RfdXBzdHJlYW1fcnhfYnl0ZRgJIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhJACh10aW1lX3RvX2xhc3RfdXBzdHJlYW1fcnhfYnl0ZRgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhJDCiB0aW1lX3RvX2ZpcnN0X2Rvd25zdHJlYW1fdHhfYnl0ZRgLIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhJCCh90aW1lX3RvX2xhc3RfZG93bnN0cmVhbV90eF9ieXRlGAwgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEj4KF3Vwc3RyZWFtX3JlbW90ZV9hZGRyZXNzGA0gASgLMh0uZW52b3kuY29uZmlnLmNvcmUudjMuQWRkcmVzcxI9ChZ1cHN0cmVhbV9sb2NhbF9hZGRyZXNzGA4gASgLMh0uZW52b3kuY29uZmlnLmNvcmUudjMuQWRkcmVzcxIYChB1cHN0cmVhbV9jbHVzdGVyGA8gASgJEj4KDnJlc3BvbnNlX2ZsYWdzGBAgASgLMiYuZW52b3kuZGF0YS5hY2Nlc3Nsb2cudjMuUmVzcG9uc2VGbGFncxIwCghtZXRhZGF0YRgRIAEoCzIeLmVudm95LmNvbmZpZy5jb3JlLnYzLk1ldGFkYXRhEikKIXVwc3RyZWFtX3RyYW5zcG9ydF9mYWlsdXJlX3JlYXNvbhgSIAEoCRISCgpyb3V0ZV9uYW1lGBMgASgJEkcKIGRvd25zdHJlYW1fZGlyZWN0X3JlbW90ZV9hZGRyZXNzGBQgASgLMh0uZW52b3kuY29uZmlnLmNvcmUudjMuQWRkcmVzcxJeChRmaWx0ZXJfc3RhdGVfb2JqZWN0cxgVIAMoCzJALmVudm95LmRhdGEuYWNjZXNzbG9nLnYzLkFjY2Vzc0xvZ0NvbW1vbi5GaWx0ZXJTdGF0ZU9iamVjdHNFbnRyeRJNCgtjdXN0b21fdGFncxgWIAMoCzI4LmVudm95LmRhdGEuYWNjZXNzbG9nLnYzLkFjY2Vzc0xvZ0NvbW1vbi5DdXN0b21UYWdzRW50cnkSKwoIZHVyYXRpb24YFyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJgoedXBzdHJlYW1fcmVxdWVzdF9hdHRlbXB0X2NvdW50GBggASgNEiYKHmNvbm5lY3Rpb25fdGVybWluYXRpb25fZGV0YWlscxgZIAEoCRIRCglzdHJlYW1faWQYGiABKAkSIgoWaW50ZXJtZWRpYXRlX2xvZ19lbnRyeRgbIAEoCEICGAESKwojZG93bnN0cmVhbV90cmFuc3BvcnRfZmFpbHVyZV9yZWFzb24YHCABKAkSIgoaZG93bnN0cmVhbV93aXJlX2J5dGVzX3NlbnQYHSABKAQSJgoeZG93bnN0cmVhbV93aXJlX2J5dGVzX3JlY2VpdmVkGB4gASgEEiAKGHVwc3RyZWFtX3dpcmVfYnl0ZXNfc2VudBgfIAEoBBIkChx1cHN0cmVhbV93aXJlX2J5dGVzX3JlY2VpdmVkGCAgASgEEj8KD2FjY2Vzc19sb2dfdHlwZRghIAEoDjImLmVudm95LmRhdGEuYWNjZXNzbG9nLnYzLkFjY2Vzc0xvZ1R5cGUaTwoXRmlsdGVyU3RhdGVPYmplY3RzRW50cnkSCwoDa2V5GAEgASgJEiMKBXZhbHVlGAIgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueToCOAEaMQoPQ3VzdG9tVGFnc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAE6ACLUCAoNUmVzcG9uc2VGbGFncxIgChhmYWlsZWRfbG9jYWxfaGVhbHRoY2hlY2sYASABKAgSGwoTbm9faGVhbHRoeV91cHN0cmVhbRgCIAEoCBIgChh1cHN0cmVhbV9yZXF1ZXN0X3RpbWVvdXQYAyABKAgSEwoLbG9jYWxfcmVzZXQYBCABKAgSHQoVdXBzdHJlYW1fcmVtb3RlX3Jlc2V0GAUgASgIEiMKG3Vwc3RyZWFtX2Nvbm5lY3Rpb25fZmFpbHVyZRgGIAEoCBInCh91cHN0cmVhbV9jb25uZWN0aW9uX3Rlcm1pbmF0aW9uGAcgASgIEhkKEXVwc3RyZWFtX292ZXJmbG93GAggASgIEhYKDm5vX3JvdXRlX2ZvdW5kGAkgASgIEhYKDmRlbGF5X2luamVjdGVkGAogASgIEhYKDmZhdWx0X2luamVjdGVkGAsgASgIEhQKDHJhdGVfbGltaXRlZBgMIAEoCBJRChR1bmF1dGhvcml6ZWRfZGV0YWlscxgNIAEoCzIzLmVudm95LmRhdGEuYWNjZXNzbG9nLnYzLlJlc3BvbnNlRmxhZ3MuVW5hdXRob3JpemVkEiAKGHJhdGVfbGltaXRfc2VydmljZV9lcnJvchgOIAEoCBIpCiFkb3duc3RyZWFtX2Nvbm5lY3Rpb25fdGVybWluYXRpb24YDyABKAgSJQoddXBzdHJlYW1fcmV0cnlfbGltaXRfZXhjZWVkZWQYECABKAgSGwoTc3RyZWFtX2lkbGVfdGltZW91dBgRIAEoCBIlCh1pbnZhbGlkX2Vudm95X3JlcXVlc3RfaGVhZGVycxgSIAEoCBIhChlkb3duc3RyZWFtX3Byb3RvY29sX2Vycm9yGBMgASgIEiwKJHVwc3RyZWFtX21heF9zdHJlYW1fZHVyYXRpb25fcmVhY2hlZBgUIAEoCBIiChpyZXNwb25zZV9mcm9tX2NhY2hlX2ZpbHRlchgVIAEoCBIeChZub19maWx0ZXJfY29uZmlnX2ZvdW5kGBYgASgIEhgKEGR1cmF0aW9uX3RpbWVvdXQYFyABKAgSHwoXdXBzdHJlYW1fcHJvdG9jb2xfZXJyb3IYGCABKAgSGAoQbm9fY2x1c3Rlcl9mb3VuZBgZIAEoCBIYChBvdmVybG9hZF9tYW5hZ2VyGBogASgIEh4KFmRuc19yZXNvbHV0aW9uX2ZhaWx1cmUYGyABKAgSHwoXZG93bnN0cmVhbV9yZW1vdGVfcmVzZXQYHCABKAgalAEKDFVuYXV0aG9yaXplZBJKCgZyZWFzb24YASABKA4yOi5lbnZveS5kYXRhLmFjY2Vzc2xvZy52My5SZXNwb25zZUZsYWdzLlVuYXV0aG9yaXplZC5SZWFzb24iNgoGUmVhc29uEhYKElJFQVNPTl9VTlNQRUNJRklFRBAAEhQKEEVYVEVSTkFMX1NFUlZJQ0UQAToAOgAi2QUKDVRMU1Byb3BlcnRpZXMSRgoLdGxzX3ZlcnNpb24YASABKA4yMS5lbnZveS5kYXRhLmFjY2Vzc2xvZy52My5UTFNQcm9wZXJ0aWVzLlRMU1ZlcnNpb24SNgoQdGxzX2NpcGhlcl9zdWl0ZRgCIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZRIYChB0bHNfc25pX2hvc3RuYW1lGAMgASgJEmIKHGxvY2FsX2NlcnRpZmljYXRlX3Byb3BlcnRpZXMYBCABKAsyPC5lbnZveS5kYXRhLmFjY2Vzc2xvZy52My5UTFNQcm9wZXJ0aWVzLkNlcnRpZmljYXRlUHJvcGVydGllcxJhChtwZWVyX2NlcnRpZmljYXRlX3Byb3BlcnRpZXMYBSABKAsyPC5lbnZveS5kYXRhLmFjY2Vzc2xvZy52My5UTFNQcm9wZXJ0aWVzLkNlcnRpZmljYXRlUHJvcGVydGllcxIWCg50bHNfc2Vzc2lvbl9pZBgGIAEoCRIXCg9qYTNfZmluZ2VycHJpbnQYByABKAka2gEKFUNlcnRpZmljYXRlUHJvcGVydGllcxJlChBzdWJqZWN0X2FsdF9uYW1lGAEgAygLMksuZW52b3kuZGF0YS5hY2Nlc3Nsb2cudjMuVExTUHJvcGVydGllcy5DZXJ0aWZpY2F0ZVByb3BlcnRpZXMuU3ViamVjdEFsdE5hbWUSDwoHc3ViamVjdBgCIAEoCRIOCgZpc3N1ZXIYAyABKAkaNwoOU3ViamVjdEFsdE5hbWUSDQoDdXJpGAEgASgJSAASDQoDZG5zGAIgASgJSAA6AEIFCgNzYW46ACJXCgpUTFNWZXJzaW9uEhcKE1ZFUlNJT05fVU5TUEVDSUZJRUQQABIJCgVUTFN2MRABEgsKB1RMU3YxXzEQAhILCgdUTFN2MV8yEAMSCwoHVExTdjFfMxAEOgAiuQQKFUhUVFBSZXF1ZXN0UHJvcGVydGllcxI9Cg5yZXF1ZXN0X21ldGhvZBgBIAEoDjIjLmVudm95LmNvbmZpZy5jb3JlLnYzLlJlcXVlc3RNZXRob2RCABIOCgZzY2hlbWUYAiABKAkSEQoJYXV0aG9yaXR5GAMgASgJEioKBHBvcnQYBCABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSDAoEcGF0aBgFIAEoCRISCgp1c2VyX2FnZW50GAYgASgJEg8KB3JlZmVyZXIYByABKAkSFQoNZm9yd2FyZGVkX2ZvchgIIAEoCRISCgpyZXF1ZXN0X2lkGAkgASgJEhUKDW9yaWdpbmFsX3BhdGgYCiABKAkSHQoVcmVxdWVzdF9oZWFkZXJzX2J5dGVzGAsgASgEEhoKEnJlcXVlc3RfYm9keV9ieXRlcxgMIAEoBBJbCg9yZXF1ZXN0X2hlYWRlcnMYDSADKAsyQi5lbnZveS5kYXRhLmFjY2Vzc2xvZy52My5IVFRQUmVxdWVzdFByb3BlcnRpZXMuUmVxdWVzdEhlYWRlcnNFbnRyeRIiChp1cHN0cmVhbV9oZWFkZXJfYnl0ZXNfc2VudBgOIAEoBBIoCiBkb3duc3RyZWFtX2hlYWRlcl9ieXRlc19yZWNlaXZlZBgPIAEoBBo1ChNSZXF1ZXN0SGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAE6ACKsBAoWSFRUUFJlc3BvbnNlUHJvcGVydGllcxIzCg1yZXNwb25zZV9jb2RlGAEgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlVJbnQzMlZhbHVlEh4KFnJlc3BvbnNlX2hlYWRlcnNfYnl0ZXMYAiABKAQSGwoTcmVzcG9uc2VfYm9keV9ieXRlcxgDIAEoBBJeChByZXNwb25zZV9oZWFkZXJzGAQgAygLMkQuZW52b3kuZGF0YS5hY2Nlc3Nsb2cudjMuSFRUUFJlc3BvbnNlUHJvcGVydGllcy5SZXNwb25zZUhlYWRlcnNFbnRyeRJgChFyZXNwb25zZV90cmFpbGVycxgFIAMoCzJFLmVudm95LmRhdGEuYWNjZXNzbG9nLnYzLkhUVFBSZXNwb25zZVByb3BlcnRpZXMuUmVzcG9uc2VUcmFpbGVyc0VudHJ5Eh0KFXJlc3BvbnNlX2NvZGVfZGV0YWlscxgGIAEoCRImCh51cHN0cmVhbV9oZWFkZXJfYnl0ZXNfcmVjZWl2ZWQYByABKAQSJAocZG93bnN0cmVhbV9oZWFkZXJfYnl0ZXNfc2VudBgIIAEoBBo2ChRSZXNwb25zZUhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjcKFVJlc3BvbnNlVHJhaWxlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBOgAq4wIKDUFjY2Vzc0xvZ1R5cGUSCgoGTm90U2V0EAASGAoUVGNwVXBzdHJlYW1Db25uZWN0ZWQQARIPCgtUY3BQZXJpb2RpYxACEhYKElRjcENvbm5lY3Rpb25TdGFydBAOEhQKEFRjcENvbm5lY3Rpb25FbmQQAxITCg9Eb3duc3RyZWFtU3RhcnQQBBIWChJEb3duc3RyZWFtUGVyaW9kaWMQBRIRCg1Eb3duc3RyZWFtRW5kEAYSFQoRVXBzdHJlYW1Qb29sUmVhZHkQBxIUChBVcHN0cmVhbVBlcmlvZGljEAgSDwoLVXBzdHJlYW1FbmQQCRIrCidEb3duc3RyZWFtVHVubmVsU3VjY2Vzc2Z1bGx5RXN0YWJsaXNoZWQQChIeChpVZHBUdW5uZWxVcHN0cmVhbUNvbm5lY3RlZBALEg8KC1VkcFBlcmlvZGljEAwSEQoNVWRwU2Vzc2lvbkVuZBANYgZwcm90bzM", [file_envoy_config_core_v3_address, file_envoy_config_core_v3_base, file_google_protobuf_any, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_protobuf_wrappers]);
+
+/**
+ * @generated from message envoy.data.accesslog.v3.TCPAccessLogEntry
+ */
+export type TCPAccessLogEntry = Message<"envoy.data.accesslog.v3.TCPAccessLogEntry"> & {
+  /**
+   * @generated from field: envoy.data.accesslog.v3.AccessLogCommon common_properties = 1;
+   */
+  commonProperties?: AccessLogCommon | undefined;
+
+  /**
+   * @generated from field: envoy.data.accesslog.v3.ConnectionProperties connection_properties = 2;
+   */
+  connectionProperties?: ConnectionProperties | undefined;
+};
+
+/**
+ * @generated from message envoy.data.accesslog.v3.TCPAccessLogEntry
+ */
+export type TCPAccessLogEntryJson = {
+  /**
+   * @generated from field: envoy.data.accesslog.v3.AccessLogCommon common_properties = 1;
+   */
+  commonProperties?: AccessLogCommonJson;
+
+  /**
+   * @generated from field: envoy.data.accesslog.v3.ConnectionProperties connection_properties = 2;
+   */
+  connectionProperties?: ConnectionPropertiesJson;
+};
+
+/**
+ * Describes the message envoy.data.accesslog.v3.TCPAccessLogEntry.
+ * Use `create(TCPAccessLogEntrySchema)` to create a new message.
+ */
+export const TCPAccessLogEntrySchema: GenMessage<TCPAccessLogEntry, {jsonType: TCPAccessLogEntryJson}> = /*@__PURE__*/
+  messageDesc(file_envoy_data_accesslog_v3_accesslog, 0);
+
+/**
+ * @generated from message envoy.data.accesslog.v3.HTTPAccessLogEntry
+ */
+export type HTTPAccessLogEntry = Message<"envoy.data.accesslog.v3.HTTPAccessLogEntry"> & {
+  /**
+   * @generated from field: envoy.data.accesslog.v3.AccessLogCommon common_properties = 1;
+   */
+  commonProperties?: AccessLogCommon | undefined;
+
+  /**
+   * @generated from field: envoy.data.accesslog.v3.HTTPAccessLogEntry.HTTPVersion protocol_version = 2;
+   */
+  protocolVersion: HTTPAccessLogEntry_HTTPVersion;
+
+  /**
+   * @generated from field: envoy.data.accesslog.v3.HTTPRequestProperties request = 3;
+   */
+  request?: HTTPRequestProperties | undefined;
+
+  /**
+   * @generated from field: envoy.data.accesslog.v3.HTTPResponseProperties response = 4;
+   */
+  response?: HTTPResponseProperties | undefined;
+};
+
+/**
+ * @generated from message envoy.data.accesslog.v3.HTTPAccessLogEntry
+ */
+export type HTTPAccessLogEntryJson = {
+  /**
+   * @generated from field: envoy.data.accesslog.v3.AccessLogCommon common_properties = 1;
+   */
+  commonProperties?: AccessLogCommonJson;
+
+  /**
+   * @generated from field: envoy.data.accesslog.v3.HTTPAccessLogEntry.HTTPVersion protocol_version = 2;
+   */
+  protocolVersion?: HTTPAccessLogEntry_HTTPVersionJson;
+
+  /**
+   * @generated from field: envoy.data.accesslog.v3.HTTPRequestProperties request = 3;
+   */
+  request?: HTTPRequestPropertiesJson;
+
+  /**
+   * @generated from field: envoy.data.accesslog.v3.HTTPResponseProperties response = 4;
+   */
+  response?: HTTPResponsePropertiesJson;
+};
+
+/**
+ * Describes the message envoy.data.accesslog.v3.HTTPAccessLogEntry.
+ * Use `create(HTTPAccessLogEntrySchema)` to create a new message.
+ */
+export const HTTPAccessLogEntrySchema: GenMessage<HTTPAccessLogEntry, {jsonType: HTTPAccessLogEntryJson}> = /*@__PURE__*/
+  messageDesc(file_envoy_data_accesslog_v3_accesslog, 1);
+
+/**
+ * @generated from enum envoy.data.accesslog.v3.HTTPAccessLogEntry.HTTPVersion
+ */
+export const HTTPAccessLogEntry_HTTPVersion = {
+  /**
+   * @generated from enum value: PROTOCOL_UNSPECIFIED = 0;
+   */
+  PROTOCOL_UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: HTTP10 = 1;
+   */
+  HTTP10: 1,
+
+  /**
+   * @generated from enum value: HTTP11 = 2;
+   */
+  HTTP11: 2,
+
+  /**
+   * @generated from enum value: HTTP2 = 3;
+   */
+  HTTP2: 3,
+
+  /**
+   * @generated from enum value: HTTP3 = 4;
+   */
+  HTTP3: 4,
+} as const;
+
+/**
+ * @generated from enum envoy.data.accesslog.v3.HTTPAccessLogEntry.HTTPVersion
+ */
+export type HTTPAccessLogEntry_HTTPVersion = (typeof HTTPAccessLogEntry_HTTPVersion)[keyof typeof HTTPAccessLogEntry_HTTPVersion] | UnknownEnum;
+
+/**
+ * @generated from enum envoy.data.accesslog.v3.HTTPAccessLogEntry.HTTPVersion
+ */
+export type HTTPAccessLogEntry_HTTPVersionJson = "PROTOCOL_UNSPECIFIED" | "HTTP10" | "HTTP11" | "HTTP2" | "HTTP3";
+
+/**
+ * Describes the enum envoy.data.accesslog.v3.HTTPAccessLogEntry.HTTPVersion.
+ */
+export const HTTPAccessLogEntry_HTTPVersionSchema: GenEnum<HTTPAccessLogEntry_HTTPVersion, HTTPAccessLogEntry_HTTPVersionJson> = /*@__PURE__*/
+  enumDesc(file_envoy_data_accesslog_v3_accesslog, 1, 0);
+
+/**
+ * @generated from message envoy.data.accesslog.v3.ConnectionProperties
+ */
+export type ConnectionProperties = Message<"envoy.data.accesslog.v3.ConnectionProperties"> & {
+  /**
+   * @generated from field: uint64 received_bytes = 1;
+   */
+  receivedBytes: bigint;
+
+  /**
+   * @generated from field: uint64 sent_bytes = 2;
+   */
+  sentBytes: bigint;
+};
+
+/**
+ * @generated from message envoy.data.accesslog.v3.ConnectionProperties
+ */
+export type ConnectionPropertiesJson = {
+  /**
+   * @generated from field: uint64 received_bytes = 1;
+   */
+  receivedBytes?: string;
+
+  /**
+   * @generated from field: uint64 sent_bytes = 2;
+   */
+  sentBytes?: string;
+};
+
+/**
+ * Describes the message envoy.data.accesslog.v3.ConnectionProperties.
+ * Use `create(ConnectionPropertiesSchema)` to create a new message.
+ */
+export const ConnectionPropertiesSchema: GenMessage<ConnectionProperties, {jsonType: ConnectionPropertiesJson}> = /*@__PURE__*/
+  messageDesc(file_envoy_data_accesslog_v3_accesslog, 2);
+
+/**
+ * @generated from message envoy.data.accesslog.v3.AccessLogCommon
+ */
+export type AccessLogCommon = Message<"envoy.data.accesslog.v3.AccessLogCommon"> & {
+  /**
+   * @generated from field: double sample_rate = 1;
+   */
+  sampleRate: number;
+
+  /**
+   * @generated from field: envoy.config.core.v3.Address downstream_remote_address = 2;
+   */
+  downstreamRemoteAddress?: Address | undefined;
+
+  /**
+   * @generated from field: envoy.config.core.v3.Address downstream_local_address = 3;
+   */
+  downstreamLocalAddress?: Address | undefined;
+
+  /**
+   * @generated from field: envoy.data.accesslog.v3.TLSProperties tls_properties = 4;
+   */
+  tlsProperties?: TLSProperties | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp start_time = 5;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Duration time_to_last_rx_byte = 6;
+   */
+  timeToLastRxByte?: Duration | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Duration time_to_first_upstream_tx_byte = 7;
+   */
+  timeToFirstUpstreamTxByte?: Duration | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Duration time_to_last_upstream_tx_byte = 8;
+   */
+  timeToLastUpstreamTxByte?: Duration | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Duration time_to_first_upstream_rx_byte = 9;
+   */
+  timeToFirstUpstreamRxByte?: Duration | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Duration time_to_last_upstream_rx_byte = 10;
+   */
+  timeToLastUpstreamRxByte?: Duration | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Duration time_to_first_downstream_tx_byte = 11;
+   */
+  timeToFirstDownstreamTxByte?: Duration | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Duration time_to_last_downstream_tx_byte = 12;
+   */
+  timeToLastDownstreamTxByte?: Duration | undefined;
+
+  /**
+   * @generated from field: envoy.config.core.v3.Address upstream_remote_address = 13;
+   */
+  upstreamRemoteAddress?: Address | undefined;
+
+  /**
+   * @generated from field: envoy.config.core.v3.Address upstream_local_address = 14;
+   */
+  upstreamLocalAddress?: Address | undefined;
+
+  /**
+   * @generated from field: string upstream_cluster = 15;
+   */
+  upstreamCluster: string;
+
+  /**
+   * @generated from field: envoy.data.accesslog.v3.ResponseFlags response_flags = 16;
+   */
+  responseFlags?: ResponseFlags | undefined;
+
+  /**
+   * @generated from field: envoy.config.core.v3.Metadata metadata = 17;
+   */
+  metadata?: Metadata | undefined;
+
+  /**
+   * @generated from field: string upstream_transport_failure_reason = 18;
+   */
+  upstreamTransportFailureReason: string;
+
+  /**
+   * @generated from field: string route_name = 19;
+   */
+  routeName: string;
+
+  /**
+   * @generated from field: envoy.config.core.v3.Address downstream_direct_remote_address = 20;
+   */
+  downstreamDirectRemoteAddress?: Address | undefined;
+
+  /**
+   * @generated from field: map<string, google.protobuf.Any> filter_state_objects = 21;
+   */
+  filterStateObjects: { [key: string]: Any };
+
+  /**
+   * @generated from field: map<string, string> custom_tags = 22;
+   */
+  customTags: { [key: string]: string };
+
+  /**
+   * @generated from field: google.protobuf.Duration duration = 23;
+   */
+  duration?: Duration | undefined;
+
+  /**
+   * @generated from field: uint32 upstream_request_attempt_count = 24;
+   */
+  upstreamRequestAttemptCount: number;
+
+  /**
+   * @generated from field: string connection_termination_details = 25;
+   */
+  connectionTerminationDetails: string;
+
+  /**
+   * @generated from field: string stream_id = 26;
+   */
+  streamId: string;
+
+  /**
+   * @generated from field: bool intermediate_log_entry = 27 [deprecated = true];
+   * @deprecated
+   */
+  intermediateLogEntry: boolean;
+
+  /**
+   * @generated from field: string downstream_transport_failure_reason = 28;
+   */
+  downstreamTransportFailureReason: string;
+
+  /**
+   * @generated from field: uint64 downstream_wire_bytes_sent = 29;
+   */
+  downstreamWireBytesSent: bigint;
+
+  /**
+   * @generated from field: uint64 downstream_wire_bytes_received = 30;
+   */
+  downstreamWireBytesReceived: bigint;
+
+  /**
+   * @generated from field: uint64 upstream_wire_bytes_sent = 31;
+   */
+  upstreamWireBytesSent: bigint;
+
+  /**
+   * @generated from field: uint64 upstream_wire_bytes_received = 32;
+   */
+  upstreamWireBytesReceived: bigint;
+
+  /**
+   * @generated from field: envoy.data.accesslog.v3.AccessLogType access_log_type = 33;
+   */
+  accessLogType: AccessLogType;
+};
+
+/**
+ * @generated from message envoy.data.accesslog.v3.AccessLogCommon
+ */
+export type AccessLogCommonJson = {
+  /**
+   * @generated from field: double sample_rate = 1;
+   */
+  sampleRate?: number | "NaN" | "Infinity" | "-Infinity";
+
+  /**
+   * @generated from field: envoy.config.core.v3.Address downstream_remote_address = 2;
+   */
+  downstreamRemoteAddress?: AddressJson;
+
+  /**
+   * @generated from field: envoy.config.core.v3.Address downstream_local_address = 3;
+   */
+  downstreamLocalAddress?: AddressJson;
+
+  /**
+   * @generated from field: envoy.data.accesslog.v3.TLSProperties tls_properties = 4;
+   */
+  tlsProperties?: TLSPropertiesJson;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp start_time = 5;
+   */
+  startTime?: TimestampJson;
+
+  /**
+   * @generated from field: google.protobuf.Duration time_to_last_rx_byte = 6;
+   */
+  timeToLastRxByte?: DurationJson;
+
+  /**
+   * @generated from field: google.protobuf.Duration time_to_first_upstream_tx_byte = 7;
+   */
+  timeToFirstUpstreamTxByte?: DurationJson;
+
+  /**
+   * @generated from field: google.protobuf.Duration time_to_last_upstream_tx_byte = 8;
+   */
+  timeToLastUpstreamTxByte?: DurationJson;
+
+  /**
+   * @generated from field: google.protobuf.Duration time_to_first_upstream_rx_byte = 9;
+   */
+  timeToFirstUpstreamRxByte?: DurationJson;
+
+  /**
+   * @generated from field: google.protobuf.Duration time_to_last_upstream_rx_byte = 10;
+   */
+  timeToLastUpstreamRxByte?: DurationJson;
+
+  /**
+   * @generated from field: google.protobuf.Duration time_to_first_downstream_tx_byte = 11;
+   */
+  timeToFirstDownstreamTxByte?: DurationJson;
+
+  /**
+   * @generated from field: google.protobuf.Duration time_to_last_downstream_tx_byte = 12;
+   */
+  timeToLastDownstreamTxByte?: DurationJson;
+
+  /**
+   * @generated from field: envoy.config.core.v3.Address upstream_remote_address = 13;
+   */
+  upstreamRemoteAddress?: AddressJson;
+
+  /**
+   * @generated from field: envoy.config.core.v3.Address upstream_local_address = 14;
+   */
+  upstreamLocalAddress?: AddressJson;
+
+  /**
+   * @generated from field: string upstream_cluster = 15;
+   */
+  upstreamCluster?: string;
+
+  /**
+   * @generated from field: envoy.data.accesslog.v3.ResponseFlags response_flags = 16;
+   */
+  responseFlags?: ResponseFlagsJson;
+
+  /**
+   * @generated from field: envoy.config.core.v3.Metadata metadata = 17;
+   */
+  metadata?: MetadataJson;
+
+  /**
+   * @generated from field: string upstream_transport_failure_reason = 18;
+   */
+  upstreamTransportFailureReason?: string;
+
+  /**
+   * @generated from field: string route_name = 19;
+   */
+  routeName?: string;
+
+  /**
+   * @generated from field: envoy.config.core.v3.Address downstream_direct_remote_address = 20;
+   */
+  downstreamDirectRemoteAddress?: AddressJson;
+
+  /**
+   * @generated from field: map<string, google.protobuf.Any> filter_state_objects = 21;
+   */
+  filterStateObjects?: { [key: string]: AnyJson };
+
+  /**
+   * @generated from field: map<string, string> custom_tags = 22;
+   */
+  customTags?: { [key: string]: string };
+
+  /**
+   * @generated from field: google.protobuf.Duration duration = 23;
+   */
+  duration?: DurationJson;
+
+  /**
+   * @generated from field: uint32 upstream_request_attempt_count = 24;
+   */
+  upstreamRequestAttemptCount?: number;
+
+  /**
+   * @generated from field: string connection_termination_details = 25;
+   */
+  connectionTerminationDetails?: string;
+
+  /**
+   * @generated from field: string stream_id = 26;
+   */
+  streamId?: string;
+
+  /**
+   * @generated from field: bool intermediate_log_entry = 27 [deprecated = true];
+   * @deprecated
+   */
+  intermediateLogEntry?: boolean;
+
+  /**
+   * @generated from field: string downstream_transport_failure_reason = 28;
+   */
+  downstreamTransportFailureReason?: string;
+
+  /**
+   * @generated from field: uint64 downstream_wire_bytes_sent = 29;
+   */
+  downstreamWireBytesSent?: string;
+
+  /**
+   * @generated from field: uint64 downstream_wire_bytes_received = 30;
+   */
+  downstreamWireBytesReceived?: string;
+
+  /**
+   * @generated from field: uint64 upstream_wire_bytes_sent = 31;
+   */
+  upstreamWireBytesSent?: string;
+
+  /**
+   * @generated from field: uint64 upstream_wire_bytes_received = 32;
+   */
+  upstreamWireBytesReceived?: string;
+
+  /**
+   * @generated from field: envoy.data.accesslog.v3.AccessLogType access_log_type = 33;
+   */
+  accessLogType?: AccessLogTypeJson;
+};
+
+/**
+ * Describes the message envoy.data.accesslog.v3.AccessLogCommon.
+ * Use `create(AccessLogCommonSchema)` to create a new message.
+ */
+export const AccessLogCommonSchema: GenMessage<AccessLogCommon, {jsonType: AccessLogCommonJson}> = /*@__PURE__*/
+  messageDesc(file_envoy_data_accesslog_v3_accesslog, 3);
+
+/**
+ * @generated from message envoy.data.accesslog.v3.ResponseFlags
+ */
+export type ResponseFlags = Message<"envoy.data.accesslog.v3.ResponseFlags"> & {
+  /**
+   * @generated from field: bool failed_local_healthcheck = 1;
+   */
+  failedLocalHealthcheck: boolean;
+
+  /**
+   * @generated from field: bool no_healthy_upstream = 2;
+   */
+  noHealthyUpstream: boolean;
+
+  /**
+   * @generated from field: bool upstream_request_timeout = 3;
+   */
+  upstreamRequestTimeout: boolean;
+
+  /**
+   * @generated from field: bool local_reset = 4;
+   */
+  localReset: boolean;
+
+  /**
+   * @generated from field: bool upstream_remote_reset = 5;
+   */
+  upstreamRemoteReset: boolean;
+
+  /**
+   * @generated from field: bool upstream_connection_failure = 6;
+   */
+  upstreamConnectionFailure: boolean;
+
+  /**
+   * @generated from field: bool upstream_connection_termination = 7;
+   */
+  upstreamConnectionTermination: boolean;
+
+  /**
+   * @generated from field: bool upstream_overflow = 8;
+   */
+  upstreamOverflow: boolean;
+
+  /**
+   * @generated from field: bool no_route_found = 9;
+   */
+  noRouteFound: boolean;
+
+  /**
+   * @generated from field: bool delay_injected = 10;
+   */
+  delayInjected: boolean;
+
+  /**
+   * @generated from field: bool fault_injected = 11;
+   */
+  faultInjected: boolean;
+
+  /**
+   * @generated from field: bool rate_limited = 12;
+   */
+  rateLimited: boolean;
+
+  /**
+   * @generated from field: envoy.data.accesslog.v3.ResponseFlags.Unauthorized unauthorized_details = 13;
+   */
+  unauthorizedDetails?: ResponseFlags_Unauthorized | undefined;
+
+  /**
+   * @generated from field: bool rate_limit_service_error = 14;
+   */
+  rateLimitServiceError: boolean;
+
+  /**
+   * @generated from field: bool downstream_connection_termination = 15;
+   */
+  downstreamConnectionTermination: boolean;
+
+  /**
+   * @generated from field: bool upstream_retry_limit_exceeded = 16;
+   */
+  upstreamRetryLimitExceeded: boolean;
+
+  /**
+   * @generated from field: bool stream_idle_timeout = 17;
+   */
+  streamIdleTimeout: boolean;
+
+  /**
+   * @generated from field: bool invalid_envoy_request_headers = 18;
+   */
+  invalidEnvoyRequestHeaders: boolean;
+
+  /**
+   * @generated from field: bool downstream_protocol_error = 19;
+   */
+  downstreamProtocolError: boolean;
+
+  /**
+   * @generated from field: bool upstream_max_stream_duration_reached = 20;
+   */
+  upstreamMaxStreamDurationReached: boolean;
+
+  /**
+   * @generated from field: bool response_from_cache_filter = 21;
+   */
+  responseFromCacheFilter: boolean;
+
+  /**
+   * @generated from field: bool no_filter_config_found = 22;
+   */
+  noFilterConfigFound: boolean;
+
+  /**
+   * @generated from field: bool duration_timeout = 23;
+   */
+  durationTimeout: boolean;
+
+  /**
+   * @generated from field: bool upstream_protocol_error = 24;
+   */
+  upstreamProtocolError: boolean;
+
+  /**
+   * @generated from field: bool no_cluster_found = 25;
+   */
+  noClusterFound: boolean;
+
+  /**
+   * @generated from field: bool overload_manager = 26;
+   */
+  overloadManager: boolean;
+
+  /**
+   * @generated from field: bool dns_resolution_failure = 27;
+   */
+  dnsResolutionFailure: boolean;
+
+  /**
+   * @generated from field: bool downstream_remote_reset = 28;
+   */
+  downstreamRemoteReset: boolean;
+};
+
+/**
+ * @generated from message envoy.data.accesslog.v3.ResponseFlags
+ */
+export type ResponseFlagsJson = {
+  /**
+   * @generated from field: bool failed_local_healthcheck = 1;
+   */
+  failedLocalHealthcheck?: boolean;
+
+  /**
+   * @generated from field: bool no_healthy_upstream = 2;
+   */
+  noHealthyUpstream?: boolean;
+
+  /**
+   * @generated from field: bool upstream_request_timeout = 3;
+   */
+  upstreamRequestTimeout?: boolean;
+
+  /**
+   * @generated from field: bool local_reset = 4;
+   */
+  localReset?: boolean;
+
+  /**
+   * @generated from field: bool upstream_remote_reset = 5;
+   */
+  upstreamRemoteReset?: boolean;
+
+  /**
+   * @generated from field: bool upstream_connection_failure = 6;
+   */
+  upstreamConnectionFailure?: boolean;
+
+  /**
+   * @generated from field: bool upstream_connection_termination = 7;
+   */
+  upstreamConnectionTermination?: boolean;
+
+  /**
+   * @generated from field: bool upstream_overflow = 8;
+   */
+  upstreamOverflow?: boolean;
+
+  /**
+   * @generated from field: bool no_route_found = 9;
+   */
+  noRouteFound?: boolean;
+
+  /**
+   * @generated from field: bool delay_injected = 10;
+   */
+  delayInjected?: boolean;
+
+  /**
+   * @generated from field: bool fault_injected = 11;
+   */
+  faultInjected?: boolean;
+
+  /**
+   * @generated from field: bool rate_limited = 12;
+   */
+  rateLimited?: boolean;
+
+  /**
+   * @generated from field: envoy.data.accesslog.v3.ResponseFlags.Unauthorized unauthorized_details = 13;
+   */
+  unauthorizedDetails?: ResponseFlags_UnauthorizedJson;
+
+  /**
+   * @generated from field: bool rate_limit_service_error = 14;
+   */
+  rateLimitServiceError?: boolean;
+
+  /**
+   * @generated from field: bool downstream_connection_termination = 15;
+   */
+  downstreamConnectionTermination?: boolean;
+
+  /**
+   * @generated from field: bool upstream_retry_limit_exceeded = 16;
+   */
+  upstreamRetryLimitExceeded?: boolean;
+
+  /**
+   * @generated from field: bool stream_idle_timeout = 17;
+   */
+  streamIdleTimeout?: boolean;
+
+  /**
+   * @generated from field: bool invalid_envoy_request_headers = 18;
+   */
+  invalidEnvoyRequestHeaders?: boolean;
+
+  /**
+   * @generated from field: bool downstream_protocol_error = 19;
+   */
+  downstreamProtocolError?: boolean;
+
+  /**
+   * @generated from field: bool upstream_max_stream_duration_reached = 20;
+   */
+  upstreamMaxStreamDurationReached?: boolean;
+
+  /**
+   * @generated from field: bool response_from_cache_filter = 21;
+   */
+  responseFromCacheFilter?: boolean;
+
+  /**
+   * @generated from field: bool no_filter_config_found = 22;
+   */
+  noFilterConfigFound?: boolean;
+
+  /**
+   * @generated from field: bool duration_timeout = 23;
+   */
+  durationTimeout?: boolean;
+
+  /**
+   * @generated from field: bool upstream_protocol_error = 24;
+   */
+  upstreamProtocolError?: boolean;
+
+  /**
+   * @generated from field: bool no_cluster_found = 25;
+   */
+  noClusterFound?: boolean;
+
+  /**
+   * @generated from field: bool overload_manager = 26;
+   */
+  overloadManager?: boolean;
+
+  /**
+   * @generated from field: bool dns_resolution_failure = 27;
+   */
+  dnsResolutionFailure?: boolean;
+
+  /**
+   * @generated from field: bool downstream_remote_reset = 28;
+   */
+  downstreamRemoteReset?: boolean;
+};
+
+/**
+ * Describes the message envoy.data.accesslog.v3.ResponseFlags.
+ * Use `create(ResponseFlagsSchema)` to create a new message.
+ */
+export const ResponseFlagsSchema: GenMessage<ResponseFlags, {jsonType: ResponseFlagsJson}> = /*@__PURE__*/
+  messageDesc(file_envoy_data_accesslog_v3_accesslog, 4);
+
+/**
+ * @generated from message envoy.data.accesslog.v3.ResponseFlags.Unauthorized
+ */
+export type ResponseFlags_Unauthorized = Message<"envoy.data.accesslog.v3.ResponseFlags.Unauthorized"> & {
+  /**
+   * @generated from field: envoy.data.accesslog.v3.ResponseFlags.Unauthorized.Reason reason = 1;
+   */
+  reason: ResponseFlags_Unauthorized_Reason;
+};
+
+/**
+ * @generated from message envoy.data.accesslog.v3.ResponseFlags.Unauthorized
+ */
+export type ResponseFlags_UnauthorizedJson = {
+  /**
+   * @generated from field: envoy.data.accesslog.v3.ResponseFlags.Unauthorized.Reason reason = 1;
+   */
+  reason?: ResponseFlags_Unauthorized_ReasonJson;
+};
+
+/**
+ * Describes the message envoy.data.accesslog.v3.ResponseFlags.Unauthorized.
+ * Use `create(ResponseFlags_UnauthorizedSchema)` to create a new message.
+ */
+export const ResponseFlags_UnauthorizedSchema: GenMessage<ResponseFlags_Unauthorized, {jsonType: ResponseFlags_UnauthorizedJson}> = /*@__PURE__*/
+  messageDesc(file_envoy_data_accesslog_v3_accesslog, 4, 0);
+
+/**
+ * @generated from enum envoy.data.accesslog.v3.ResponseFlags.Unauthorized.Reason
+ */
+export const ResponseFlags_Unauthorized_Reason = {
+  /**
+   * @generated from enum value: REASON_UNSPECIFIED = 0;
+   */
+  REASON_UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: EXTERNAL_SERVICE = 1;
+   */
+  EXTERNAL_SERVICE: 1,
+} as const;
+
+/**
+ * @generated from enum envoy.data.accesslog.v3.ResponseFlags.Unauthorized.Reason
+ */
+export type ResponseFlags_Unauthorized_Reason = (typeof ResponseFlags_Unauthorized_Reason)[keyof typeof ResponseFlags_Unauthorized_Reason] | UnknownEnum;
+
+/**
+ * @generated from enum envoy.data.accesslog.v3.ResponseFlags.Unauthorized.Reason
+ */
+export type ResponseFlags_Unauthorized_ReasonJson = "REASON_UNSPECIFIED" | "EXTERNAL_SERVICE";
+
+/**
+ * Describes the enum envoy.data.accesslog.v3.ResponseFlags.Unauthorized.Reason.
+ */
+export const ResponseFlags_Unauthorized_ReasonSchema: GenEnum<ResponseFlags_Unauthorized_Reason, ResponseFlags_Unauthorized_ReasonJson> = /*@__PURE__*/
+  enumDesc(file_envoy_data_accesslog_v3_accesslog, 4, 0, 0);
+
+/**
+ * @generated from message envoy.data.accesslog.v3.TLSProperties
+ */
+export type TLSProperties = Message<"envoy.data.accesslog.v3.TLSProperties"> & {
+  /**
+   * @generated from field: envoy.data.accesslog.v3.TLSProperties.TLSVersion tls_version = 1;
+   */
+  tlsVersion: TLSProperties_TLSVersion;
+
+  /**
+   * @generated from field: google.protobuf.UInt32Value tls_cipher_suite = 2;
+   */
+  tlsCipherSuite?: number | undefined;
+
+  /**
+   * @generated from field: string tls_sni_hostname = 3;
+   */
+  tlsSniHostname: string;
+
+  /**
+   * @generated from field: envoy.data.accesslog.v3.TLSProperties.CertificateProperties local_certificate_properties = 4;
+   */
+  localCertificateProperties?: TLSProperties_CertificateProperties | undefined;
+
+  /**
+   * @generated from field: envoy.data.accesslog.v3.TLSProperties.CertificateProperties peer_certificate_properties = 5;
+   */
+  peerCertificateProperties?: TLSProperties_CertificateProperties | undefined;
+
+  /**
+   * @generated from field: string tls_session_id = 6;
+   */
+  tlsSessionId: string;
+
+  /**
+   * @generated from field: string ja3_fingerprint = 7;
+   */
+  ja3Fingerprint: string;
+};
+
+/**
+ * @generated from message envoy.data.accesslog.v3.TLSProperties
+ */
+export type TLSPropertiesJson = {
+  /**
+   * @generated from field: envoy.data.accesslog.v3.TLSProperties.TLSVersion tls_version = 1;
+   */
+  tlsVersion?: TLSProperties_TLSVersionJson;
+
+  /**
+   * @generated from field: google.protobuf.UInt32Value tls_cipher_suite = 2;
+   */
+  tlsCipherSuite?: UInt32ValueJson;
+
+  /**
+   * @generated from field: string tls_sni_hostname = 3;
+   */
+  tlsSniHostname?: string;
+
+  /**
+   * @generated from field: envoy.data.accesslog.v3.TLSProperties.CertificateProperties local_certificate_properties = 4;
+   */
+  localCertificateProperties?: TLSProperties_CertificatePropertiesJson;
+
+  /**
+   * @generated from field: envoy.data.accesslog.v3.TLSProperties.CertificateProperties peer_certificate_properties = 5;
+   */
+  peerCertificateProperties?: TLSProperties_CertificatePropertiesJson;
+
+  /**
+   * @generated from field: string tls_session_id = 6;
+   */
+  tlsSessionId?: string;
+
+  /**
+   * @generated from field: string ja3_fingerprint = 7;
+   */
+  ja3Fingerprint?: string;
+};
+
+/**
+ * Describes the message envoy.data.accesslog.v3.TLSProperties.
+ * Use `create(TLSPropertiesSchema)` to create a new message.
+ */
+export const TLSPropertiesSchema: GenMessage<TLSProperties, {jsonType: TLSPropertiesJson}> = /*@__PURE__*/
+  messageDesc(file_envoy_data_accesslog_v3_accesslog, 5);
+
+/**
+ * @generated from message envoy.data.accesslog.v3.TLSProperties.CertificateProperties
+ */
+export type TLSProperties_CertificateProperties = Message<"envoy.data.accesslog.v3.TLSProperties.CertificateProperties"> & {
+  /**
+   * @generated from field: repeated envoy.data.accesslog.v3.TLSProperties.CertificateProperties.SubjectAltName subject_alt_name = 1;
+   */
+  subjectAltName: TLSProperties_CertificateProperties_SubjectAltName[];
+
+  /**
+   * @generated from field: string subject = 2;
+   */
+  subject: string;
+
+  /**
+   * @generated from field: string issuer = 3;
+   */
+  issuer: string;
+};
+
+/**
+ * @generated from message envoy.data.accesslog.v3.TLSProperties.CertificateProperties
+ */
+export type TLSProperties_CertificatePropertiesJson = {
+  /**
+   * @generated from field: repeated envoy.data.accesslog.v3.TLSProperties.CertificateProperties.SubjectAltName subject_alt_name = 1;
+   */
+  subjectAltName?: TLSProperties_CertificateProperties_SubjectAltNameJson[];
+
+  /**
+   * @generated from field: string subject = 2;
+   */
+  subject?: string;
+
+  /**
+   * @generated from field: string issuer = 3;
+   */
+  issuer?: string;
+};
+
+/**
+ * Describes the message envoy.data.accesslog.v3.TLSProperties.CertificateProperties.
+ * Use `create(TLSProperties_CertificatePropertiesSchema)` to create a new message.
+ */
+export const TLSProperties_CertificatePropertiesSchema: GenMessage<TLSProperties_CertificateProperties, {jsonType: TLSProperties_CertificatePropertiesJson}> = /*@__PURE__*/
+  messageDesc(file_envoy_data_accesslog_v3_accesslog, 5, 0);
+
+/**
+ * @generated from message envoy.data.accesslog.v3.TLSProperties.CertificateProperties.SubjectAltName
+ */
+export type TLSProperties_CertificateProperties_SubjectAltName = Message<"envoy.data.accesslog.v3.TLSProperties.CertificateProperties.SubjectAltName"> & {
+  /**
+   * @generated from oneof envoy.data.accesslog.v3.TLSProperties.CertificateProperties.SubjectAltName.san
+   */
+  san: {
+    /**
+     * @generated from field: string uri = 1;
+     */
+    value: string;
+    case: "uri";
+  } | {
+    /**
+     * @generated from field: string dns = 2;
+     */
+    value: string;
+    case: "dns";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * @generated from message envoy.data.accesslog.v3.TLSProperties.CertificateProperties.SubjectAltName
+ */
+export type TLSProperties_CertificateProperties_SubjectAltNameJson = {
+  /**
+   * @generated from field: string uri = 1;
+   */
+  uri?: string;
+
+  /**
+   * @generated from field: string dns = 2;
+   */
+  dns?: string;
+};
+
+/**
+ * Describes the message envoy.data.accesslog.v3.TLSProperties.CertificateProperties.SubjectAltName.
+ * Use `create(TLSProperties_CertificateProperties_SubjectAltNameSchema)` to create a new message.
+ */
+export const TLSProperties_CertificateProperties_SubjectAltNameSchema: GenMessage<TLSProperties_CertificateProperties_SubjectAltName, {jsonType: TLSProperties_CertificateProperties_SubjectAltNameJson}> = /*@__PURE__*/
+  messageDesc(file_envoy_data_accesslog_v3_accesslog, 5, 0, 0);
+
+/**
+ * @generated from enum envoy.data.accesslog.v3.TLSProperties.TLSVersion
+ */
+export const TLSProperties_TLSVersion = {
+  /**
+   * @generated from enum value: VERSION_UNSPECIFIED = 0;
+   */
+  VERSION_UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: TLSv1 = 1;
+   */
+  TLSv1: 1,
+
+  /**
+   * @generated from enum value: TLSv1_1 = 2;
+   */
+  TLSv1_1: 2,
+
+  /**
+   * @generated from enum value: TLSv1_2 = 3;
+   */
+  TLSv1_2: 3,
+
+  /**
+   * @generated from enum value: TLSv1_3 = 4;
+   */
+  TLSv1_3: 4,
+} as const;
+
+/**
+ * @generated from enum envoy.data.accesslog.v3.TLSProperties.TLSVersion
+ */
+export type TLSProperties_TLSVersion = (typeof TLSProperties_TLSVersion)[keyof typeof TLSProperties_TLSVersion] | UnknownEnum;
+
+/**
+ * @generated from enum envoy.data.accesslog.v3.TLSProperties.TLSVersion
+ */
+export type TLSProperties_TLSVersionJson = "VERSION_UNSPECIFIED" | "TLSv1" | "TLSv1_1" | "TLSv1_2" | "TLSv1_3";
+
+/**
+ * Describes the enum envoy.data.accesslog.v3.TLSProperties.TLSVersion.
+ */
+export const TLSProperties_TLSVersionSchema: GenEnum<TLSProperties_TLSVersion, TLSProperties_TLSVersionJson> = /*@__PURE__*/
+  enumDesc(file_envoy_data_accesslog_v3_accesslog, 5, 0);
+
+/**
+ * @generated from message envoy.data.accesslog.v3.HTTPRequestProperties
+ */
+export type HTTPRequestProperties = Message<"envoy.data.accesslog.v3.HTTPRequestProperties"> & {
+  /**
+   * @generated from field: envoy.config.core.v3.RequestMethod request_method = 1;
+   */
+  requestMethod: RequestMethod;
+
+  /**
+   * @generated from field: string scheme = 2;
+   */
+  scheme: string;
+
+  /**
+   * @generated from field: string authority = 3;
+   */
+  authority: string;
+
+  /**
+   * @generated from field: google.protobuf.UInt32Value port = 4;
+   */
+  port?: number | undefined;
+
+  /**
+   * @generated from field: string path = 5;
+   */
+  path: string;
+
+  /**
+   * @generated from field: string user_agent = 6;
+   */
+  userAgent: string;
+
+  /**
+   * @generated from field: string referer = 7;
+   */
+  referer: string;
+
+  /**
+   * @generated from field: string forwarded_for = 8;
+   */
+  forwardedFor: string;
+
+  /**
+   * @generated from field: string request_id = 9;
+   */
+  requestId: string;
+
+  /**
+   * @generated from field: string original_path = 10;
+   */
+  originalPath: string;
+
+  /**
+   * @generated from field: uint64 request_headers_bytes = 11;
+   */
+  requestHeadersBytes: bigint;
+
+  /**
+   * @generated from field: uint64 request_body_bytes = 12;
+   */
+  requestBodyBytes: bigint;
+
+  /**
+   * @generated from field: map<string, string> request_headers = 13;
+   */
+  requestHeaders: { [key: string]: string };
+
+  /**
+   * @generated from field: uint64 upstream_header_bytes_sent = 14;
+   */
+  upstreamHeaderBytesSent: bigint;
+
+  /**
+   * @generated from field: uint64 downstream_header_bytes_received = 15;
+   */
+  downstreamHeaderBytesReceived: bigint;
+};
+
+/**
+ * @generated from message envoy.data.accesslog.v3.HTTPRequestProperties
+ */
+export type HTTPRequestPropertiesJson = {
+  /**
+   * @generated from field: envoy.config.core.v3.RequestMethod request_method = 1;
+   */
+  requestMethod?: RequestMethodJson;
+
+  /**
+   * @generated from field: string scheme = 2;
+   */
+  scheme?: string;
+
+  /**
+   * @generated from field: string authority = 3;
+   */
+  authority?: string;
+
+  /**
+   * @generated from field: google.protobuf.UInt32Value port = 4;
+   */
+  port?: UInt32ValueJson;
+
+  /**
+   * @generated from field: string path = 5;
+   */
+  path?: string;
+
+  /**
+   * @generated from field: string user_agent = 6;
+   */
+  userAgent?: string;
+
+  /**
+   * @generated from field: string referer = 7;
+   */
+  referer?: string;
+
+  /**
+   * @generated from field: string forwarded_for = 8;
+   */
+  forwardedFor?: string;
+
+  /**
+   * @generated from field: string request_id = 9;
+   */
+  requestId?: string;
+
+  /**
+   * @generated from field: string original_path = 10;
+   */
+  originalPath?: string;
+
+  /**
+   * @generated from field: uint64 request_headers_bytes = 11;
+   */
+  requestHeadersBytes?: string;
+
+  /**
+   * @generated from field: uint64 request_body_bytes = 12;
+   */
+  requestBodyBytes?: string;
+
+  /**
+   * @generated from field: map<string, string> request_headers = 13;
+   */
+  requestHeaders?: { [key: string]: string };
+
+  /**
+   * @generated from field: uint64 upstream_header_bytes_sent = 14;
+   */
+  upstreamHeaderBytesSent?: string;
+
+  /**
+   * @generated from field: uint64 downstream_header_bytes_received = 15;
+   */
+  downstreamHeaderBytesReceived?: string;
+};
+
+/**
+ * Describes the message envoy.data.accesslog.v3.HTTPRequestProperties.
+ * Use `create(HTTPRequestPropertiesSchema)` to create a new message.
+ */
+export const HTTPRequestPropertiesSchema: GenMessage<HTTPRequestProperties, {jsonType: HTTPRequestPropertiesJson}> = /*@__PURE__*/
+  messageDesc(file_envoy_data_accesslog_v3_accesslog, 6);
+
+/**
+ * @generated from message envoy.data.accesslog.v3.HTTPResponseProperties
+ */
+export type HTTPResponseProperties = Message<"envoy.data.accesslog.v3.HTTPResponseProperties"> & {
+  /**
+   * @generated from field: google.protobuf.UInt32Value response_code = 1;
+   */
+  responseCode?: number | undefined;
+
+  /**
+   * @generated from field: uint64 response_headers_bytes = 2;
+   */
+  responseHeadersBytes: bigint;
+
+  /**
+   * @generated from field: uint64 response_body_bytes = 3;
+   */
+  responseBodyBytes: bigint;
+
+  /**
+   * @generated from field: map<string, string> response_headers = 4;
+   */
+  responseHeaders: { [key: string]: string };
+
+  /**
+   * @generated from field: map<string, string> response_trailers = 5;
+   */
+  responseTrailers: { [key: string]: string };
+
+  /**
+   * @generated from field: string response_code_details = 6;
+   */
+  responseCodeDetails: string;
+
+  /**
+   * @generated from field: uint64 upstream_header_bytes_received = 7;
+   */
+  upstreamHeaderBytesReceived: bigint;
+
+  /**
+   * @generated from field: uint64 downstream_header_bytes_sent = 8;
+   */
+  downstreamHeaderBytesSent: bigint;
+};
+
+/**
+ * @generated from message envoy.data.accesslog.v3.HTTPResponseProperties
+ */
+export type HTTPResponsePropertiesJson = {
+  /**
+   * @generated from field: google.protobuf.UInt32Value response_code = 1;
+   */
+  responseCode?: UInt32ValueJson;
+
+  /**
+   * @generated from field: uint64 response_headers_bytes = 2;
+   */
+  responseHeadersBytes?: string;
+
+  /**
+   * @generated from field: uint64 response_body_bytes = 3;
+   */
+  responseBodyBytes?: string;
+
+  /**
+   * @generated from field: map<string, string> response_headers = 4;
+   */
+  responseHeaders?: { [key: string]: string };
+
+  /**
+   * @generated from field: map<string, string> response_trailers = 5;
+   */
+  responseTrailers?: { [key: string]: string };
+
+  /**
+   * @generated from field: string response_code_details = 6;
+   */
+  responseCodeDetails?: string;
+
+  /**
+   * @generated from field: uint64 upstream_header_bytes_received = 7;
+   */
+  upstreamHeaderBytesReceived?: string;
+
+  /**
+   * @generated from field: uint64 downstream_header_bytes_sent = 8;
+   */
+  downstreamHeaderBytesSent?: string;
+};
+
+/**
+ * Describes the message envoy.data.accesslog.v3.HTTPResponseProperties.
+ * Use `create(HTTPResponsePropertiesSchema)` to create a new message.
+ */
+export const HTTPResponsePropertiesSchema: GenMessage<HTTPResponseProperties, {jsonType: HTTPResponsePropertiesJson}> = /*@__PURE__*/
+  messageDesc(file_envoy_data_accesslog_v3_accesslog, 7);
 
 /**
  * @generated from enum envoy.data.accesslog.v3.AccessLogType
