@@ -27,7 +27,7 @@ export async function serveGrpcOnSocket(
   });
   server.on("sessionError", (error) => log.debug({ err: error }, "a connection failed"));
   server.on("stream", (http2, headers, _flags, ...[rawHeaders = []]: string[][]) => {
-    const call = { path: headers[":path"] ?? "", headers: headersOf(rawHeaders), peer: path };
+    const call = { path: headers[":path"] ?? "", headers: headersOf(rawHeaders), peer: path, client: undefined };
     serveGrpc(http2, call, { streams }, log);
   });
   const bound = once(server, "listening");
