@@ -13,6 +13,12 @@ const settings = {
     default: [],
   },
   kdsPort: { type: "integer", min: 0, max: 65535, help: "port for zone control planes", default: 5685 },
+  exportKeysTo: {
+    type: "list",
+    value: "zone",
+    help: "give these zones the private keys of meshes' authorities and of dataplane tokens, which zones of a Kuma cannot do without",
+    default: [],
+  },
   ...controlPlaneSettings,
 } as const;
 
@@ -24,9 +30,8 @@ export const runGlobalVerb = defineVerb({
   async run(values) {
     const base = await openBase("global", settings, values);
     const { address, kdsPort, dpPort, apiPort, apiHttpsPort } = values;
-    const unauthenticatedZones = values.allowUnauthenticatedZones
-      .flatMap((name) => name.split(","))
-      .filter((name) => name !== "");
+    const unauthenticatedZones = namesIn(values.allowUnauthenticatedZones);
+    const exportKeysTo = namesIn(values.exportKeysTo);
     if (unauthenticatedZones.length > 0)
       base.log.warn(
         { zones: unauthenticatedZones },
@@ -34,7 +39,10 @@ export const runGlobalVerb = defineVerb({
       );
     const ports = { address, kdsPort, dpPort, apiPort, apiHttpsPort };
     return runUntilStopped("global", base, {
-      ...(await global({ ...base, unauthenticatedZones, version, ...ports }, base.world)),
+      ...(await global({ ...base, unauthenticatedZones, exportKeysTo, version, ...ports }, base.world)),
     });
   },
 });
+
+const namesIn = (lists: readonly string[]): readonly string[] =>
+  lists.flatMap((list) => list.split(",")).filter((name) => name !== "");

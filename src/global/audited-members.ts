@@ -27,5 +27,16 @@ export function auditedMembers(members: Members, audit: AuditLog): Members {
         throw error;
       }
     },
+    async intermediate(zone, ask, call) {
+      const { mesh, backend } = ask;
+      const entry = { ...asked(zone, call, "issue"), what: { kind: "intermediate authority", mesh, name: backend } };
+      try {
+        await audit.accepted([entry]);
+        return await members.intermediate(zone, ask, call);
+      } catch (error) {
+        await audit.refused({ ...entry, why: whyOf(error) });
+        throw error;
+      }
+    },
   };
 }

@@ -52,6 +52,8 @@ export interface GlobalSettings {
   readonly certificate: { readonly certificate: string; readonly privateKey: string };
   /** Zones that may come without a certificate, as those of a Kuma must. */
   readonly unauthenticatedZones: readonly string[];
+  /** Zones that are given private keys of authorities and of dataplane tokens, as those of a Kuma need them. */
+  readonly exportKeysTo: readonly string[];
   readonly version: string;
   /** As `/config` shows them. */
   readonly shown: Readonly<Record<string, unknown>>;
@@ -106,6 +108,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
     log: logOf("kds"),
     self: { instanceId, version },
     members: auditedMembers(zones, audit),
+    exportsKeysTo: (zone) => settings.exportKeysTo.includes(zone),
     validate: (resource: Resource) => validateResource(kindNamed(resource.kind), resource),
     onStatus(status) {
       statuses.set(status.zone, status);

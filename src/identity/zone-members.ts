@@ -3,7 +3,9 @@
 
 import type { CallInfo, ClientCertificate, Clock } from "#host/world.ts";
 import { requestedKey } from "#identity/certificate.ts";
+import { signIntermediate } from "#identity/intermediate.ts";
 import { secretText } from "#identity/secret.ts";
+import { signingAuthority } from "#identity/signing-authority.ts";
 import { joinTokenKeys, keysInSecrets } from "#identity/signing-key.ts";
 import { verifyJoinToken } from "#identity/tokens.ts";
 import {
@@ -14,6 +16,7 @@ import {
   zoneIn,
 } from "#identity/zone-certificate.ts";
 import { isConflict, KodiakError } from "#lib/failure.ts";
+import { asMesh } from "#resources/mesh.ts";
 import type { Store } from "#resources/store.ts";
 
 export interface ZoneMembersOptions {
@@ -60,6 +63,20 @@ export function zoneMembers({ store, clock, unauthenticated }: ZoneMembersOption
       const { serial, notAfter } = certificateOf(certificate);
       await change(zone, (member) => ({ ...member, issued: { ...member.issued, [serial]: notAfter } }));
       return certificate;
+    },
+
+    async intermediate(
+      zone: string,
+      { mesh, backend, request }: { readonly mesh: string; readonly backend: string; readonly request: string },
+      { client }: CallInfo,
+    ): Promise<string> {
+      if (!client) throw denied(noCertificate(zone));
+      checkCertificate(zone, client);
+      const resource = store.get({ kind: "Mesh", mesh: "", name: mesh });
+      const authority = signingAuthority(store, resource && asMesh(resource), backend);
+      if (authority?.privateKey === undefined)
+        throw new KodiakError({ kind: "not-found", what: `the authority ${backend} of mesh ${mesh}` });
+      return signIntermediate({ ...authority, privateKey: authority.privateKey }, { mesh, zone, request }, clock.now());
     },
 
     /** All certificates that the zone has: it must join anew. */

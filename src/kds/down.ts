@@ -11,15 +11,36 @@ import { isObject, type JsonObject, type JsonValue } from "#lib/json.ts";
 import type { Kind } from "#resources/kind.ts";
 import { label, type Resource, tag } from "#resources/resource.ts";
 
-/** `undefined`: no zone gets it. `isEnabled`: a zone that is not known counts as enabled. */
-export function downward(kind: Kind, resource: Resource, isEnabled: (zone: string) => boolean): Outgoing | undefined {
+export interface Circumstances {
+  /** A zone that is not known counts as enabled. */
+  isEnabled(zone: string): boolean;
+  /** Of a Secret: an authority of its mesh signs with it. */
+  isAuthorityKey(secret: Resource): boolean;
+}
+
+/** `undefined`: no zone gets it. */
+export function downward(
+  kind: Kind,
+  resource: Resource,
+  { isEnabled, isAuthorityKey }: Circumstances,
+): Outgoing | undefined {
   if (isHeldBack(resource) || !mayLeave(resource)) return undefined;
   const audience =
     resource.labels[label.origin] === "zone" ? fromZone(kind, resource, isEnabled) : fromGlobal(kind, resource);
   if (!audience) return undefined;
   const sent = transformed(kind, resource);
-  return sent && { ...audience, item: itemOf(kind, sent) };
+  if (!sent) return undefined;
+  const outgoing = { ...audience, item: itemOf(kind, sent) };
+  if (kind.name !== "Secret") return outgoing;
+  if (isAuthorityKey(resource)) return { ...outgoing, keyless: "nothing" };
+  if (!resource.name.startsWith(dataplaneSigningKey)) return outgoing;
+  const data = publicKeyOf(sent.spec.data);
+  const { wire: _, ...rest } = sent;
+  return { ...outgoing, keyless: data === undefined ? "nothing" : itemOf(kind, { ...rest, spec: { data } }) };
 }
+
+/** Zones check dataplane tokens with the public halves, under the same names. */
+const dataplaneSigningKey = "dataplane-token-signing-key-";
 
 /** Secrets of a control plane itself, and of its users, stay at home (rules 2 and 3). */
 function mayLeave({ kind, name }: Resource): boolean {
@@ -113,7 +134,7 @@ const publicSigningKey = "zone-token-signing-public-key";
 function withoutPrivateKey(resource: Resource): Resource | undefined {
   const { kind, name, labels, spec, wire: _, ...rest } = resource;
   if (kind !== "GlobalSecret" || !name.startsWith(signingKey)) return resource;
-  const data = publicKeyOf(typeof spec.data === "string" ? spec.data : "");
+  const data = publicKeyOf(spec.data);
   if (data === undefined) return undefined;
   return {
     ...rest,
@@ -125,9 +146,12 @@ function withoutPrivateKey(resource: Resource): Resource | undefined {
 }
 
 /** What is no RSA key has no public half, and must not travel as it is. */
-function publicKeyOf(base64: string): string | undefined {
+function publicKeyOf(base64: JsonValue | undefined): string | undefined {
   try {
-    const pem = createPublicKey(Buffer.from(base64, "base64")).export({ type: "pkcs1", format: "pem" });
+    const pem = createPublicKey(Buffer.from(typeof base64 === "string" ? base64 : "", "base64")).export({
+      type: "pkcs1",
+      format: "pem",
+    });
     return Buffer.from(pem).toString("base64");
   } catch {
     return undefined;

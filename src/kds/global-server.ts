@@ -23,7 +23,7 @@ import { type KdsCounts, kdsCounts } from "#kds/counts.ts";
 import { nameDown } from "#kds/down.ts";
 import { awaited, type HeardEnd, heardEnd } from "#kds/heard.ts";
 import { type LinkEnd, links, newLinkEnd } from "#kds/links.ts";
-import { certificateAnswer, certificateAskIn, codeOf, type Members } from "#kds/members.ts";
+import { certificateAnswer, certificateAskIn, codeOf, intermediateAskIn, type Members } from "#kds/members.ts";
 import { type OutgoingByKind, sharedSets } from "#kds/outgoing.ts";
 import { type Receiving, receiving } from "#kds/receiving.ts";
 import { type Sending, sending } from "#kds/sending.ts";
@@ -47,6 +47,8 @@ export interface KdsServerOptions {
   readonly log: Log;
   readonly self: Self;
   readonly members: Members;
+  /** Zones that are given private keys of authorities and tokens, as those of a Kuma need them. */
+  readonly exportsKeysTo: (zone: string) => boolean;
   readonly validate: Validate;
   /** A zone's connection has changed (a fact), or what is counted of it (a record). */
   readonly onStatus: (status: ZoneStatus, news: "fact" | "record") => void;
@@ -121,6 +123,18 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
           throw new GrpcError(statusOf(error));
         }
       },
+      [path.intermediate]: async (request, call) => {
+        const zone = zoneOf(call);
+        try {
+          const ask = intermediateAskIn(request);
+          const certificate = await options.members.intermediate(zone, ask, call);
+          log.info({ zone, mesh: ask.mesh, backend: ask.backend }, "gave a zone an authority of its own");
+          return certificateAnswer(certificate);
+        } catch (error) {
+          log.warn({ zone, peer: call.peer, reason: statusOf(error).message }, "refused a zone an authority");
+          throw new GrpcError(statusOf(error));
+        }
+      },
     },
     publish(changes) {
       const names = sets.settled(changes);
@@ -188,6 +202,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       stream,
       sets,
       zone,
+      sendsKeys: options.exportsKeysTo(zone),
       identifier: "global",
       store,
       nameSent: nameDown,

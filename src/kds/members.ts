@@ -13,6 +13,18 @@ export interface Members {
    * anything is done; if it rejects, nothing is.
    */
   certify(zone: string, ask: CertificateAsk, call: CallInfo, accepted?: () => Promise<void>): Promise<string>;
+  /**
+   * Resolves with an intermediate authority for the zone, PEM: its certificate, then those up to the root. Rejects as `check` throws,
+   * `unauthenticated` also where no certificate is shown, or with `invalid`, or `not-found`.
+   */
+  intermediate(zone: string, ask: IntermediateAsk, call: CallInfo): Promise<string>;
+}
+
+export interface IntermediateAsk {
+  readonly mesh: string;
+  readonly backend: string;
+  /** PKCS#10, PEM. */
+  readonly request: string;
 }
 
 export interface CertificateAsk {
@@ -22,6 +34,16 @@ export interface CertificateAsk {
   readonly token?: string;
   /** The caller's clock, milliseconds since the epoch: so that it can be told what is wrong with it. */
   readonly now: number;
+}
+
+export const intermediateBytes = (ask: IntermediateAsk): Uint8Array => bytesOf({ ...ask });
+
+/** Throws `invalid`. */
+export function intermediateAskIn(bytes: Uint8Array): IntermediateAsk {
+  const { mesh, backend, request } = objectIn(bytes);
+  if (typeof mesh !== "string" || typeof backend !== "string" || typeof request !== "string")
+    throw misfit("must have the texts mesh, backend and request");
+  return { mesh, backend, request };
 }
 
 export const certificateBytes = (ask: CertificateAsk): Uint8Array => bytesOf({ ...ask });

@@ -14,7 +14,7 @@ function given() {
   const graph = incrementalGraph();
   const source = graph.source<Outgoing>("x");
   const sets = sharedSets(new Map([["MeshService", source]]));
-  const audience = (zone: string, ...features: string[]) => ({ zone, features: new Set(features) });
+  const audience = (zone: string, ...features: string[]) => ({ zone, features: new Set(features), getsKeys: true });
   return {
     set: source.set.bind(source),
     settle: () => sets.settled(graph.settle()).get("MeshService") ?? [],

@@ -6,24 +6,35 @@
 
 import { type Item, type Wanted, wantedOf } from "#discovery/item.ts";
 import type { Changes, Collection, Graph } from "#incremental/collection.ts";
-import { type Audience, type Outgoing, passes } from "#kds/audience.ts";
+import { type Audience, itemFor, type Outgoing } from "#kds/audience.ts";
 import { downward } from "#kds/down.ts";
 import { upward } from "#kds/up.ts";
 import { globalToZoneKinds, zoneToGlobalKinds } from "#resources/kinds.ts";
+import { asMesh } from "#resources/mesh.ts";
 import type { Resource } from "#resources/resource.ts";
+import { authoritiesOf } from "#topology/mesh.ts";
 
 export type SourceOf = (kind: string) => Collection<Resource>;
 /** By the name of the kind. */
 export type OutgoingByKind = ReadonlyMap<string, Collection<Outgoing>>;
 
+const keySecretsOf = (mesh: Resource): readonly string[] =>
+  authoritiesOf(asMesh(mesh)).flatMap(({ privateKey }) =>
+    privateKey && "secret" in privateKey ? privateKey.secret : [],
+  );
+
 /** What global sends to its zones. A zone that is disabled takes back what it shared with the others. */
 export function downwardResources(graph: Graph, sourceOf: SourceOf): OutgoingByKind {
   const zones = sourceOf("Zone");
+  const authorityKeys = graph.derive<Resource, readonly string[]>("authority keys", sourceOf("Mesh"), keySecretsOf);
   return new Map(
     globalToZoneKinds.map((kind) => [
       kind.name,
       graph.derive<Resource, Outgoing>(`kds ${kind.name}`, sourceOf(kind.name), (resource, read) =>
-        downward(kind, resource, (zone) => read.one(zones, zone)?.spec.enabled !== false),
+        downward(kind, resource, {
+          isEnabled: (zone) => read.one(zones, zone)?.spec.enabled !== false,
+          isAuthorityKey: ({ mesh, name }) => read.one(authorityKeys, mesh)?.includes(name) === true,
+        }),
       ),
     ]),
   );
@@ -73,14 +84,20 @@ function sharedSet(collection: Collection<Outgoing>) {
   const special = new Map<string, Outgoing>();
   let items: ReadonlyMap<string, Item> = new Map();
   let all = wantedOf(items);
-  /** By what is left out: streams with the same omissions share a set. */
+  /** By what is left out or is another: streams with the same differences share a set. */
   let partial = new Map<string, Wanted>();
 
-  function without(names: readonly string[]): Wanted {
-    const mark = names.join(" ");
+  function differing(names: readonly string[], audience: Audience): Wanted {
+    const mark = `${audience.getsKeys} ${names.join(" ")}`;
     const known = partial.get(mark);
     if (known) return known;
-    const rest = allBut(items, new Set(names));
+    const others = new Map(
+      names.map((name) => {
+        const outgoing = special.get(name);
+        return [name, outgoing && itemFor(outgoing, audience)] as const;
+      }),
+    );
+    const rest = withOthers(items, others);
     partial.set(mark, rest);
     return rest;
   }
@@ -88,8 +105,10 @@ function sharedSet(collection: Collection<Outgoing>) {
   return {
     collection,
     for(audience: Audience): Wanted {
-      const left = [...special].filter(([, outgoing]) => !passes(outgoing, audience)).map(([name]) => name);
-      return left.length === 0 ? all : without(left);
+      const names = [...special]
+        .filter(([, outgoing]) => itemFor(outgoing, audience) !== outgoing.item)
+        .map(([name]) => name);
+      return names.length === 0 ? all : differing(names, audience);
     },
     update(keys: Iterable<string>): readonly string[] {
       const changed = [...keys];
@@ -105,11 +124,12 @@ function sharedSet(collection: Collection<Outgoing>) {
           nameOf.delete(key);
           continue;
         }
-        const { item, notTo, onlyTo, needs } = outgoing;
+        const { item, notTo, onlyTo, needs, keyless } = outgoing;
         nameOf.set(key, item.name);
         names.add(item.name);
         next.set(item.name, item);
-        if (notTo !== undefined || onlyTo !== undefined || needs.length > 0) special.set(item.name, outgoing);
+        if (notTo !== undefined || onlyTo !== undefined || needs.length > 0 || keyless)
+          special.set(item.name, outgoing);
       }
       items = next;
       all = wantedOf(next);
@@ -119,7 +139,8 @@ function sharedSet(collection: Collection<Outgoing>) {
   };
 }
 
-const allBut = (items: ReadonlyMap<string, Item>, omitted: ReadonlySet<string>): Wanted => ({
-  get: (name) => (omitted.has(name) ? undefined : items.get(name)),
-  names: () => [...items.keys()].filter((name) => !omitted.has(name)),
+/** `others`: `undefined` where there is none. */
+const withOthers = (items: ReadonlyMap<string, Item>, others: ReadonlyMap<string, Item | undefined>): Wanted => ({
+  get: (name) => (others.has(name) ? others.get(name) : items.get(name)),
+  names: () => [...items.keys()].filter((name) => !others.has(name) || others.get(name) !== undefined),
 });

@@ -38,6 +38,8 @@ export interface SendingOptions {
   readonly sets: SharedSets;
   /** The zone at the other end, or this one. */
   readonly zone: string;
+  /** Whether private keys are sent; a zone has none to send. */
+  readonly sendsKeys?: boolean;
   /** `control_plane.identifier`. */
   readonly identifier: string;
   readonly store: Past;
@@ -234,7 +236,7 @@ export function sending(options: SendingOptions): Sending {
         const first = peerOf(request);
         options.onPeer(first);
         peer = first;
-        audience = { zone: options.zone, features: peer.features };
+        audience = { zone: options.zone, features: peer.features, getsKeys: options.sendsKeys !== false };
       }
       take(request, audience);
       // Subscriptions come in a row; their answers leave together.

@@ -7,7 +7,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import type { Received } from "#discovery/receiver.ts";
 import { ResourceSchema } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { fromGlobal, fromZone, outcomeOf } from "#kds/accept.ts";
-import { type Outgoing, passes } from "#kds/audience.ts";
+import { itemFor, type Outgoing } from "#kds/audience.ts";
 import { decodeResource, encodeResource } from "#kds/codec.ts";
 import { downward } from "#kds/down.ts";
 import { wireNameOf } from "#kds/name.ts";
@@ -49,7 +49,7 @@ function contentOf(kind: string, outgoing: Outgoing | undefined): Resource | und
 
 const all = new Set<string>(features);
 const without = (feature: string) => new Set([...all].filter((one) => one !== feature));
-const enabled = () => true;
+const everything = { isEnabled: () => true, isAuthorityKey: () => false };
 const ofZone = (zone: string, more: Labels = {}): Labels => ({
   "kuma.io/origin": "zone",
   "kuma.io/zone": zone,
@@ -196,27 +196,48 @@ describe("what a zone gets of global", () => {
   ];
   for (const [rule, given, zone, has, isSent] of rows) {
     it(`${rule}: ${isSent ? "sent" : "not sent"}`, () => {
-      const outgoing = downward(kindNamed(given.kind), resource(given), enabled);
-      assert.equal(outgoing !== undefined && passes(outgoing, { zone, features: has }), isSent);
+      const outgoing = downward(kindNamed(given.kind), resource(given), everything);
+      const item = outgoing && itemFor(outgoing, { zone, features: has, getsKeys: true });
+      assert.equal(item !== undefined, isSent);
     });
   }
 
   it("5 nothing of a disabled zone is shared", () => {
     const ingress = resource({ kind: "ZoneIngress", labels: ofZone("zone-2") });
     assert.equal(
-      downward(kindNamed("ZoneIngress"), ingress, (zone) => zone !== "zone-2"),
+      downward(kindNamed("ZoneIngress"), ingress, { ...everything, isEnabled: (zone) => zone !== "zone-2" }),
       undefined,
     );
-    assert.ok(downward(kindNamed("ZoneIngress"), ingress, (zone) => zone !== "zone-1"));
+    assert.ok(downward(kindNamed("ZoneIngress"), ingress, { ...everything, isEnabled: (zone) => zone !== "zone-1" }));
   });
 });
 
 describe("how global sends it", () => {
-  const sent = (given: Given) => contentOf(given.kind, downward(kindNamed(given.kind), resource(given), enabled))!;
+  const sent = (given: Given) => contentOf(given.kind, downward(kindNamed(given.kind), resource(given), everything))!;
 
   it("1 the origin is global, also of what a zone made; the zone stays", () => {
     const labels = { "kuma.io/origin": "global", "kuma.io/zone": "zone-2", "kuma.io/display-name": "it" };
     assert.deepEqual(sent({ kind: "ZoneIngress", labels: ofZone("zone-2") }).labels, labels);
+  });
+  it("private keys go only to zones that are given them", () => {
+    const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+    const data = Buffer.from(privateKey.export({ type: "pkcs1", format: "pem" })).toString("base64");
+    const seen = (name: string, spec: Resource["spec"], isAuthorityKey: boolean, getsKeys: boolean) => {
+      const secret = { ...resource({ kind: "Secret", name, spec }), mesh: "default" };
+      const outgoing = downward(kindNamed("Secret"), secret, { ...everything, isAuthorityKey: () => isAuthorityKey });
+      const item = outgoing && itemFor(outgoing, { zone: "a", features: all, getsKeys });
+      return item && contentOf("Secret", { needs: [], item });
+    };
+    const signing = "dataplane-token-signing-key-default-1";
+    assert.deepEqual(seen(signing, { data }, false, true)?.spec, { data });
+    const known = seen(signing, { data }, false, false);
+    const pem = Buffer.from(String(known?.spec.data), "base64").toString();
+    assert.equal(pem, publicKey.export({ type: "pkcs1", format: "pem" }));
+    assert.equal(known?.name, signing);
+    assert.equal(seen(signing, { data: "bm8ga2V5" }, false, false), undefined);
+    assert.deepEqual(seen("ca-key", { data }, true, true)?.spec, { data });
+    assert.equal(seen("ca-key", { data }, true, false), undefined);
+    assert.deepEqual(seen("a-users-own", { data }, false, false)?.spec, { data });
   });
   it("3 of the key for zone tokens only the public half, under another name", () => {
     const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });

@@ -17,6 +17,7 @@ export const path = {
   /** Between Kodiaks (`heard.ts`, `members.ts`). */
   heard: "/kodiak.mesh.v1.ZoneService/Heard",
   certificate: "/kodiak.mesh.v1.ZoneService/Certificate",
+  intermediate: "/kodiak.mesh.v1.ZoneService/Intermediate",
 } as const;
 
 /** What a zone says with every call. */

@@ -31,6 +31,7 @@ import { type Receiving, receiving } from "#kds/receiving.ts";
 import { type Sending, sending } from "#kds/sending.ts";
 import { nameUp } from "#kds/up.ts";
 import { frozenHeader, headersOf, path, type Self } from "#kds/wire.ts";
+import { KodiakError } from "#lib/failure.ts";
 import type { Validate } from "#resources/kind.ts";
 import { globalToZoneKinds } from "#resources/kinds.ts";
 import type { Links } from "#resources/links.ts";
@@ -96,6 +97,8 @@ export interface KdsClient {
   readonly counts: KdsCounts;
   /** Connects anew, if it is connected. */
   renew(): void;
+  /** A call to global. Rejects with what it says, or `unavailable` while there is no connection. */
+  ask(path: string, request: Uint8Array): Promise<Uint8Array>;
   stop(): void;
 }
 
@@ -134,6 +137,10 @@ export function kdsClient(options: KdsClientOptions): KdsClient {
       renew,
     }),
     renew,
+    async ask(path, request) {
+      if (attempt && link.kind === "connected") return attempt.ask(path, request);
+      throw new KodiakError({ kind: "unavailable", what: "global is away" });
+    },
     counts,
     stop() {
       isStopped = true;
@@ -196,6 +203,7 @@ export function kdsClient(options: KdsClientOptions): KdsClient {
 interface Attempt {
   readonly sender: Sending;
   heard(): Promise<void>;
+  ask(path: string, request: Uint8Array): Promise<Uint8Array>;
   tellFrozen(): void;
   end(): void;
 }
@@ -283,7 +291,7 @@ function attemptOf(
   const tellFrozen = (): void => {
     if (hasBegun && !isOver) void checkHealth();
   };
-  return { sender, heard, tellFrozen, end };
+  return { sender, heard, ask: (to, request) => connection.unary(to, request, call), tellFrozen, end };
 
   function begin(): void {
     if (isOver) return;

@@ -5,8 +5,10 @@
 import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
 import type { Log } from "#host/log.ts";
 import type { Clock } from "#host/world.ts";
+import type { KeptAuthority } from "#identity/authority.ts";
 import type { Credentials } from "#identity/credentials.ts";
 import type { Issuer } from "#identity/issuer.ts";
+import { signingAuthority } from "#identity/signing-authority.ts";
 import type { Changes, Collection, Source } from "#incremental/collection.ts";
 import { isEqual } from "#lib/json.ts";
 import type { CertificateStatus } from "#owned/proxy-insight.ts";
@@ -15,7 +17,6 @@ import type { IssuedCertificate } from "#proxy/secrets.ts";
 import type { Resource } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
 import { certificateNotes, type NotedCertificate } from "#zone/certificate-notes.ts";
-import { signingAuthority } from "#zone/signing-authority.ts";
 
 export interface KeptCertificate extends IssuedCertificate {
   readonly status: CertificateStatus;
@@ -31,6 +32,8 @@ export interface CertificateOptions {
   readonly certificates: Source<KeptCertificate>;
   readonly touch: () => void;
   readonly issuerOf: Credentials["issuerOf"];
+  /** For a mesh whose authority (PEM) is here without its key; `undefined`: not yet. */
+  readonly intermediate?: (mesh: string, backend: string, authority: string) => KeptAuthority | undefined;
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
@@ -47,20 +50,25 @@ interface Issued {
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
 export function certificateKeeper(options: CertificateOptions) {
-  const { wanted, dataplanes, meshes, secrets, certificates, touch, issuerOf, store, clock, log } = options;
+  const { wanted, dataplanes, meshes, secrets, certificates, touch, issuerOf, intermediate, store, clock, log } =
+    options;
   const issued = new Map<string, Issued>();
   const notes = certificateNotes(store, clock, log);
   const issuers = new Map<string, { readonly certificate: string; readonly issuer: Issuer }>();
 
-  /** `undefined` until the authority is there. */
+  /** `undefined` until the authority is there. Leaves of an earlier intermediate are as good as those of its successor. */
   function issuerFor({ mesh, backend }: WantedCertificate) {
-    const authority = signingAuthority(store, meshes.get(mesh), backend);
+    const root = signingAuthority(store, meshes.get(mesh), backend);
+    if (!root) return undefined;
+    const { privateKey } = root;
+    const authority =
+      privateKey === undefined ? intermediate?.(mesh, backend, root.certificate) : { ...root, privateKey };
     if (!authority) return undefined;
     const known = issuers.get(`${mesh}/${backend}`);
-    if (known?.certificate === authority.certificate) return known;
-    const made = { certificate: authority.certificate, issuer: issuerOf(authority) };
-    issuers.set(`${mesh}/${backend}`, made);
-    return made;
+    const isKnown = known?.certificate === authority.certificate;
+    const { issuer } = isKnown ? known : { issuer: issuerOf(authority) };
+    issuers.set(`${mesh}/${backend}`, { certificate: authority.certificate, issuer });
+    return { certificate: root.certificate, issuer };
   }
 
   async function issue(key: string, isRenewal: boolean): Promise<void> {
@@ -115,6 +123,10 @@ export function certificateKeeper(options: CertificateOptions) {
   }
 
   return {
+    /** An intermediate has come. */
+    again(): void {
+      for (const key of [...wanted.keys()]) void tryIssue(key, false);
+    },
     publish(changes: Changes): void {
       const keys = changes.has(meshes) || changes.has(secrets) ? wanted.keys() : (changes.get(wanted) ?? []);
       for (const key of [...keys]) void tryIssue(key, false);

@@ -22,6 +22,7 @@ import { kdsMetrics } from "#kds/counts.ts";
 import { upwardResources } from "#kds/outgoing.ts";
 import { refusalsOfLinks, troubleMetrics } from "#kds/trouble-metrics.ts";
 import { kdsClient } from "#kds/zone-client.ts";
+import { KodiakError } from "#lib/failure.ts";
 import { defaultPolicies } from "#owned/default-policies.ts";
 import { missingKeys } from "#owned/defaults.ts";
 import { mtlsPromises, type PromisedMtls } from "#owned/promised-mtls.ts";
@@ -40,6 +41,7 @@ import { xdsMetrics } from "#xds/metrics.ts";
 import { xdsServer } from "#xds/server.ts";
 import { certificateKeeper, type KeptCertificate } from "#zone/certificates.ts";
 import { departures } from "#zone/departures.ts";
+import { intermediates } from "#zone/intermediates.ts";
 import { membership } from "#zone/membership.ts";
 import { promiseKeeper, rememberPromises } from "#zone/promised-mtls.ts";
 import { proxies } from "#zone/proxies.ts";
@@ -130,7 +132,20 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
 
   // Who acts on it.
   const ready = readiness(place.isFederated, clock, log);
+  const own =
+    settings.global &&
+    intermediates({
+      ask: async (path, request) => {
+        if (!link) throw new KodiakError({ kind: "unavailable", what: "global is not called yet" });
+        return link.ask(path, request);
+      },
+      store,
+      clock,
+      log: logOf("certificates"),
+      onArrived: () => keeper.again(),
+    });
   const keeper = certificateKeeper({
+    ...(own && { intermediate: own.under }),
     wanted: owned.wantedCertificates,
     dataplanes: sources.of("Dataplane"),
     meshes,
@@ -186,8 +201,9 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       validate,
       frozenSince: () => known.frozenSince(),
       acknowledged: () => xds.acknowledged(clock.now() - heardForMs),
-      // The link logs for itself; nothing else here depends on it yet.
-      onLink: () => {},
+      onLink: ({ kind }) => {
+        if (kind === "connected") own?.connected();
+      },
       onComplete: ready.synced,
     });
   const tokensOfProxies = tokenCheck({ place, store, clock, credentials });
@@ -293,6 +309,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     async close() {
       ready.stopping();
       member?.stop();
+      own?.stop();
       link?.stop();
       known.stop();
       endDepartures();

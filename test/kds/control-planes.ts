@@ -147,7 +147,9 @@ export async function startGlobal(t: TestContext, options: GlobalOptions = {}): 
           throw new KodiakError({ kind: "forbidden", why: `zone "${zone}" may not come` });
       },
       certify: () => Promise.reject(new Error("gives no certificates")),
+      intermediate: () => Promise.reject(new Error("gives no certificates")),
     },
+    exportsKeysTo: () => true,
     validate: options.validate ?? (() => []),
     onStatus: (status) => {
       statuses.set(status.zone, status);

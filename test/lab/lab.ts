@@ -67,6 +67,7 @@ export async function startGlobal(of: Lab): Promise<LabGlobal> {
     address: "127.0.0.1",
     ...ports,
     unauthenticatedZones: [],
+    exportKeysTo: [],
     version: "test",
     shown: {},
   };
@@ -104,7 +105,9 @@ export async function startZone(of: Lab, name: string, joined?: LabGlobal): Prom
     certificate: certificate.certificate,
     api,
     tokenFor: (mesh) =>
-      eventually(`a token of mesh ${mesh}`, 5_000, () => post(api, "/tokens/dataplane", { mesh, validFor: "1h" })),
+      eventually(`a token of mesh ${mesh}`, 5_000, () =>
+        post(joined?.api ?? api, "/tokens/dataplane", { mesh, validFor: "1h" }),
+      ),
   };
 }
 

@@ -103,6 +103,7 @@ async function globalOnFile(own: Lab, folder: string) {
     address: "127.0.0.1",
     ...ports,
     unauthenticatedZones: [],
+    exportKeysTo: [],
     version: "test",
     shown: {},
   };

@@ -5,7 +5,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { ResourceSchema } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { plainGraph } from "#incremental/plain.ts";
 import { fromGlobal, fromZone, type Side } from "#kds/accept.ts";
-import { passes } from "#kds/audience.ts";
+import { itemFor } from "#kds/audience.ts";
 import { decodeResource } from "#kds/codec.ts";
 import { downwardResources, type OutgoingByKind, upwardResources } from "#kds/outgoing.ts";
 import { features } from "#kds/wire.ts";
@@ -36,8 +36,8 @@ export function downMisfits(global: ControlPlane, zone: ControlPlane): readonly 
   const graph = plainGraph();
   const outgoing = downwardResources(graph, sourcesFrom(graph, global.disk.resources()));
   graph.settle();
-  const audience = { zone: zone.name, features: new Set<string>(features) };
-  const should = arriving(outgoing, fromGlobal, (one) => passes(one, audience));
+  const audience = { zone: zone.name, features: new Set<string>(features), getsKeys: true };
+  const should = arriving(outgoing, fromGlobal, (one) => itemFor(one, audience) !== undefined);
   const owned = [...zone.disk.resources()].filter(({ kind }) => globalToZoneKinds.some(({ name }) => name === kind));
   const is = owned.filter((resource) => fromGlobal.owns(kindNamed(resource.kind), resource));
   return differences(`${zone.name}, of global's`, should, is);
@@ -54,7 +54,7 @@ export function upMisfits(global: ControlPlane, zone: ControlPlane): readonly st
   return differences(`global, of ${zone.name}'s`, should, is);
 }
 
-type Outgoing = Parameters<typeof passes>[0];
+type Outgoing = Parameters<typeof itemFor>[0];
 
 function arriving(outgoing: OutgoingByKind, side: Side, isSent: (one: Outgoing) => boolean): readonly Resource[] {
   return [...outgoing].flatMap(([name, collection]) => {

@@ -69,7 +69,7 @@ export interface Site {
 
 export function globalControlPlane(site: Site, disk: Disk, zones: readonly string[]): ControlPlane {
   return controlPlane("global", site, disk, (store, world, settings) =>
-    global({ ...settings, store, kdsPort: ports.kds, unauthenticatedZones: zones }, world),
+    global({ ...settings, store, kdsPort: ports.kds, unauthenticatedZones: zones, exportKeysTo: zones }, world),
   );
 }
 

@@ -9,12 +9,17 @@ import { authoritiesOf, pemData } from "#topology/mesh.ts";
 const textOf = (base64: string | undefined): string | undefined =>
   base64 === undefined ? undefined : Buffer.from(base64, "base64").toString("utf8");
 
-/** `undefined` until all of it is there: Secrets may come from global later than the Mesh. */
+/** A mesh's authority as it is known here. A zone may have its certificate only: its key stays on global. */
+export interface KnownAuthority extends Omit<KeptAuthority, "privateKey"> {
+  readonly privateKey: string | undefined;
+}
+
+/** `undefined` until its certificate is there: Secrets may come from global later than the Mesh. */
 export function signingAuthority(
   store: Pick<Store, "get">,
   resource: Resource<MeshJson> | undefined,
   backend: string,
-): KeptAuthority | undefined {
+): KnownAuthority | undefined {
   const sources = resource && authoritiesOf(resource).find((one) => one.backend === backend);
   if (!sources) return undefined;
   const mesh = resource.name;
@@ -25,6 +30,6 @@ export function signingAuthority(
   const [certificate, privateKey] = [sources.certificate, sources.privateKey].map((source) =>
     textOf(pemData(source, secretData)),
   );
-  if (certificate === undefined || privateKey === undefined) return undefined;
+  if (certificate === undefined) return undefined;
   return { what: `the authority ${backend} of mesh ${mesh}`, certificate, privateKey };
 }

@@ -1,0 +1,112 @@
+// Authorities of this zone's own, one for each of a mesh that signs here: global keeps the mesh's key and signs them. Each is kept
+// beside the store's resources, lasts for a year and is renewed at half of it, so that certificates are issued without global, too.
+
+import { X509Certificate } from "node:crypto";
+import type { Log } from "#host/log.ts";
+import type { Clock } from "#host/world.ts";
+import type { KeptAuthority } from "#identity/authority.ts";
+import { newSigningRequest } from "#identity/certificate.ts";
+import { certificatesIn } from "#identity/pem.ts";
+import { certificateOf } from "#identity/zone-certificate.ts";
+import { certificateIn, intermediateBytes } from "#kds/members.ts";
+import { path } from "#kds/wire.ts";
+import type { Store } from "#resources/store.ts";
+
+export interface IntermediatesOptions {
+  /** A call to global; rejects while it is away. */
+  readonly ask: (path: string, request: Uint8Array) => Promise<Uint8Array>;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** There is one, for a mesh that had none. */
+  readonly onArrived: () => void;
+}
+
+interface Kept {
+  /** PEM: its own certificate, then those up to the root. */
+  readonly certificate: string;
+  readonly privateKey: string;
+}
+
+export interface Intermediates {
+  /**
+   * The zone's authority for a mesh's, whose certificate (PEM) is given. `undefined`: there is none that is valid; it is asked for, and
+   * told when it is there.
+   */
+  under(mesh: string, backend: string, authority: string): KeptAuthority | undefined;
+  /** Global is there: what is owed is asked for. */
+  connected(): void;
+  stop(): void;
+}
+
+const noteOf = (mesh: string, backend: string): string => `intermediate ${mesh}/${backend}`;
+const retryAfterMs = 3_600_000;
+
+export function intermediates({ ask, store, clock, log, onArrived }: IntermediatesOptions): Intermediates {
+  /** By note: what is owed, and what ends the wait for its renewal. */
+  const owed = new Map<string, { readonly mesh: string; readonly backend: string }>();
+  const asking = new Set<string>();
+  const renewals = new Map<string, () => void>();
+
+  async function get(mesh: string, backend: string): Promise<void> {
+    const note = noteOf(mesh, backend);
+    if (asking.has(note)) return;
+    asking.add(note);
+    try {
+      const { request, privateKey } = await newSigningRequest();
+      const certificate = certificateIn(await ask(path.intermediate, intermediateBytes({ mesh, backend, request })));
+      const after = JSON.stringify({ certificate, privateKey } satisfies Kept);
+      await store.write([{ kind: "note", key: note, before: store.note(note), after }]);
+      owed.delete(note);
+      renewAt(mesh, backend, certificateOf(certificate).renewAt);
+      log.info({ mesh, backend }, "this zone has a new authority of its own");
+      onArrived();
+    } catch (error) {
+      log.warn({ mesh, backend, why: String(error) }, "global gives this zone no authority of its own yet");
+      renewAt(mesh, backend, clock.now() + retryAfterMs);
+    } finally {
+      asking.delete(note);
+    }
+  }
+
+  function renewAt(mesh: string, backend: string, atMs: number): void {
+    const note = noteOf(mesh, backend);
+    renewals.get(note)?.();
+    renewals.set(
+      note,
+      clock.alarm(atMs, () => void get(mesh, backend)),
+    );
+  }
+
+  return {
+    under(mesh, backend, authority) {
+      const note = noteOf(mesh, backend);
+      const text = store.note(note);
+      const kept: Kept | undefined = text === undefined ? undefined : JSON.parse(text);
+      const isGood =
+        kept && isUnder(kept.certificate, authority) && certificateOf(kept.certificate).notAfter > clock.now();
+      if (!isGood) {
+        if (owed.has(note)) return undefined;
+        owed.set(note, { mesh, backend });
+        void get(mesh, backend);
+        return undefined;
+      }
+      if (!renewals.has(note)) renewAt(mesh, backend, certificateOf(kept.certificate).renewAt);
+      const what = `this zone's authority under ${backend} of mesh ${mesh}`;
+      return { what, ...kept, trustBundle: certificatesIn(authority).slice(-1) };
+    },
+    connected() {
+      for (const { mesh, backend } of owed.values()) void get(mesh, backend);
+    },
+    stop() {
+      for (const cancel of renewals.values()) cancel();
+    },
+  };
+}
+
+/** Not of an authority that the mesh had before. */
+function isUnder(chain: string, authority: string): boolean {
+  const [, issuer = ""] = certificatesIn(chain);
+  const [current = ""] = certificatesIn(authority);
+  return issuer !== "" && new X509Certificate(issuer).fingerprint256 === new X509Certificate(current).fingerprint256;
+}
