@@ -130,7 +130,7 @@ export async function killControlPlane(of: Processes, { child, ready }: ControlP
     ...(ready.kdsPort === undefined ? [] : ["--kds-port", String(ready.kdsPort)]),
     ...["--api-https-port", "0"],
   ];
-  return () => startControlPlane(of, child.name, [...args, ...ports]);
+  return (...more: readonly string[]) => startControlPlane(of, child.name, [...args, ...ports, ...more]);
 }
 
 /** `more`: flags that are added, or take the place of earlier ones. */
@@ -139,14 +139,21 @@ export async function startZone(of: Processes, name: string, more: readonly stri
   return { ...zone, url: `https://127.0.0.1:${zone.ready.dpPort}` };
 }
 
-/** The flags with which a zone joins. */
-export const joining = async (
-  { ready, trust, api }: Pick<ControlPlane, "ready" | "trust" | "api">,
-  zone: string,
-): Promise<readonly string[]> => [
-  ...["--global", `grpcs://127.0.0.1:${ready.kdsPort}`, "--join-token", await post(api, "/tokens/join", { zone })],
+/** The flags with which a zone finds global. */
+const linked = ({ ready, trust }: Pick<ControlPlane, "ready" | "trust">): readonly string[] => [
+  ...["--global", `grpcs://127.0.0.1:${ready.kdsPort}`],
   ...trust,
 ];
+
+/** The flag with which it joins. */
+export const joinToken = async ({ api }: Pick<ControlPlane, "api">, zone: string): Promise<readonly string[]> => [
+  ...["--join-token", await post(api, "/tokens/join", { zone })],
+];
+
+export const joining = async (
+  global: Pick<ControlPlane, "ready" | "trust" | "api">,
+  zone: string,
+): Promise<readonly string[]> => [...linked(global), ...(await joinToken(global, zone))];
 
 /** Set-up that is not what a test is about goes through the API: a process of the program takes a second to start. */
 export const apply = (at: ControlPlane, ...resources: readonly object[]): Promise<string> =>

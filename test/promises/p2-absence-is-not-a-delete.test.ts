@@ -98,14 +98,14 @@ test("stores are lost and restored while proxies serve", async (t) => {
     part: Part,
     change: () => Promise<void>,
     seen: () => Promise<void>,
-    held: () => Promise<unknown> = stage.held,
+    { held = stage.held as () => Promise<unknown>, joins }: { held?: () => Promise<unknown>; joins?: "joins" } = {},
   ): Promise<void> {
     const before = await held();
     const calling = load(stage.url);
     of.atEnd(calling.stop);
     const start = await stage.kill(part);
     await change();
-    await start();
+    await start(joins);
     await seen();
     noneFailed(t, what, await calling.stop());
     assert.deepEqual(await held(), before, what);
@@ -191,8 +191,8 @@ test("stores are lost and restored while proxies serve", async (t) => {
         for (const one of [global, ...zones]) await isWhole(one);
         assert.deepEqual(await namesAt(global, "dataplanes"), inventory);
       },
-      // From there its proxies get new ones.
-      withoutCertificates,
+      // Its proxies get new ones from there, and it joins anew: its own certificate is lost, too.
+      { held: withoutCertificates, joins: "joins" },
     );
   });
 
@@ -202,12 +202,17 @@ test("stores are lost and restored while proxies serve", async (t) => {
       "global",
       () => removeStore(global),
       async () => {
+        // It is another one, which has given no zone a certificate: nobody comes until each is given a token.
+        for (const [name, zone] of [["zone-a", zoneA] as const, ["zone-b", zoneB] as const]) {
+          await zone.child.said(/^no connection to global/);
+          await (await stage.kill(name))("joins");
+        }
         for (const zone of zones)
           await isHeld(
             zone,
             /^removal MeshTrafficPermission allow-all-/,
             /^removal MeshTimeout slow-/,
-            /^removal Secret default.ca-builtin-key-ca-1$/,
+            /^removal Secret default.ca-builtin-cert-ca-1$/,
             /^change Mesh default$/,
             /^change Secret dataplane-token-signing-key-default-1$/,
           );

@@ -19,6 +19,7 @@ import {
   type Instance,
   ingressToken,
   joining,
+  joinToken,
   killControlPlane,
   type Processes,
   processes,
@@ -44,8 +45,8 @@ export interface Stage {
   startBackend(zone: "zone-a" | "zone-b", name: string, address: string): Promise<Instance>;
   /** In zone-b; its name is one that is not used, or not any more. */
   startIngress(name: string, host: string): Promise<void>;
-  /** With SIGKILL; resolves with what starts it again and resolves when it is ready. */
-  kill(part: Part): Promise<() => Promise<void>>;
+  /** With SIGKILL; resolves with what starts it again and resolves when it is ready. `joins`: a zone that global does not know any more. */
+  kill(part: Part): Promise<(joins?: "joins") => Promise<void>>;
   /** Between a zone and global; resolves with what mends it. */
   cut(zone: "zone-a" | "zone-b"): Promise<() => Promise<void>>;
   /** What each proxy that was there first holds, without times: from Envoy's config dump. */
@@ -123,8 +124,8 @@ export async function openStage(t: TestContext, itsMesh: object = mesh("default"
     ...{ of, global, zones, url, proxies, instances, startBackend, startIngress: startIngressAt },
     async kill(part) {
       const again = await killControlPlane(of, running.get(part) ?? assert.fail(part), argsOf.get(part) ?? []);
-      return async () => {
-        running.set(part, await again());
+      return async (joins) => {
+        running.set(part, await again(...(joins && part !== "global" ? await joinToken(global, part) : [])));
       };
     },
     cut: (zone) => links.get(zone)?.cut() ?? assert.fail(zone),
