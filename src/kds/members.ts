@@ -1,7 +1,7 @@
 // Which zones may call, and the service with which they come by the certificates that say so: Kodiak's own, beside Kuma's on the
 // same port. Messages are JSON.
 
-import { type CallInfo, grpcCode } from "#host/world.ts";
+import { type CallInfo, grpcCode, type Identity } from "#host/world.ts";
 import { type Failure, KodiakError } from "#lib/failure.ts";
 import { isObject } from "#lib/json.ts";
 
@@ -25,6 +25,18 @@ export interface IntermediateAsk {
   readonly backend: string;
   /** PKCS#10, PEM. */
   readonly request: string;
+}
+
+/** A zone's certificate. */
+export interface Membership {
+  /** To be shown; `undefined`: there is none. */
+  identity(): Identity | undefined;
+  /** There is no certificate that is any good, and a token to get one. */
+  mustJoin(): boolean;
+  /** Global takes it for nobody. */
+  refused(): void;
+  /** Rejects with why global gives none, or can't be reached. */
+  join(): Promise<void>;
 }
 
 export interface CertificateAsk {

@@ -14,7 +14,6 @@ import {
   type Connection,
   GrpcError,
   grpcCode,
-  type Identity,
   type Network,
   type Random,
   type Target,
@@ -26,6 +25,7 @@ import { backOff } from "#kds/back-off.ts";
 import { type KdsCounts, kdsCounts } from "#kds/counts.ts";
 import { awaited, type HeardEnd, heardEnd } from "#kds/heard.ts";
 import { type LinkEnd, links, newLinkEnd } from "#kds/links.ts";
+import type { Membership } from "#kds/members.ts";
 import { type OutgoingByKind, type SharedSets, sharedSets } from "#kds/outgoing.ts";
 import { type Receiving, receiving } from "#kds/receiving.ts";
 import { type Sending, sending } from "#kds/sending.ts";
@@ -58,18 +58,6 @@ export interface KdsClientOptions {
   readonly onLink: (link: Link) => void;
   /** All that global has is here; once for each connection. */
   readonly onComplete?: () => void;
-}
-
-/** A zone's certificate. */
-export interface Membership {
-  /** To be shown; `undefined`: there is none. */
-  identity(): Identity | undefined;
-  /** There is no certificate that is any good, and a token to get one. */
-  mustJoin(): boolean;
-  /** Global takes it for nobody. */
-  refused(): void;
-  /** Rejects with why global gives none, or can't be reached. */
-  join(): Promise<void>;
 }
 
 /** The connection to global, as it stands. Times are milliseconds since the epoch. */

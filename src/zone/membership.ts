@@ -5,9 +5,8 @@ import type { Log } from "#host/log.ts";
 import { type Clock, GrpcError, type Identity, type Network, type Target } from "#host/world.ts";
 import { newSigningRequest, type SigningRequest } from "#identity/certificate.ts";
 import { certificateOf } from "#identity/zone-certificate.ts";
-import { type CertificateAsk, certificateBytes, certificateIn } from "#kds/members.ts";
+import { type CertificateAsk, certificateBytes, certificateIn, type Membership } from "#kds/members.ts";
 import { headersOf, path } from "#kds/wire.ts";
-import type { Membership } from "#kds/zone-client.ts";
 import type { Store } from "#resources/store.ts";
 
 export interface MembershipOptions {

@@ -1,4 +1,4 @@
-// The authority of a mesh, as a zone keeps it: with it a test makes certificates that proxies believe.
+// The authority of a mesh, where its key is kept: on global, or in a zone that stands alone. With it a test makes certificates that proxies believe.
 
 import assert from "node:assert/strict";
 import { type Authority, readAuthority } from "#identity/authority.ts";
@@ -6,10 +6,10 @@ import { builtinCertificateId, builtinKeyId, secretText } from "#identity/secret
 import type { ResourceId } from "#resources/resource.ts";
 import type { LabZone } from "./lab.ts";
 
-export function authorityOf(mesh: string, zone: LabZone): Authority {
+export function authorityOf(mesh: string, { store }: Pick<LabZone, "store">): Authority {
   const textOf = (id: ResourceId): string => {
-    const secret = zone.store.get(id);
-    assert.ok(secret, `${id.kind} ${id.name} in ${zone.name}`);
+    const secret = store.get(id);
+    assert.ok(secret, `${id.kind} ${id.name}`);
     return secretText(secret);
   };
   const [certificate, privateKey] = [builtinCertificateId(mesh, "ca-1"), builtinKeyId(mesh, "ca-1")].map(textOf);

@@ -52,6 +52,7 @@ export interface LabZone extends RunningZone {
 }
 
 export interface LabGlobal extends RunningGlobal {
+  readonly store: Store;
   readonly certificate: string;
   readonly api: string;
 }
@@ -73,7 +74,7 @@ export async function startGlobal(of: Lab): Promise<LabGlobal> {
   };
   const running = await global(settings, world);
   of.atEnd(() => running.close());
-  return { ...running, certificate: certificate.certificate, api: `http://127.0.0.1:${running.apiPort}` };
+  return { ...running, store, certificate: certificate.certificate, api: `http://127.0.0.1:${running.apiPort}` };
 }
 
 export async function startZone(of: Lab, name: string, joined?: LabGlobal): Promise<LabZone> {

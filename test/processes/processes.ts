@@ -140,7 +140,7 @@ export async function startZone(of: Processes, name: string, more: readonly stri
 }
 
 /** The flags with which a zone finds global. */
-const linked = ({ ready, trust }: Pick<ControlPlane, "ready" | "trust">): readonly string[] => [
+export const linked = ({ ready, trust }: Pick<ControlPlane, "ready" | "trust">): readonly string[] => [
   ...["--global", `grpcs://127.0.0.1:${ready.kdsPort}`],
   ...trust,
 ];

@@ -12,6 +12,7 @@ import {
   dataplaneToken,
   ingressToken,
   joining,
+  linked,
   processes,
   proxyArgs,
   startGlobal,
@@ -160,7 +161,7 @@ test("a zone's control plane", async (t) => {
     assert.deepEqual(await zone.child.end(), { code: 0, signal: undefined });
     assert.deepEqual(await global.child.end(), { code: 0, signal: undefined });
     const ports = [...dpPort, "--api-port", String(zone.ready.apiPort)];
-    const again = await startZone(of, "zone-a", [...(await joining(global, "zone-a")), ...ports]);
+    const again = await startZone(of, "zone-a", [...linked(global), ...ports]);
     assert.equal(again.ready.fingerprint, zone.ready.fingerprint);
     assert.deepEqual(await kept(), before, "global is away: all this is from the store");
     await eventually("its proxy", 30_000, async () => {

@@ -91,7 +91,7 @@ test("A18: two meshes, the same service, one ingress, no crossing", async (t) =>
 
   const request = "GET / HTTP/1.1\r\nhost: backend\r\nconnection: close\r\n\r\n";
   const certificates: Record<string, readonly string[]> = {};
-  for (const name of meshes) certificates[name] = await clientCertificate(own, name, authorityOf(name, zoneB));
+  for (const name of meshes) certificates[name] = await clientCertificate(own, name, authorityOf(name, global));
   const of = (name: string): readonly string[] => certificates[name] ?? [];
 
   await t.test(
@@ -114,7 +114,7 @@ test("A18: two meshes, the same service, one ingress, no crossing", async (t) =>
   });
 
   await t.test("nor one whose certificate is of the right authority and names the other mesh", async () => {
-    const pretending = await clientCertificate(own, "blue", authorityOf("red", zoneB));
+    const pretending = await clientCertificate(own, "blue", authorityOf("red", global));
     assert.doesNotMatch(await handshake(red.backendAt, [...pretending, "-quiet"], request), /HTTP\/1\.1/);
     const foreign: Authority = await createBuiltinAuthority("red", Date.now());
     const claiming = await clientCertificate(own, "red", foreign);
