@@ -73,7 +73,9 @@ export function latestSigningKey(place: KeyPlace, secrets: Iterable<Resource>): 
   if (latest === undefined) return undefined;
   const read = readSigningKey(secretData(latest.secret));
   if (read.ok && read.key.type === "private") return { kid: String(latest.serial), privateKey: read.key };
-  const message = read.ok ? "must be a private key; it is a public one, which only verifies" : read.reason;
+  const message = read.ok
+    ? "must be a private key; it is a public one, which only verifies: have tokens issued by the global control plane, or with --signing-key"
+    : read.reason;
   throw new KodiakError({ kind: "invalid", what: describeId(latest.secret), issues: [{ path: "data", message }] });
 }
 
