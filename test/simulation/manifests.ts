@@ -1,11 +1,14 @@
 // What users write in simulations, in the form of the HTTP API.
 
 import type { JsonObject } from "#lib/json.ts";
+import { label } from "#resources/resource.ts";
 
 export const meshSpec = (name: string, mode: "STRICT" | "PERMISSIVE" | "off"): JsonObject => ({
   type: "Mesh",
   name,
-  ...(mode !== "off" && { mtls: { enabledBackend: "ca-1", backends: [{ name: "ca-1", type: "builtin", mode }] } }),
+  ...(mode === "off"
+    ? { labels: { [label.allowPlaintext]: "yes" } }
+    : { mtls: { enabledBackend: "ca-1", backends: [{ name: "ca-1", type: "builtin", mode }] } }),
 });
 
 export const permission = (mesh: string, name: string, action: string): JsonObject => ({
