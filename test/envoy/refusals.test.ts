@@ -32,7 +32,7 @@ test("an ingress closes plain HTTP, TLS without SNI and an unknown SNI; an inbou
   const inbound = { host: backend.address, port: backend.port };
   const answerTo = (args: readonly string[]) =>
     handshake(inbound, [...args, "-quiet"], "GET / HTTP/1.1\r\nhost: backend\r\nconnection: close\r\n\r\n");
-  const mine = await clientCertificate(own, "default", authorityOf("default", stage.zoneB));
+  const mine = await clientCertificate(own, "default", authorityOf("default", stage.global));
   assert.match(await answerTo(mine), /HTTP\/1\.1 200/, "a certificate of this mesh");
   await assert.rejects(get(`http://${inbound.host}:${inbound.port}/`), "plaintext to an inbound");
   const foreign = (mesh: string) =>

@@ -5,6 +5,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { runProxy } from "#agent/run-proxy.ts";
 import { global, type RunningGlobal } from "#global/global.ts";
 import { openLog } from "#host/log.ts";
@@ -217,6 +218,7 @@ export async function eventually<T>(what: string, deadlineMs: number, attempt: (
       if (Date.now() > end)
         throw new Error(`${what}: not within ${deadlineMs * patience} ms: ${String(error)}`, { cause: error });
     }
-    await new Promise((done) => setImmediate(done));
+    await pause(betweenAttemptsMs);
   }
 }
+const betweenAttemptsMs = 10;

@@ -141,6 +141,8 @@ export async function openStage(t: TestContext, itsMesh: object = mesh("default"
           configs.filter((part: JsonObject) => !String(part["@type"]).endsWith("BootstrapConfigDump")),
         ] as const;
       });
+      // Each is waited for, also where one fails: who asks again and again would flood the others.
+      await Promise.allSettled(dumps);
       return new Map(await Promise.all(dumps));
     },
     online: () =>
