@@ -17,6 +17,9 @@ const fileTimeoutMs = times(10, 180) * 60_000;
 
 let failed = 0;
 let passed = 0;
+/** Of a run's output: its counts, and the failures behind them, which may hold whole configurations. */
+const keptCharacters = 4_000_000;
+const toldCharacters = 20_000;
 /** As the reporter tells them, once more at the end: between them and that may be a quarter of an hour. */
 const failures: string[] = [];
 
@@ -47,11 +50,11 @@ async function runTests(all: readonly string[], concurrency: number): Promise<vo
   let tail = "";
   child.stdout.on("data", (chunk: Buffer) => {
     process.stdout.write(chunk);
-    tail = (tail + chunk.toString("utf8")).slice(-100_000);
+    tail = (tail + chunk.toString("utf8")).slice(-keptCharacters);
   });
   const code = await new Promise<number | null>((done) => child.on("close", done));
   const [, why] = tail.split("✖ failing tests:\n");
-  if (why !== undefined) failures.push(why.trim());
+  if (why !== undefined) failures.push(why.trim().slice(0, toldCharacters));
   const count = (word: string) => Number([...tail.matchAll(new RegExp(`ℹ ${word} (\\d+)`, "g"))].at(-1)?.[1] ?? 0);
   passed += count("pass");
   failed += count("fail") + count("cancelled");

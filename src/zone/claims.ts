@@ -14,10 +14,10 @@ export const refused = (why: string, cause: TokenFault | "definition" = "definit
   new KodiakError({ kind: "forbidden", why, cause });
 
 export function tokenAdvice(resource: Resource, { isFederated }: { readonly isFederated: boolean }): string {
-  const give = `give ${describeId(resource)} a token that`;
-  if (resource.kind === "Dataplane") return `${give} \`kodiak token dataplane\` makes for it`;
   const scope = resource.kind === "ZoneEgress" ? "egress" : "ingress";
-  return `${give} \`kodiak token zone --scope ${scope}\` makes for it${isFederated ? ", on the global control plane" : ""}`;
+  const command = resource.kind === "Dataplane" ? "dataplane" : `zone --scope ${scope}`;
+  const where = isFederated ? ", on the global control plane" : "";
+  return `give ${describeId(resource)} a token that \`kodiak token ${command}\` makes for it${where}`;
 }
 
 export function tokenOf({ headers }: ServerStream): string {

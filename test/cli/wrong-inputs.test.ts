@@ -111,7 +111,8 @@ test("sent as the first request of a stream", async (t) => {
   const records = (at: string) =>
     log.lines.filter(({ message, fields }) => message === "refused a proxy" && fields.at === at);
   const reasons = (at: string) => records(at).map(({ fields }) => fields.reason);
-  const adviceForWeb = 'give Dataplane "web" in mesh "default" a token that `kodiak token dataplane` makes for it';
+  const adviceForWeb =
+    'give Dataplane "web" in mesh "default" a token that `kodiak token dataplane` makes for it, on the global control plane';
   const adviceForIngress =
     'give ZoneIngress "in" a token that `kodiak token zone --scope ingress` makes for it, on the global control plane';
 

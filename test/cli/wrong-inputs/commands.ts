@@ -93,7 +93,7 @@ export function commands({ global, zone }: Stage): readonly Row[] {
     {
       args: `get zones --api https://127.0.0.1:${zone.apiHttpsPort} --tls-skip-verify`,
       code: 1,
-      err: 'error: user "mesh-system:anonymous/mesh-system:unauthenticated" cannot access the resource of type "Zone"; send a user token of the group mesh-system:admin',
+      err: 'error: user "mesh-system:anonymous/mesh-system:unauthenticated" cannot access the resource of type "Zone"; send a user token with the right "read" for kind Zone (a Role gives it) or the group mesh-system:admin',
     },
 
     // What is not there.

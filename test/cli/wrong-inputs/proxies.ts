@@ -273,7 +273,7 @@ export function proxies({ dp, global, fingerprint, takenPort, stranger }: Stage)
     refused(
       "a token that is none",
       { args: trusting, files },
-      'authentication failed: could not parse token: token is malformed: it must be three base64url texts joined by dots; give Dataplane "web" in mesh "default" a token that `kodiak token dataplane` makes for it',
+      'authentication failed: could not parse token: token is malformed: it must be three base64url texts joined by dots; give Dataplane "web" in mesh "default" a token that `kodiak token dataplane` makes for it, on the global control plane',
     ),
     refused(
       "the global control plane",

@@ -30,7 +30,7 @@ export async function tokens({ zone, global }: Stage): Promise<Tokens> {
   await eventually("revoked in the zone, too", 10_000, async () => {
     if (!zone.store.get({ kind: "GlobalSecret", mesh: "", name: "zone-token-revocations" })) throw new Error("not yet");
   });
-  const keyOf = (mesh: string): SigningKey => latestSigningKey(dataplaneTokenKeys(mesh), zone.store.list("Secret"))!;
+  const keyOf = (mesh: string): SigningKey => latestSigningKey(dataplaneTokenKeys(mesh), global.store.list("Secret"))!;
   const own = keyOf("default");
   const secret = await (await fetch(`${global.api}/global-secrets/zone-token-signing-key-1`)).json();
   const ofZones = keyIn(Buffer.from(String(Reflect.get(Object(secret), "data")), "base64"));
