@@ -12,17 +12,15 @@ import { noneFailed, times } from "../lab/soak.ts";
 import { type TwoZones, twoZones } from "../lab/two-zones.ts";
 
 const often = times(4, 50);
-/** In which a connection may fail: that it does, seldom, is a gap that is known (README, "Not yet"). */
-const mostRounds = times(1, 0);
-/** Resolves with whether no connection failed. Long enough for what is cut off too early to be missed. What fails at one place is tried again at another, so its client sees nothing of it. */
-async function goesOn(calling: Load, { frontend }: TwoZones): Promise<boolean> {
+/** Long enough for what is cut off too early to be missed. What fails at one place is tried again at another, so its client sees nothing of it. */
+async function goesOn(calling: Load, { frontend }: TwoZones): Promise<void> {
   const failures = async () => {
     const clusters = await frontend.admin("/clusters?filter=^backend$");
     return [...clusters.matchAll(/::cx_connect_fail::(\d+)/g)].reduce((sum, [, count]) => sum + Number(count), 0);
   };
   const [before, sent] = [await failures(), calling.sent()];
   await eventually("requests meanwhile", 10_000, async () => assert.ok(calling.sent() > sent + 500));
-  return (await failures()) === before;
+  assert.equal(await failures(), before);
 }
 const rolls = times(3, 10);
 
@@ -39,7 +37,6 @@ test(`a service is made and deleted in another zone ${often} times: no request o
   await answeredBy("backend-a");
   const calling = load(stage.url);
   own.atEnd(calling.stop);
-  let rounds = 0;
   for (let i = 0; i < often; i++) {
     const name = `backend-${i}`;
     const other = await stage.addBackend(stage.zoneB, name, "127.0.2.2");
@@ -48,7 +45,7 @@ test(`a service is made and deleted in another zone ${often} times: no request o
     stage.linkOfB.hold();
     // By its proxy, which leaves, or by a user while it serves.
     const leaving = i % 2 === 0 ? other.leave() : remove(stage.zoneB.api, `/meshes/default/dataplanes/${name}`);
-    if (!(await goesOn(calling, stage))) rounds++;
+    await goesOn(calling, stage);
     stage.linkOfB.release();
     await leaving;
     await eventually("this zone to know of its own instance only", 10_000, async () =>
@@ -57,7 +54,6 @@ test(`a service is made and deleted in another zone ${often} times: no request o
     if (i % 2 === 0) await remove(stage.zoneB.api, `/meshes/default/dataplanes/${name}`);
     assert.equal(await other.leave(), 0);
   }
-  assert.ok(rounds <= mostRounds, `connections failed in ${rounds} rounds`);
   noneFailed(t, `another zone's only instance of a service comes and is deleted, ${often} times`, await calling.stop());
 });
 
@@ -80,15 +76,13 @@ test(`the two ingresses of a zone are rolled ${rolls} times: no request of the o
   await eventually("an answer", 20_000, async () => assert.equal((await get(stage.url)).status, 200));
   const calling = load(stage.url);
   own.atEnd(calling.stop);
-  let rounds = 0;
   for (let i = 0; i < rolls; i++) {
     await add(`127.0.2.${20 + i}`);
     stage.linkOfB.hold();
     const left = ingresses.shift()?.leave();
-    if (!(await goesOn(calling, stage))) rounds++;
+    await goesOn(calling, stage);
     stage.linkOfB.release();
     assert.equal(await left, 0);
   }
-  assert.ok(rounds <= mostRounds, `connections failed in ${rounds} rounds`);
   noneFailed(t, `a zone's ingresses are replaced one by one, ${rolls} times`, await calling.stop());
 });
