@@ -2,7 +2,7 @@
 // Order as in interop 1.9: JSON, shape and meaning, URL and labels, what the store holds.
 
 import { type AuthorityIssues, meshAuthorityIssues, plaintextIssues, secretAuthorityIssues } from "#api/authorities.ts";
-import { deletionIssues, dependents, type View } from "#api/in-use.ts";
+import { deletionIssues, dependents } from "#api/in-use.ts";
 import { originIssues, requireOwn, requireWritable, type Site } from "#api/ownership.ts";
 import { badRequest, invalid, notFound, type Problem } from "#api/problem.ts";
 import type { Issue } from "#lib/issue.ts";
@@ -11,7 +11,7 @@ import type { Kind } from "#resources/kind.ts";
 import { completeLabels, immutableLabelIssues, labelPath, type Place } from "#resources/labels.ts";
 import { label, type Resource, type ResourceId } from "#resources/resource.ts";
 import { fromRest, isSameContent } from "#resources/rest.ts";
-import type { ResourceEdit } from "#resources/store.ts";
+import type { ResourceEdit, View } from "#resources/store.ts";
 
 export interface Rules extends Site {
   /** Names, labels, and the meaning of the spec. */

@@ -3,7 +3,6 @@
 
 import { type Admitted, admitPut, type Rules } from "#api/admission.ts";
 import { change, type Plan } from "#api/change.ts";
-import type { View } from "#api/in-use.ts";
 import { badRequest, invalid, Problem, problemJson } from "#api/problem.ts";
 import { meshOf } from "#api/rights.ts";
 import type { Answer, Call, Route } from "#api/router.ts";
@@ -13,7 +12,7 @@ import type { Kind } from "#resources/kind.ts";
 import { findKind, kinds } from "#resources/kinds.ts";
 import { describeId, keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
 import { fromRest } from "#resources/rest.ts";
-import type { Store } from "#resources/store.ts";
+import type { Store, View } from "#resources/store.ts";
 
 /** What became of one resource of the list. */
 export interface Applied {

@@ -1,10 +1,10 @@
 // A mesh's authorities and the Secrets that they are in: what is missing, what cannot sign, what may not go (interop 1.9), and
 // that a mesh which promised mTLS keeps it.
 
-import type { View } from "#api/in-use.ts";
 import type { Issue } from "#lib/issue.ts";
 import { asMesh } from "#resources/mesh.ts";
 import type { Resource } from "#resources/resource.ts";
+import type { View } from "#resources/store.ts";
 import {
   type AuthoritySources,
   allowPlaintextAdvice,

@@ -4,10 +4,7 @@ import { secretInUseIssues } from "#api/authorities.ts";
 import type { Issue } from "#lib/issue.ts";
 import { isOnline } from "#owned/online.ts";
 import { label, type Resource, type ResourceId } from "#resources/resource.ts";
-import type { Store } from "#resources/store.ts";
-
-/** A state to check against: the store's, or the one after a transaction that is being put together. */
-export type View = Pick<Store, "get" | "list">;
+import type { View } from "#resources/store.ts";
 
 /** `isConnected`: as a global control plane knows it, before it is written. */
 export function deletionIssues(view: View, resource: Resource, isConnected?: (zone: string) => boolean): Issue[] {

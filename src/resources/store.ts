@@ -73,3 +73,6 @@ export interface Store {
   watch(onCommit: (commit: Commit) => void): () => void;
   close(): Promise<void>;
 }
+
+/** A state to check against: the store's, or the one after a transaction that is being put together. */
+export type View = Pick<Store, "get" | "list">;
