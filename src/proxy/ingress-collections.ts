@@ -74,11 +74,19 @@ export function ingressCollections(graph: Graph, { zone, meshes, instances, ingr
 
 const here = "here";
 
-function assignmentDraft(target: IngressTarget, instances: readonly (readonly Instance[])[], zone: string): Draft {
+/** Of an ingress in this zone. `instances`: by who provides them. */
+export function assignmentDraft(
+  target: IngressTarget,
+  instances: readonly (readonly Instance[])[],
+  zone: string,
+): Draft {
   const name = ingressClusterName(target);
-  // Those that leave are there as long as they are known: another zone may still send to one when nobody else is left.
+  // Those that leave are there as long as they serve: another zone may still send to one when nobody else is left.
   const all = instances.map((own) =>
-    own.map((one) => (one.isHealthy ? one : { ...one, isHealthy: true, isMarked: true })),
+    own.flatMap((one) => {
+      if (one.isHealthy) return [one];
+      return one.isMarked ? [] : [{ ...one, isHealthy: true, isMarked: true }];
+    }),
   );
   const endpoints = endpointsOf({ localZone: zone, subset: target.subset, instances: all, offers: [] });
   // Of one that departed and came back, only what it is now.

@@ -15,7 +15,7 @@ function stage() {
   const alarms = new Map<number, () => void>();
   let tell: (commit: Commit) => void = () => {};
   let touched = 0;
-  const end = departures({
+  const { gone, stop } = departures({
     store: {
       watch(onCommit) {
         tell = onCommit;
@@ -36,7 +36,7 @@ function stage() {
     touch: () => void touched++,
   });
   return {
-    ...{ marked, alarms, end },
+    ...{ marked, alarms, gone, stop },
     change(before: Resource | undefined, after: Resource | undefined): void {
       const id = { kind: "Dataplane", mesh: "default", name: "web-1" };
       tell({ revision: 1, changes: [{ id, before, after }] });
@@ -87,10 +87,23 @@ test("what took no traffic does not: it left before, or its proxy is away", () =
   assert.deepEqual(departed(), []);
 });
 
+test("who has ended is behind an ingress no longer", () => {
+  const { change, departed, alarms, gone, touched } = stage();
+  change(web(), web({ service: "shop" }));
+  change(web({ service: "shop" }), undefined);
+  gone("default/another");
+  assert.equal(touched(), 0);
+  assert.equal(departed().length, 2);
+  gone("default/web-1");
+  assert.deepEqual(departed(), []);
+  assert.equal(alarms.size, 0);
+  assert.equal(touched(), 1);
+});
+
 test("its end cancels what waits", () => {
-  const { change, alarms, end } = stage();
+  const { change, alarms, stop } = stage();
   change(web(), undefined);
   assert.equal(alarms.size, 1);
-  end();
+  stop();
   assert.equal(alarms.size, 0);
 });

@@ -1,5 +1,5 @@
 // Instances whose Dataplane was deleted, or does not name their service any more. Other zones hear of it later than this zone, and
-// what was on its way to them has to arrive: the way through the ingress stays as long as proxies drain.
+// what was on its way to them has to arrive: the way through the ingress stays as long as proxies drain, or until they have ended.
 
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { Clock } from "#host/world.ts";
@@ -15,34 +15,62 @@ export interface DeparturesOptions {
   readonly marked: Collection<Mark>;
   /** By a key of its own for each. */
   readonly departed: Source<Provided>;
-  /** Tells the graph that `departed` has changed later, by itself. */
+  /** Tells the graph that `departed` has changed later than a commit. */
   readonly touch: () => void;
+}
+
+export interface Departures {
+  /**
+   * The stream of a proxy has ended, by the key of its Dataplane. What had departed is taken for ended with it: an ingress tries three
+   * instances for a connection, and must find one that serves among them.
+   */
+  gone(dataplane: string): void;
+  stop(): void;
 }
 
 /** The time that proxies drain unless they are told another one (`kodiak run proxy --drain-time`). */
 export const departedForMs = 30_000;
 
-/** Must watch the store before the graph settles what is in a commit. Returns its end. */
-export function departures({ store, clock, marked, departed, touch }: DeparturesOptions): () => void {
-  const ends = new Set<() => void>();
+/** Must watch the store before the graph settles what is in a commit. */
+export function departures({ store, clock, marked, departed, touch }: DeparturesOptions): Departures {
+  /** What ends each, by Dataplane. */
+  const ends = new Map<string, Set<() => void>>();
   let count = 0;
   const unwatch = store.watch(({ changes }) => {
     for (const { id, before, after } of changes) {
       if (id.kind !== "Dataplane" || !before || marked.get(keyOf(id))) continue;
       const gone = departedFrom(before as Resource<DataplaneJson>, after as Resource<DataplaneJson> | undefined);
-      if (gone.size === 0) continue;
-      const key = `departed ${++count}`;
-      departed.set(key, gone);
-      const cancel = clock.alarm(clock.now() + departedForMs, () => {
-        ends.delete(cancel);
-        departed.set(key, undefined);
-        touch();
-      });
-      ends.add(cancel);
+      if (gone.size > 0) depart(keyOf(id), gone);
     }
   });
-  return () => {
-    unwatch();
-    for (const cancel of ends) cancel();
+
+  function depart(dataplane: string, gone: Provided): void {
+    const key = `departed ${++count}`;
+    departed.set(key, gone);
+    const own = ends.get(dataplane) ?? new Set();
+    const end = () => {
+      cancel();
+      departed.set(key, undefined);
+      own.delete(end);
+      if (own.size === 0) ends.delete(dataplane);
+    };
+    const cancel = clock.alarm(clock.now() + departedForMs, () => {
+      end();
+      touch();
+    });
+    ends.set(dataplane, own.add(end));
+  }
+
+  return {
+    gone(dataplane) {
+      const own = ends.get(dataplane);
+      if (!own) return;
+      for (const end of own) end();
+      touch();
+    },
+    stop() {
+      unwatch();
+      for (const own of ends.values()) for (const end of own) end();
+    },
   };
 }

@@ -49,6 +49,8 @@ export interface ProxiesOptions {
   readonly marked: Source<Mark>;
   /** Tells the graph that `statuses` or `marked` has changed. */
   readonly touch: () => void;
+  /** The stream of an instance has ended, by the key of its Dataplane. */
+  readonly onGone: (key: string) => void;
   /** `frozenSince` says something else than before. */
   readonly onFrozen: () => void;
   readonly tokens: TokenCheck;
@@ -254,6 +256,7 @@ export function proxies(options: ProxiesOptions) {
         publish({ subscription: { ...status.subscription, disconnectedAt: clock.now() } });
         connected.delete(mark);
         presences.ends(mark);
+        if (id.kind === "Dataplane") options.onGone(key);
       },
     };
   }

@@ -127,7 +127,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const defaults = defaultPolicies(graph, sources.of, place);
   // A zone that stands alone encodes nothing for a global control plane.
   const outgoing = settings.global && upwardResources(graph, sources.of, settings.name);
-  const endDepartures = departures({ store, clock, marked, departed, touch: () => running.touch() });
+  const departing = departures({ store, clock, marked, departed, touch: () => running.touch() });
   const running = live(graph, store, sources);
 
   // Who acts on it.
@@ -221,6 +221,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     served,
     ingressServices: pipeline.ingressServices,
     touch: running.touch,
+    onGone: departing.gone,
     onFrozen: () => link?.tellFrozen(),
     tokens: tokensOfProxies,
     refusedProxies: refusals,
@@ -312,7 +313,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       own?.stop();
       link?.stop();
       known.stop();
-      endDepartures();
+      departing.stop();
       keeper.stop();
       await api.close();
       await dp.close("the control plane is shutting down");
