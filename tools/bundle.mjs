@@ -8,7 +8,9 @@ import { build } from "esbuild";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const called = process.argv[2] ?? join(root, "dist/kodiak.js");
-const program = called.replace(/(\.js)?$/, "-program.js");
+const besides = (name) => called.replace(/(\.js)?$/, `-${name}.js`);
+/** The demo starts four of its applications on the way to its first request, and each needs a tenth of the program. */
+const programs = { program: "src/cli/main.ts", demo: "src/cli/main-demo.ts" };
 
 const options = {
   absWorkingDir: root,
@@ -32,20 +34,21 @@ const withoutFetch = {
   },
 };
 
-await build({
-  ...options,
-  plugins: [withoutFetch],
-  entryPoints: [join(root, "src/cli/main.ts")],
-  outfile: program,
-  sourcemap: true,
-  // Node keeps the text of what it runs, in twice the memory if it is not all ASCII.
-  minifyWhitespace: true,
-  legalComments: "external",
-  // Some libraries are CommonJS and call require for Node's own modules.
-  banner: {
-    js: 'import { createRequire } from "node:module";\nconst require = createRequire(import.meta.url);',
-  },
-});
+for (const [name, entry] of Object.entries(programs))
+  await build({
+    ...options,
+    plugins: [withoutFetch],
+    entryPoints: [join(root, entry)],
+    outfile: besides(name),
+    sourcemap: true,
+    // Node keeps the text of what it runs, in twice the memory if it is not all ASCII.
+    minifyWhitespace: true,
+    legalComments: "external",
+    // Some libraries are CommonJS and call require for Node's own modules.
+    banner: {
+      js: 'import { createRequire } from "node:module";\nconst require = createRequire(import.meta.url);',
+    },
+  });
 await build({
   ...options,
   entryPoints: [join(root, "src/cli/young-generation.ts")],
@@ -56,6 +59,7 @@ await build({
     js: `import { enableCompileCache } from "node:module";
 import { fileURLToPath } from "node:url";
 enableCompileCache(fileURLToPath(new URL("compile-cache", import.meta.url)));
-await import("./${basename(program)}");`,
+const isDemo = process.argv[2]?.startsWith("demo");
+await import(isDemo ? "./${basename(besides("demo"))}" : "./${basename(besides("program"))}");`,
   },
 });

@@ -2,7 +2,7 @@
 // 2 put wrongly.
 
 import { Command, CommanderError, Option } from "commander";
-import { coloured, type Terminal } from "#cli/terminal.ts";
+import { coloured, processTerminal, type Terminal } from "#cli/terminal.ts";
 import { Usage, type Verb } from "#cli/verb.ts";
 import { version } from "#cli/version.ts";
 import { helpOf, loadSettings, type Schema, type Setting, type Settings, type Sources } from "#host/settings.ts";
@@ -16,6 +16,13 @@ const groups: Readonly<Record<string, string>> = {
   zone: "look after the link to a zone",
   install: "fetch what Kodiak works with",
 };
+
+/** As this process: with its arguments and its terminal. */
+export async function runAndExit(verbs: readonly Verb[]): Promise<never> {
+  const exitCode = await runProgram(verbs, process.argv.slice(2), processTerminal());
+  // A component that could not start may have opened ports already: they must not keep the process.
+  process.exit(exitCode);
+}
 
 export async function runProgram(verbs: readonly Verb[], args: readonly string[], terminal: Terminal): Promise<number> {
   let exitCode = 0;
