@@ -1,10 +1,11 @@
 // Who was let in as a zone, and who tried, for the audit log.
 
 import type { AuditLog } from "#host/audit-log.ts";
+import type { RefusalRecord } from "#host/refusal-record.ts";
 import type { CallInfo } from "#host/world.ts";
 import type { Members } from "#kds/members.ts";
 
-export function auditedMembers(members: Members, audit: AuditLog): Members {
+export function auditedMembers(members: Members, audit: Pick<AuditLog, "accepted">, refusals: RefusalRecord): Members {
   const asked = (zone: string, call: CallInfo, verb: string) => ({
     ...{ who: { zone }, from: call.peer, verb, what: { service: call.path } },
   });
@@ -14,7 +15,7 @@ export function auditedMembers(members: Members, audit: AuditLog): Members {
       try {
         members.check(zone, call);
       } catch (error) {
-        void audit.refused({ ...asked(zone, call, "call"), why: whyOf(error) });
+        void refusals.attempt({ ...asked(zone, call, "call"), why: whyOf(error) });
         throw error;
       }
     },
@@ -23,7 +24,7 @@ export function auditedMembers(members: Members, audit: AuditLog): Members {
       try {
         return await members.certify(zone, ask, call, () => audit.accepted([entry]));
       } catch (error) {
-        await audit.refused({ ...entry, why: whyOf(error) });
+        await refusals.attempt({ ...entry, why: whyOf(error) });
         throw error;
       }
     },
@@ -34,7 +35,7 @@ export function auditedMembers(members: Members, audit: AuditLog): Members {
         await audit.accepted([entry]);
         return await members.intermediate(zone, ask, call);
       } catch (error) {
-        await audit.refused({ ...entry, why: whyOf(error) });
+        await refusals.attempt({ ...entry, why: whyOf(error) });
         throw error;
       }
     },

@@ -11,6 +11,7 @@ import { auditedMembers } from "#global/audited-members.ts";
 import { type AuditLog, noAuditLog } from "#host/audit-log.ts";
 import type { LogLevels } from "#host/log.ts";
 import type { Metrics } from "#host/metrics.ts";
+import { refusalRecord } from "#host/refusal-record.ts";
 import { grpcCode, type ServerStream, type World } from "#host/world.ts";
 import { providedAuthorityIssues } from "#identity/authority.ts";
 import { clusterIdOf, firstStart } from "#identity/first-start.ts";
@@ -99,6 +100,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
     { wanted: owned.zoneInsights, deletes: true, isRecord: true },
     { wanted: owned.serviceInsights, deletes: true, isRecord: true },
   ]);
+  const refusals = refusalRecord(audit, clock);
   const zones = zoneMembers({ store, clock, unauthenticated: settings.unauthenticatedZones });
   const kds = kdsServer({
     outgoing,
@@ -107,7 +109,8 @@ export async function global(settings: GlobalSettings, { clock, random, network,
     random,
     log: logOf("kds"),
     self: { instanceId, version },
-    members: auditedMembers(zones, audit),
+    members: auditedMembers(zones, audit, refusals),
+    refusals,
     exportsKeysTo: (zone) => settings.exportKeysTo.includes(zone),
     validate: (resource: Resource) => validateResource(kindNamed(resource.kind), resource),
     onStatus(status) {

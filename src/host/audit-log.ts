@@ -11,12 +11,12 @@ import { KodiakError } from "#lib/failure.ts";
 import type { JsonObject, JsonValue } from "#lib/json.ts";
 
 export interface AuditEntry {
-  readonly who: AuditedUser | { readonly zone: string };
+  readonly who: AuditedUser | { readonly zone: string } | { readonly proxy: string };
   /** `address:port` of the peer. */
   readonly from: string;
   /** One for all lines of a request. */
   readonly request?: string;
-  /** `create`, `update`, `delete`, `issue`, or a request's method. */
+  /** `create`, `update`, `delete`, `issue`, or a request's method; of zones and proxies what they did (docs/operations.md). */
   readonly verb: string;
   /** What it was about: kind, mesh and name, or a path. */
   readonly what: JsonObject;
@@ -24,6 +24,9 @@ export interface AuditEntry {
   /** HTTP status, where something was refused. */
   readonly status?: number;
   readonly why?: string;
+  /** How often it came again since the line before, and how many lines are missing before this one (`host/refusal-record.ts`). */
+  readonly repeated?: number;
+  readonly leftOut?: number;
 }
 export interface AuditedUser {
   readonly name: string;

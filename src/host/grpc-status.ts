@@ -45,7 +45,7 @@ export function statusOfError(error: unknown, path: string, log: Log): Status {
   return { code: grpcCode.internal, message: "internal error; see the server's log" };
 }
 
-const codeOfFailure: Readonly<Record<Failure["kind"], number>> = {
+export const codeOfFailure: Readonly<Record<Failure["kind"], number>> = {
   invalid: grpcCode.invalidArgument,
   "not-found": grpcCode.notFound,
   conflict: grpcCode.failedPrecondition,

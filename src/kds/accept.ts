@@ -72,6 +72,8 @@ export interface Outcome {
   /** Names that are now as the sender has them. */
   readonly settled: ReadonlySet<string>;
   readonly held: readonly Held[];
+  /** Names that it would remove, and that are somebody else's: left as they are. */
+  readonly foreign: readonly string[];
 }
 
 type Read = Pick<Store, "get" | "list">;
@@ -121,14 +123,20 @@ export function outcomeOf(
     const stored = store.get(idOfWireName(kind, name));
     return stored && side.owns(kind, stored) ? [stored] : [];
   };
-  for (const stored of apply.remove.flatMap(owned)) remove(stored);
+  const foreign: string[] = [];
+  for (const name of apply.remove) {
+    const stored = store.get(idOfWireName(kind, name));
+    if (!stored) continue;
+    if (side.owns(kind, stored)) remove(stored);
+    else foreign.push(name);
+  }
   const why = whyAbsent(kind, apply, standing);
   const absent = apply.absent === "rest" ? rest(kind, apply, side, store) : apply.absent.flatMap(owned);
   for (const stored of absent) {
     if (why === "gone") remove(stored);
     else held.push({ kind: kind.name, name: wireNameOf(stored), what: "removal", why });
   }
-  return { edits, conflicts, settled, held };
+  return { edits, conflicts, settled, held, foreign };
 }
 
 /** What a stock peer lacks: all that is its, and not in its list. */

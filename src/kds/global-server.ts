@@ -7,6 +7,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { ZoneHealthCheckResponseSchema } from "#gen/kuma/mesh/v1alpha1/kds_pb.ts";
 import type { Log } from "#host/log.ts";
+import type { RefusalRecord } from "#host/refusal-record.ts";
 import {
   type CallInfo,
   type Clock,
@@ -15,15 +16,15 @@ import {
   type ListenOptions,
   type Random,
   type ServerStream,
-  type Status,
 } from "#host/world.ts";
 import type { Changes } from "#incremental/collection.ts";
 import { fromZone } from "#kds/accept.ts";
+import { statusOf, zoneOf } from "#kds/calling.ts";
 import { type KdsCounts, kdsCounts } from "#kds/counts.ts";
 import { nameDown } from "#kds/down.ts";
 import { awaited, type HeardEnd, heardEnd } from "#kds/heard.ts";
 import { type LinkEnd, links, newLinkEnd } from "#kds/links.ts";
-import { certificateAnswer, certificateAskIn, codeOf, intermediateAskIn, type Members } from "#kds/members.ts";
+import { certificateAnswer, certificateAskIn, intermediateAskIn, type Members } from "#kds/members.ts";
 import { type OutgoingByKind, sharedSets } from "#kds/outgoing.ts";
 import { type Receiving, receiving } from "#kds/receiving.ts";
 import { type Sending, sending } from "#kds/sending.ts";
@@ -34,7 +35,6 @@ import { isZoneOnline, type ZoneStatus, type ZoneStream } from "#owned/zone-insi
 import type { Validate } from "#resources/kind.ts";
 import { zoneToGlobalKinds } from "#resources/kinds.ts";
 import type { Links } from "#resources/links.ts";
-import { isDnsName } from "#resources/meta.ts";
 import { zeroTime } from "#resources/rest.ts";
 import type { Store } from "#resources/store.ts";
 
@@ -47,6 +47,7 @@ export interface KdsServerOptions {
   readonly log: Log;
   readonly self: Self;
   readonly members: Members;
+  readonly refusals: RefusalRecord;
   /** Zones that are given private keys of authorities and tokens, as those of a Kuma need them. */
   readonly exportsKeysTo: (zone: string) => boolean;
   readonly validate: Validate;
@@ -105,36 +106,19 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
     },
     unary: {
       [path.healthCheck]: (_, call) => {
-        const zone = zoneOf(call);
+        const zone = callingZone(call);
         check(zone, call);
         const [frozen] = headerValues(call.headers, frozenHeader);
         statuses.pinged(zone, frozen === undefined ? undefined : Number(frozen));
         // No interval of ours: the zone keeps its own.
         return toBinary(ZoneHealthCheckResponseSchema, create(ZoneHealthCheckResponseSchema, { interval: {} }));
       },
-      [path.certificate]: async (request, call) => {
-        const zone = zoneOf(call);
-        try {
-          const certificate = await options.members.certify(zone, certificateAskIn(request), call);
-          log.info({ zone, peer: call.peer }, "gave a zone its certificate");
-          return certificateAnswer(certificate);
-        } catch (error) {
-          log.warn({ zone, peer: call.peer, reason: statusOf(error).message }, "refused a zone a certificate");
-          throw new GrpcError(statusOf(error));
-        }
-      },
-      [path.intermediate]: async (request, call) => {
-        const zone = zoneOf(call);
-        try {
-          const ask = intermediateAskIn(request);
-          const certificate = await options.members.intermediate(zone, ask, call);
-          log.info({ zone, mesh: ask.mesh, backend: ask.backend }, "gave a zone an authority of its own");
-          return certificateAnswer(certificate);
-        } catch (error) {
-          log.warn({ zone, peer: call.peer, reason: statusOf(error).message }, "refused a zone an authority");
-          throw new GrpcError(statusOf(error));
-        }
-      },
+      [path.certificate]: issuing("a certificate", certificateAskIn, (zone, ask, call) =>
+        options.members.certify(zone, ask, call),
+      ),
+      [path.intermediate]: issuing("an authority of its own", intermediateAskIn, (zone, ask, call) =>
+        options.members.intermediate(zone, ask, call),
+      ),
     },
     publish(changes) {
       const names = sets.settled(changes);
@@ -183,9 +167,52 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
     };
   }
 
+  function issuing<Ask>(
+    what: string,
+    read: (request: Uint8Array) => Ask,
+    issue: (zone: string, ask: Ask, call: CallInfo) => Promise<string>,
+  ): (request: Uint8Array, call: CallInfo) => Promise<Uint8Array> {
+    return async (request, call) => {
+      const zone = callingZone(call);
+      try {
+        const ask = orRecorded(call, zone, () => read(request));
+        const certificate = await issue(zone, ask, call);
+        log.info({ zone, peer: call.peer }, `gave a zone ${what}`);
+        return certificateAnswer(certificate);
+      } catch (error) {
+        const status = statusOf(error);
+        log.warn({ zone, peer: call.peer, reason: status.message }, `refused a zone ${what}`);
+        throw new GrpcError(status);
+      }
+    };
+  }
+
+  function callingZone(call: CallInfo, isSync = false): string {
+    return orRecorded(call, call.headers["client-id"]?.[0] ?? "", () => zoneOf(call, isSync));
+  }
+
+  function orRecorded<T>(call: CallInfo, zone: string, read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      record(call, zone, error);
+      throw error;
+    }
+  }
+
+  function record({ peer: from, path: service }: CallInfo, zone: string, error: unknown): void {
+    void options.refusals.attempt({
+      who: { zone },
+      from,
+      verb: "call",
+      what: { service },
+      why: statusOf(error).message,
+    });
+  }
+
   /** Who may not come is told; the others are known by their streams, as long as these last. */
   function enter(stream: ServerStream, isSync = false): string {
-    const zone = zoneOf(stream, isSync);
+    const zone = callingZone(stream, isSync);
     check(zone, stream);
     present.set(stream, zone);
     stream.onEnd(() => present.delete(stream));
@@ -299,6 +326,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       validate: options.validate,
       refused: endOf(zone).refusedHere,
       log: log.child({ zone }),
+      onRefused: (note, write) => void options.refusals[note]({ who: { zone }, from: stream.peer, ...write }),
       onTaken: counts.received,
       onFailure: (error) => fail(stream, zone, error),
     });
@@ -324,6 +352,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
   function fail(stream: ServerStream, zone: string, error: unknown): void {
     const status = statusOf(error);
     log.error({ zone, peer: stream.peer, reason: status.message }, "ended a stream of a zone");
+    record(stream, zone, error);
     stream.end(status);
   }
 
@@ -347,21 +376,6 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
   }
 }
 
-/** The zone that calls, as it says. Throws where it doesn't. */
-function zoneOf(call: CallInfo, isSync = false): string {
-  const zone = call.headers["client-id"]?.[0] ?? "";
-  if (zone === "") {
-    // Kuma's two codes for the same.
-    const code = isSync ? grpcCode.unknown : grpcCode.invalidArgument;
-    throw new GrpcError({ code, message: '"client-id" is not present in metadata' });
-  }
-  if (!isDnsName(zone)) {
-    const message = `zone name ${JSON.stringify(zone)} must be a DNS name: a–z, 0–9, "-" and "."`;
-    throw new GrpcError({ code: grpcCode.invalidArgument, message });
-  }
-  return zone;
-}
-
 const tooOld = new GrpcError({
   code: grpcCode.failedPrecondition,
   message: 'this zone does not know hashed names (feature "hash-suffix"): upgrade it to 2.12 or later',
@@ -376,10 +390,4 @@ function keepOpen(stream: ServerStream): void {
   stream.onMessage(() => {});
   stream.onDrained(() => {});
   stream.onEnd(() => {});
-}
-
-function statusOf(error: unknown): Status {
-  if (error instanceof GrpcError) return error.status;
-  if (error instanceof KodiakError) return { code: codeOf[error.failure.kind], message: error.message };
-  return { code: grpcCode.internal, message: error instanceof Error ? error.message : String(error) };
 }

@@ -1,8 +1,8 @@
 // Which zones may call, and the service with which they come by the certificates that say so: Kodiak's own, beside Kuma's on the
 // same port. Messages are JSON.
 
-import { type CallInfo, grpcCode, type Identity } from "#host/world.ts";
-import { type Failure, KodiakError } from "#lib/failure.ts";
+import type { CallInfo, Identity } from "#host/world.ts";
+import { KodiakError } from "#lib/failure.ts";
 import { isObject } from "#lib/json.ts";
 
 export interface Members {
@@ -91,14 +91,3 @@ function objectIn(bytes: Uint8Array): Readonly<Record<string, unknown>> {
 
 const misfit = (message: string) =>
   new KodiakError({ kind: "invalid", what: "a message about certificates", issues: [{ path: "", message }] });
-
-/** As a caller is told. */
-export const codeOf: Readonly<Record<Failure["kind"], number>> = {
-  invalid: grpcCode.invalidArgument,
-  "not-found": grpcCode.notFound,
-  conflict: grpcCode.failedPrecondition,
-  forbidden: grpcCode.permissionDenied,
-  unauthenticated: grpcCode.unauthenticated,
-  unavailable: grpcCode.unavailable,
-  untrusted: grpcCode.unavailable,
-};

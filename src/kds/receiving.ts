@@ -11,11 +11,12 @@ import {
   DeltaDiscoveryResponseSchema,
 } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import type { Log } from "#host/log.ts";
+import type { RefusalRecord } from "#host/refusal-record.ts";
 import type { Clock, Stream } from "#host/world.ts";
 import { type Outcome, outcomeOf, type Side } from "#kds/accept.ts";
 import { type Decoded, decodeResource } from "#kds/codec.ts";
 import { linkEdit, linkTo, type Peer, release, retried } from "#kds/link.ts";
-import { wireNameOf } from "#kds/name.ts";
+import { idOfWireName, wireNameOf } from "#kds/name.ts";
 import { type RefusedList, refusalText } from "#kds/refused.ts";
 import { resumeMetadata, saidIn, unknownVersion } from "#kds/resume.ts";
 import { stockStore } from "#kds/stock-store.ts";
@@ -41,6 +42,8 @@ export interface ReceivingOptions {
   readonly log: Log;
   /** What is refused of what this peer sends, over all its connections. */
   readonly refused: RefusedList;
+  /** To be recorded: an object whose refusal is new, or what was tried beside. */
+  readonly onRefused?: (note: keyof RefusalRecord, write: RefusedWrite) => void;
   /** A response was applied, or refused in part. */
   readonly onTaken?: (kind: string, refusal: string | undefined) => void;
   /** Each kind has come once: called when the last of them is in the store. */
@@ -49,6 +52,12 @@ export interface ReceivingOptions {
   readonly onApplied?: (revision: string) => void;
   /** Nothing more is taken: what was sent is no response, or the store cannot keep it. */
   readonly onFailure: (error: unknown) => void;
+}
+
+export interface RefusedWrite {
+  readonly verb: "write" | "delete";
+  readonly what: { readonly kind: string; readonly mesh?: string; readonly name?: string };
+  readonly why: string;
 }
 
 export interface Receiving {
@@ -115,7 +124,9 @@ export function receiving(options: ReceivingOptions): Receiving {
     const receiver = receivers.get(typeUrl);
     if (!kind || !receiver) {
       const what = typeUrl === "" ? "a response without a type" : typeUrl;
-      answer({ receiver: newReceiver(typeUrl, zone), nonce }, `${what} was not asked for`);
+      const why = `${what} was not asked for`;
+      options.onRefused?.("attempt", { verb: "write", what: { kind: typeUrl }, why });
+      answer({ receiver: newReceiver(typeUrl, zone), nonce }, why);
       return undefined;
     }
     const resources = response.resources.map(({ name, version, resource }) => {
@@ -181,7 +192,15 @@ export function receiving(options: ReceivingOptions): Receiving {
     for (const [i, one] of taken.entries()) {
       const conflicts = outcomes[i]?.conflicts ?? new Map<string, string>();
       const refused = new Map([...one.refused, ...conflicts]);
-      options.refused.answered(one.kind.name, { isFirst: one.apply.isInitial, names: one.names, refused });
+      const news = options.refused.answered(one.kind.name, { isFirst: one.apply.isInitial, names: one.names, refused });
+      for (const { name, why } of news)
+        options.onRefused?.("news", { verb: "write", what: idOfWireName(one.kind, name), why });
+      for (const name of outcomes[i]?.foreign ?? [])
+        options.onRefused?.("attempt", {
+          verb: "delete",
+          what: idOfWireName(one.kind, name),
+          why: "it is not the zone's",
+        });
       const reasons = said ? [refusalText(refused)] : [one.refusal ?? "", ...conflicts.values()];
       const refusal = reasons.filter(Boolean).join("\n") || undefined;
       answer(one, refusal);

@@ -25,7 +25,8 @@ export interface Answered {
 }
 
 export interface RefusedList {
-  answered(kind: string, answer: Answered): void;
+  /** Returns what is refused for a reason that it was not refused for before. */
+  answered(kind: string, answer: Answered): readonly Refused[];
   all(): readonly Refused[];
 }
 
@@ -35,15 +36,20 @@ export function refusedList(clock: Pick<Clock, "now">): RefusedList {
     answered(kind, { isFirst, names, refused, tooLarge = new Map() }) {
       const before = byKind.get(kind) ?? new Map<string, Refused>();
       const after = new Map(isFirst ? [] : before);
+      const news: Refused[] = [];
       for (const name of names) after.delete(name);
       const add = (isTooLarge: boolean, [name, lines]: readonly [string, string]): void => {
         const why = lines.replaceAll("\n", " ");
         const known = before.get(name);
-        after.set(name, { kind, name, why, isTooLarge, sinceMs: known?.why === why ? known.sinceMs : clock.now() });
+        const isKnown = known?.why === why;
+        const one = { kind, name, why, isTooLarge, sinceMs: isKnown ? known.sinceMs : clock.now() };
+        after.set(name, one);
+        if (!isKnown) news.push(one);
       };
       for (const one of tooLarge) add(true, one);
       for (const one of refused) add(false, one);
       byKind.set(kind, after);
+      return news;
     },
     all: () => [...byKind.values()].flatMap((refused) => [...refused.values()]),
   };

@@ -1,8 +1,11 @@
-// The record of proxies that were refused: a line in the log for each, with who, from where and why, and a count of each cause.
+// The record of proxies that were refused: a line in the log for each, with who, from where and why, a count of each cause, and what
+// the audit log has of it.
 
 import type { Log } from "#host/log.ts";
 import type { Metrics } from "#host/metrics.ts";
+import type { RefusalRecord } from "#host/refusal-record.ts";
 import { describeFailure, KodiakError } from "#lib/failure.ts";
+import { adsPath } from "#xds/server.ts";
 
 /** When: as it asked for its bootstrap, as it opened its stream, while that was open, or as it left. */
 export type RefusedAt = "bootstrap" | "stream" | "connected" | "leave";
@@ -22,7 +25,14 @@ export interface RefusedProxies {
   counts(): readonly { readonly at: RefusedAt; readonly cause: string; readonly count: number }[];
 }
 
-export function refusedProxies(log: Log): RefusedProxies {
+const pathOf: Readonly<Record<RefusedAt, string>> = {
+  bootstrap: "/bootstrap",
+  stream: adsPath,
+  connected: adsPath,
+  leave: "/leave",
+};
+
+export function refusedProxies(log: Log, audit: RefusalRecord): RefusedProxies {
   const counts = new Map<string, { readonly at: RefusedAt; readonly cause: string; count: number }>();
   return {
     record({ at, proxy, peer }, error) {
@@ -34,6 +44,8 @@ export function refusedProxies(log: Log): RefusedProxies {
       known.count++;
       counts.set(key, known);
       log.warn({ at, proxy, peer, cause, reason }, "refused a proxy");
+      const who = { proxy: proxy ?? "" };
+      void audit.attempt({ who, from: peer, verb: at, what: { path: pathOf[at], cause }, why: reason });
       return reason;
     },
     counts: () => [...counts.values()],

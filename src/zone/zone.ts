@@ -10,6 +10,7 @@ import { serveApi } from "#api/serve.ts";
 import { type AuditLog, noAuditLog } from "#host/audit-log.ts";
 import type { LogLevels } from "#host/log.ts";
 import type { Metrics } from "#host/metrics.ts";
+import { refusalRecord } from "#host/refusal-record.ts";
 import type { Target, World } from "#host/world.ts";
 import { providedAuthorityIssues } from "#identity/authority.ts";
 import { type Credentials, realCredentials } from "#identity/credentials.ts";
@@ -207,7 +208,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       onComplete: ready.synced,
     });
   const tokensOfProxies = tokenCheck({ place, store, clock, credentials });
-  const refusals = refusedProxies(logOf("proxies"));
+  const refusals = refusedProxies(logOf("proxies"), refusalRecord(audit, clock));
   const known = proxies({
     place,
     store,

@@ -4,9 +4,10 @@
 import assert from "node:assert/strict";
 import { availableParallelism } from "node:os";
 import { test } from "node:test";
+import type { AuditEntry } from "#host/audit-log.ts";
 import { grpcCode } from "#host/world.ts";
 import { isObject } from "#lib/json.ts";
-import { recordingLog } from "../agent/recording-log.ts";
+import { type Line, recordingLog } from "../agent/recording-log.ts";
 import { bootstrap, firstRequest, stream } from "./wrong-inputs/asked-by-hand.ts";
 import { asIngress, asWeb, bootstraps } from "./wrong-inputs/bootstraps.ts";
 import { commands } from "./wrong-inputs/commands.ts";
@@ -173,6 +174,13 @@ test("sent as the first request of a stream", async (t) => {
     for (const { fields } of [...records("stream"), ...records("bootstrap")]) {
       assert.match(String(fields.peer), /^127\.0\.0\.1:\d+$/);
       assert.ok(fields.cause);
+    }
+    // The audit log has a line for each that is not the same once more.
+    for (const at of ["stream", "bootstrap"]) {
+      const lines = stage.zone.refused.filter(({ verb }) => verb === at);
+      const asLogged = ({ fields }: Line) => JSON.stringify([fields.proxy ?? "", fields.reason]).slice(0, 400);
+      const asAudited = ({ who, why }: AuditEntry) => JSON.stringify(["proxy" in who && who.proxy, why]).slice(0, 400);
+      assert.deepEqual(lines.map(asAudited), [...new Set(records(at).map(asLogged))]);
     }
   });
 });

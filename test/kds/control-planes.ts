@@ -1,9 +1,11 @@
 // The KDS ends of control planes in this process: real stores, graphs, TLS ports and connections, without all else.
 
 import type { TestContext } from "node:test";
+import type { AuditEntry } from "#host/audit-log.ts";
 import { certificateFor } from "#host/certificate-for-test.ts";
 import { openLog } from "#host/log.ts";
 import { realWorld } from "#host/real-world.ts";
+import { refusalRecord } from "#host/refusal-record.ts";
 import type { Clock, Target } from "#host/world.ts";
 import { incrementalGraph } from "#incremental/graph.ts";
 import { type KdsServer, kdsServer } from "#kds/global-server.ts";
@@ -111,6 +113,8 @@ export interface TestGlobal extends Place {
   readonly server: KdsServer;
   readonly target: Target;
   readonly statuses: ReadonlyMap<string, ZoneStatus>;
+  /** What the audit log would have of its zones. */
+  readonly refused: readonly AuditEntry[];
   /** How often each kind was encoded for the zones. */
   encoded(kind: string): number;
   /** Ends all streams and the port. */
@@ -136,6 +140,7 @@ export async function startGlobal(t: TestContext, options: GlobalOptions = {}): 
   const graph = incrementalGraph();
   const sources = resourceSources(graph, store);
   const statuses = new Map<string, ZoneStatus>();
+  const refused: AuditEntry[] = [];
   const server = kdsServer({
     ...world,
     outgoing: downwardResources(graph, sources.of),
@@ -149,6 +154,7 @@ export async function startGlobal(t: TestContext, options: GlobalOptions = {}): 
       certify: () => Promise.reject(new Error("gives no certificates")),
       intermediate: () => Promise.reject(new Error("gives no certificates")),
     },
+    refusals: refusalRecord({ refused: async (entry) => void refused.push(entry) }, world.clock),
     exportsKeysTo: () => true,
     validate: options.validate ?? (() => []),
     onStatus: (status) => {
@@ -183,6 +189,7 @@ export async function startGlobal(t: TestContext, options: GlobalOptions = {}): 
     server,
     target: { host: "127.0.0.1", port: listening.port, trust: { kind: "ca", ca: certificate.ca } },
     statuses,
+    refused,
     encoded: (kind) => graph.counts.recomputed.get(`kds ${kind}`) ?? 0,
     stop,
   };

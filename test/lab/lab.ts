@@ -8,6 +8,7 @@ import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { runProxy } from "#agent/run-proxy.ts";
 import { global, type RunningGlobal } from "#global/global.ts";
+import { type AuditEntry, noAuditLog } from "#host/audit-log.ts";
 import { openLog } from "#host/log.ts";
 import { realWorld } from "#host/real-world.ts";
 import type { World } from "#host/world.ts";
@@ -50,6 +51,8 @@ export interface LabZone extends RunningZone {
   readonly certificate: string;
   readonly api: string;
   readonly tokenFor: (mesh: string) => Promise<string>;
+  /** What its audit log would have of refusals. */
+  readonly refused: readonly AuditEntry[];
 }
 
 export interface LabGlobal extends RunningGlobal {
@@ -82,10 +85,12 @@ export async function startZone(of: Lab, name: string, joined?: LabGlobal): Prom
   const { world, folder } = of;
   const certificate = await loadOrCreateServerCertificate(join(folder, name), serverNames([]), world.clock.now());
   const store = memoryStore(world.clock, world.random);
+  const refused: AuditEntry[] = [];
   const settings = {
     name,
     store,
     certificate,
+    audit: { ...noAuditLog, refused: async (entry: AuditEntry) => void refused.push(entry) },
     address: "127.0.0.1",
     dpPort: 0,
     apiPort: 0,
@@ -104,6 +109,7 @@ export async function startZone(of: Lab, name: string, joined?: LabGlobal): Prom
     ...running,
     name,
     store,
+    refused,
     certificate: certificate.certificate,
     api,
     tokenFor: (mesh) =>

@@ -51,11 +51,16 @@ async function stage(t: TestContext) {
         .map(({ name }) => name)
         .sort(),
     /** Who was refused while it was connected, and for what. */
-    records: () =>
-      log.lines
+    records() {
+      const logged = log.lines
         .filter(({ message, fields }) => message === "refused a proxy" && fields.at === "connected")
-        .map(({ fields }) => `${fields.proxy} ${fields.cause}`)
-        .sort(),
+        .map(({ fields }) => `${fields.proxy} ${fields.cause}`);
+      const audited = zone.refused
+        .filter(({ verb }) => verb === "connected")
+        .map(({ who, what }) => `${"proxy" in who && who.proxy} ${what.cause}`);
+      assert.deepEqual(audited, logged);
+      return logged.sort();
+    },
   };
 }
 

@@ -18,8 +18,16 @@ export interface Sent {
 }
 
 export interface HandMadeZone {
-  /** Sends objects of a kind; resolves with why some are refused, or with an empty text. */
-  send(kind: string, objects: readonly Sent[]): Promise<string>;
+  /**
+   * Sends objects of a kind, and names of such as are removed; resolves with why some are refused, or with an empty text.
+   * `unasked`: without having been asked for that kind.
+   */
+  send(
+    kind: string,
+    objects: readonly Sent[],
+    removed?: readonly string[],
+    more?: { readonly unasked?: boolean },
+  ): Promise<string>;
   /** Asks global for a kind; resolves with its first response, which nobody answers. */
   ask(kind: string): Promise<DeltaDiscoveryResponse>;
   /** The response of the kind that comes after that one. */
@@ -59,11 +67,14 @@ export function handMadeZone(t: TestContext, global: TestGlobal, zone: string, {
     return find()!;
   };
   return {
-    async send(kind, objects) {
+    async send(kind, objects, removed = [], { unasked = false } = {}) {
       const nonce = `n${++lastNonce}`;
-      await until(`global asks for ${kind}`, () => requests.find(({ typeUrl }) => typeUrl === kind));
+      await until(`global asks for ${kind}`, () => requests.find(({ typeUrl }) => unasked || typeUrl === kind));
       const resources = objects.map(({ name, value }) => ({ name, version: nonce, resource: { typeUrl: "", value } }));
-      const response = create(DeltaDiscoveryResponseSchema, { typeUrl: kind, nonce, resources });
+      const response = create(DeltaDiscoveryResponseSchema, {
+        ...{ typeUrl: kind, nonce, resources },
+        removedResources: [...removed],
+      });
       up.send([toBinary(DeltaDiscoveryResponseSchema, response)]);
       const answer = await until(`an answer to ${kind}`, () =>
         requests.find(({ typeUrl, responseNonce }) => typeUrl === kind && responseNonce === nonce),

@@ -8,7 +8,7 @@ import { wireNameOf } from "#kds/name.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import type { Labels, Resource } from "#resources/resource.ts";
-import { resource, startGlobal } from "../kds/control-planes.ts";
+import { resource, startGlobal, type TestGlobal } from "../kds/control-planes.ts";
 import { handMadeZone } from "./hand-made-zone.ts";
 
 const wire = (one: Resource) => ({ name: wireNameOf(one), value: encodeResource(kindNamed(one.kind), one) });
@@ -17,6 +17,12 @@ const inbound = (tags: Readonly<Record<string, string>> = {}) => ({
 });
 const dataplane = (name: string, spec: JsonObject = inbound(), labels: Labels = {}) =>
   resource("Dataplane", name, spec, labels);
+/** What the audit log has of refusals. */
+const recorded = ({ refused }: Pick<TestGlobal, "refused">): readonly string[] =>
+  refused.map(({ who, verb, what, why }) => {
+    const { kind, mesh = "", name } = what;
+    return `${"zone" in who && who.zone} ${verb}s ${kind}${name === undefined ? "" : ` ${mesh}/${name}`}: ${why}`;
+  });
 const of = (zone: string) => ({ "kuma.io/zone": zone });
 
 test("what names another zone is refused and recorded, what names none is stamped, and the rest goes on", async (t) => {
@@ -59,6 +65,14 @@ test("what names another zone is refused and recorded, what names none is stampe
   );
   assert.equal((await global.has("ZoneIngress", "in")).spec.zone, "a");
 
+  assert.deepEqual(recorded(global), [
+    'a writes Dataplane default/by-label: labels["kuma.io/zone"]: names zone "b", but zone "a" sent it',
+    'a writes Dataplane default/by-tag: networking.inbound[0].tags["kuma.io/zone"]: names zone "b", but zone "a" sent it',
+    'a writes Dataplane default/of-b: user error resource already exists: type="Dataplane" name="of-b" mesh="default"',
+    'a writes ZoneIngress /in-b: zone: names zone "b", but zone "a" sent it',
+  ]);
+  for (const { from } of global.refused) assert.match(from, /^127\.0\.0\.1:\d+$/);
+
   const { run } = await served(t, { links: global.server.links });
   const { out } = await run(["get", "zones"]);
   assert.match(out, /^NAME +STATUS +REFUSED$/m);
@@ -74,4 +88,39 @@ test("what names another zone is refused and recorded, what names none is stampe
 
   assert.equal(await a.send("Dataplane", [wire(dataplane("by-label")), wire(dataplane("by-tag"))]), "");
   assert.equal(global.server.links.list().find(({ peer }) => peer === "a")?.refused.length, 2, "mended is forgotten");
+});
+
+test("the audit log hears once of what is sent again and again, and again of what was mended and is tried again", async (t) => {
+  const global = await startGlobal(t);
+  const forged = wire(dataplane("x", inbound(), of("b")));
+  const last = 'names zone "b", but zone "a" sent it';
+  const line = `a writes Dataplane default/x: labels["kuma.io/zone"]: ${last}`;
+  const a = handMadeZone(t, global, "a");
+  for (let times = 0; times < 100; times++) assert.notEqual(await a.send("Dataplane", [forged]), "");
+  assert.deepEqual(recorded(global), [line]);
+  a.close();
+  const again = handMadeZone(t, global, "a");
+  assert.notEqual(await again.send("Dataplane", [forged]), "");
+  assert.deepEqual(recorded(global), [line]);
+  assert.equal(await again.send("Dataplane", [wire(dataplane("x"))]), "");
+  assert.notEqual(await again.send("Dataplane", [forged]), "");
+  assert.deepEqual(recorded(global), [line, line]);
+});
+
+test("what is global's stays, whatever a zone writes over it, removes, or was not asked for", async (t) => {
+  const global = await startGlobal(t);
+  await global.put(resource("MeshTimeout", "of-global", { to: [] }, { "kuma.io/origin": "global" }));
+  await global.put(resource("ZoneIngress", "of-b", { zone: "b" }, of("b")));
+  const before = [await global.has("MeshTimeout", "of-global"), await global.has("ZoneIngress", "of-b")];
+  const a = handMadeZone(t, global, "a");
+  const policy = resource("MeshTimeout", "of-global", { to: [{ targetRef: { kind: "Mesh" } }] });
+  assert.match(await a.send("MeshTimeout", [wire(policy)]), /already exists/);
+  assert.equal(await a.send("ZoneIngress", [], ["of-b."]), "");
+  assert.match(await a.send("Mesh", [wire(resource("Mesh", "default", {}))], [], { unasked: true }), /not asked for/);
+  assert.deepEqual([await global.has("MeshTimeout", "of-global"), await global.has("ZoneIngress", "of-b")], before);
+  assert.deepEqual(recorded(global), [
+    'a writes MeshTimeout default/of-global: user error resource already exists: type="MeshTimeout" name="of-global" mesh="default"',
+    "a deletes ZoneIngress /of-b: it is not the zone's",
+    "a writes Mesh: Mesh was not asked for",
+  ]);
 });
