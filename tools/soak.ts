@@ -18,6 +18,7 @@ const repeated = [
   "src/proxy/pipeline",
   "test/simulation",
   "test/operations",
+  "test/fuzz",
 ];
 
 interface Counted {

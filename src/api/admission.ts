@@ -6,7 +6,7 @@ import { deletionIssues, dependents } from "#api/in-use.ts";
 import { originIssues, requireOwn, requireWritable, type Site } from "#api/ownership.ts";
 import { badRequest, invalid, notFound, type Problem } from "#api/problem.ts";
 import type { Issue } from "#lib/issue.ts";
-import { isObject, type JsonObject, whyNotJson } from "#lib/json.ts";
+import { isObject, type JsonObject, parseJson, whyNotJson } from "#lib/json.ts";
 import type { Kind } from "#resources/kind.ts";
 import { completeLabels, immutableLabelIssues, labelPath, type Place } from "#resources/labels.ts";
 import { label, type Resource, type ResourceId } from "#resources/resource.ts";
@@ -32,7 +32,7 @@ export interface Admitted {
 export function bodyOf(kind: Kind, text: string): JsonObject {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (error) {
     throw malformed(kind, whyNotJson(error));
   }

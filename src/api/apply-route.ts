@@ -6,7 +6,7 @@ import { change, type Plan } from "#api/change.ts";
 import { badRequest, invalid, Problem, problemJson } from "#api/problem.ts";
 import { meshOf } from "#api/rights.ts";
 import type { Answer, Call, Route } from "#api/router.ts";
-import { isObject, type JsonObject, whyNotJson } from "#lib/json.ts";
+import { isObject, type JsonObject, parseJson, whyNotJson } from "#lib/json.ts";
 import { didYouMean } from "#lib/nearest.ts";
 import type { Kind } from "#resources/kind.ts";
 import { findKind, kinds } from "#resources/kinds.ts";
@@ -43,7 +43,7 @@ export const applyRoute = (store: Store, rules: Rules): Route => ({
 function listIn(text: string): readonly unknown[] {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (error) {
     throw badRequest(whyNotJson(error));
   }

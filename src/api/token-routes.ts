@@ -6,7 +6,7 @@ import { invalid, Problem } from "#api/problem.ts";
 import type { Answer, Call, Route } from "#api/router.ts";
 import { parseGoDuration } from "#lib/duration.ts";
 import { KodiakError } from "#lib/failure.ts";
-import { isEqual, type JsonObject } from "#lib/json.ts";
+import { isEqual, type JsonObject, parseJson } from "#lib/json.ts";
 
 const text = z
   .string()
@@ -100,7 +100,7 @@ const claimsIn = (request: object): JsonObject =>
 
 function jsonIn(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     return undefined;
   }

@@ -432,6 +432,13 @@ describe("on the wire", () => {
     });
   }
 
+  test("a stream that is half-closed before it has sent anything ends", async () => {
+    serve = (stream) => stream.onMessage(() => assert.fail("no message"));
+    const call = raw.request(callHeaders, { endStream: false });
+    call.end();
+    assert.deepEqual(await statusOf(call), { code: grpcCode.ok, message: "" });
+  });
+
   test("all values of a header arrive, each line for itself, and the peer has an address", async () => {
     const arrived = Promise.withResolvers<ServerStream>();
     serve = (stream) => {

@@ -82,8 +82,7 @@ export abstract class GrpcStream implements Stream {
         this.fail(error);
       }
     };
-    this.http2.on("data", receive);
-    this.http2.on("end", () => {
+    const end = (): void => {
       // Also emitted for a stream that was reset; `close` follows and knows more.
       if (this.#isOver || this.http2.rstCode !== constants.NGHTTP2_NO_ERROR) return;
       if (parser.isInside) {
@@ -91,6 +90,10 @@ export abstract class GrpcStream implements Stream {
       } else {
         this.halfClosed();
       }
-    });
+    };
+    this.http2.on("data", receive);
+    // Node tells the end of a stream without any data at once, whether somebody listens or not.
+    if (this.http2.readableEnded) end();
+    else this.http2.on("end", end);
   }
 }

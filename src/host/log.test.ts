@@ -72,3 +72,11 @@ test("a line for people says when, how important, what, and of which", () => {
   };
   assert.equal(textLine(JSON.stringify(failure)), "t ERROR bad  err=no\n    Error: no\n      at x\n");
 });
+
+test("a long text is cut: a peer may have sent it", () => {
+  const { log } = openLogs("info", "text");
+  const line = written(() => log.warn({ reason: "x".repeat(100_000), peer: "a" }, "refused"));
+  assert.match(line, /… \(100000 characters\)/);
+  assert.match(line, /peer=a/);
+  assert.ok(line.length < 2_200, String(line.length));
+});

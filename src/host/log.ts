@@ -1,4 +1,5 @@
-// Structured logs: one line an event, as JSON for programs or as text for people. A secret is never passed to a log.
+// Structured logs: one line an event, as JSON for programs or as text for people. A secret is never passed to a log, and a long text
+// is cut.
 //
 // A log made with a field `component`, and what is made from that, has the level of that component; levels may change while
 // the program runs.
@@ -50,7 +51,7 @@ export function openLogs(level: LogLevel, format: LogFormat = "json"): OpenedLog
     const line = (level: Exclude<LogLevel, "silent">) => {
       const rank = logLevels.indexOf(level);
       return (fields: object, message: string): void => {
-        if (rank >= rankOf(component)) sink[level](fields, message);
+        if (rank >= rankOf(component)) sink[level](bounded(fields), message);
       };
     };
     return {
@@ -83,6 +84,17 @@ export function openLogs(level: LogLevel, format: LogFormat = "json"): OpenedLog
     },
   };
 }
+
+/** What a peer sends may be in a text. */
+const mostCharacters = 2_000;
+const bounded = (fields: object): object =>
+  Object.fromEntries(
+    Object.entries(fields).map(([name, value]) =>
+      typeof value === "string" && value.length > mostCharacters
+        ? [name, `${value.slice(0, mostCharacters)}… (${value.length} characters)`]
+        : [name, value],
+    ),
+  );
 
 export const openLog = (level: string, format: LogFormat = "json"): Log =>
   openLogs(isLogLevel(level) ? level : "info", format).log;

@@ -9,7 +9,7 @@ import { KumaResourceSchema } from "#gen/kuma/mesh/v1alpha1/kds_pb.ts";
 import { registry } from "#gen/registry.ts";
 import { wireNameOf } from "#kds/name.ts";
 import type { Issue } from "#lib/issue.ts";
-import { isObject, type JsonObject, type JsonValue } from "#lib/json.ts";
+import { isObject, type JsonObject, type JsonValue, parseJson } from "#lib/json.ts";
 import type { Kind } from "#resources/kind.ts";
 import type { Labels, Resource } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
@@ -117,7 +117,7 @@ const jsonBytes = (json: JsonObject): Uint8Array => new TextEncoder().encode(JSO
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 function jsonOf(bytes: Uint8Array): JsonObject {
-  const value: unknown = JSON.parse(utf8.decode(bytes));
+  const value: unknown = parseJson(utf8.decode(bytes));
   if (!isObject(value)) throw new TypeError("must be a JSON object");
   return value;
 }

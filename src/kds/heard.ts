@@ -5,7 +5,7 @@
 //          ◄─ answer ─       ◄───────────────── answer: its proxies have acknowledged it
 
 import type { Stream } from "#host/world.ts";
-import { isObject } from "#lib/json.ts";
+import { isObject, parseJson } from "#lib/json.ts";
 
 export interface HeardEnd {
   /** Resolves when the other end has answered, or is gone. */
@@ -31,7 +31,7 @@ export function heardEnd(stream: Pick<Stream, "send">, answer: () => Promise<voi
         say({ ask: count });
       }),
     received(message) {
-      const said: unknown = JSON.parse(new TextDecoder().decode(message));
+      const said: unknown = parseJson(new TextDecoder().decode(message));
       if (isObject(said) && typeof said.ask === "number") {
         const { ask } = said;
         void answer().then(() => say({ answer: ask }));

@@ -3,7 +3,7 @@
 
 import type { CallInfo, Identity } from "#host/world.ts";
 import { KodiakError } from "#lib/failure.ts";
-import { isObject } from "#lib/json.ts";
+import { isObject, parseJson } from "#lib/json.ts";
 
 export interface Members {
   /** Throws a KodiakError, `unauthenticated` or `forbidden`, that says why the caller is not let in as this zone. */
@@ -81,7 +81,7 @@ const bytesOf = (message: object): Uint8Array => new TextEncoder().encode(JSON.s
 
 function objectIn(bytes: Uint8Array): Readonly<Record<string, unknown>> {
   try {
-    const message: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    const message: unknown = parseJson(new TextDecoder().decode(bytes));
     if (isObject(message)) return message;
   } catch {
     // Told below.

@@ -7,8 +7,15 @@ export interface Issue {
   readonly message: string;
 }
 
-export const describeIssues = (issues: readonly Issue[]): string =>
-  issues.map((issue) => (issue.path === "" ? issue.message : `${issue.path}: ${issue.message}`)).join("; ");
+/** A hostile input has as many as it likes. */
+const mostDescribed = 50;
+
+export function describeIssues(issues: readonly Issue[]): string {
+  const described = issues.slice(0, mostDescribed);
+  const texts = described.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`));
+  if (issues.length > mostDescribed) texts.push(`and ${issues.length - mostDescribed} more`);
+  return texts.join("; ");
+}
 
 /** `at("spec", "to", 0, "tags", "a/b")` is `spec.to[0].tags["a/b"]`. */
 export function at(...steps: readonly (string | number)[]): string {

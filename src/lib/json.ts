@@ -1,4 +1,4 @@
-// Plain JSON as a type, and the two things everything else does with it: compare and look inside.
+// Plain JSON as a type, and what everything else does with it: read, compare and look inside.
 
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject;
 export interface JsonObject {
@@ -8,7 +8,22 @@ export interface JsonObject {
 export const isObject = (value: unknown): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** What `JSON.parse` says of a text, without the piece of it that V8 quotes: there may be a secret in it. */
+/** As protobuf has it for its messages. */
+const mostLevels = 100;
+
+/** `JSON.parse` of what comes from outside. Throws, too, where it is nested so deep that who goes through it would run out of stack. */
+export function parseJson(text: string): unknown {
+  const value: unknown = JSON.parse(text);
+  if (isTooDeep(value)) throw new SyntaxError(`nested more than ${mostLevels} deep`);
+  return value;
+}
+
+export const isTooDeep = (value: unknown, levels = mostLevels): boolean =>
+  typeof value === "object" &&
+  value !== null &&
+  (levels === 0 || Object.values(value).some((inner) => isTooDeep(inner, levels - 1)));
+
+/** What `parseJson` says of a text, without the piece of it that V8 quotes: there may be a secret in it. */
 export const whyNotJson = (error: unknown): string =>
   String(error instanceof Error ? error.message : error).replace(/, (\.\.\.)?".*$/s, " in JSON");
 

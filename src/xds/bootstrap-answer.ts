@@ -1,12 +1,13 @@
 // POST /bootstrap of a zone's control plane: checks (interop 6.2), then Envoy's bootstrap. Whether the token is taken is asked by who
 // sends the answer, as that takes time. Statuses are Kuma's: kuma-dp gives up on 4xx (but 404: not there yet) and tries
-// again on 5xx. Where Kuma answers with an empty body, a sentence says why.
+// again on 5xx. Other than Kuma's: what is wrong with a request is never a 500, as it would not get right by being sent again;
+// and where Kuma answers with an empty body, a sentence says why.
 
 import { parse, stringify } from "yaml";
 import type { Dataplane_NetworkingJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { HttpRequest, HttpResponse } from "#host/world.ts";
 import { describeIssues } from "#lib/issue.ts";
-import { isObject, type JsonObject } from "#lib/json.ts";
+import { isObject, isTooDeep, type JsonObject, parseJson } from "#lib/json.ts";
 import { asDataplane } from "#resources/dataplane.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import { asMesh } from "#resources/mesh.ts";
@@ -62,7 +63,7 @@ export function prepareBootstrap(http: HttpRequest, context: BootstrapContext): 
   const { request } = parsed;
   const { proxyType } = request;
   if (!isProxyType(proxyType))
-    return refusal(500, `proxyType: must be dataplane, ingress or egress, not ${JSON.stringify(proxyType)}`);
+    return refusal(400, `proxyType: must be dataplane, ingress or egress, not ${JSON.stringify(proxyType)}`);
   const host = hostOf(http.authority);
   const refused = refusedHost(host, context.certificate) ?? refusedToken(request) ?? refusedCa(request);
   if (refused) return { response: refused };
@@ -122,7 +123,7 @@ function resourceOf(request: BootstrapRequest, proxyType: ProxyType, context: Bo
   }
   const json = readObject(text);
   if (json?.type !== kind.name)
-    return { kind: "refused", response: refusedWith(500, `dataplaneResource: must be a ${kind.name} in JSON or YAML`) };
+    return { kind: "refused", response: refusedWith(422, `dataplaneResource: must be a ${kind.name} in JSON or YAML`) };
   const { resource, issues } = fromRest(kind, json);
   if (issues.length > 0) return { kind: "refused", response: refusedWith(422, describeIssues(issues)) };
   return { kind: "found", resource, text: text.startsWith("{") ? text : JSON.stringify(json) };
@@ -130,8 +131,9 @@ function resourceOf(request: BootstrapRequest, proxyType: ProxyType, context: Bo
 
 function readObject(text: string): JsonObject | undefined {
   try {
-    const value: unknown = text.startsWith("{") ? JSON.parse(text) : parse(text);
-    return isObject(value) ? value : undefined;
+    // What the parser warns of it would print.
+    const value: unknown = text.startsWith("{") ? parseJson(text) : parse(text, { logLevel: "error" });
+    return isObject(value) && !isTooDeep(value) ? value : undefined;
   } catch {
     return undefined;
   }

@@ -47,7 +47,7 @@ export function refusedCa(request: BootstrapRequest): HttpResponse | undefined {
   try {
     x509 = new X509Certificate(request.caCert);
   } catch {
-    return refusal(500, "caCert: must be a certificate in PEM");
+    return refusal(400, "caCert: must be a certificate in PEM");
   }
   if (x509.ca) return undefined;
   return refusal(

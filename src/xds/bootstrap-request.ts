@@ -1,7 +1,9 @@
 // What a proxy sends to POST /bootstrap (interop 6.2), read once and trusted afterwards. Go writes empty lists and maps as null,
 // and may leave members out: both come in as the zero values here.
 
+import type { JsonObject } from "@bufbuild/protobuf";
 import { z } from "zod";
+import { isObject, parseJson } from "#lib/json.ts";
 
 export type ProxyType = "dataplane" | "ingress" | "egress";
 
@@ -11,7 +13,14 @@ const optional = <Value>(schema: z.ZodType<Value>) => schema.nullish().transform
 const text = or(z.string(), "");
 const flag = or(z.boolean(), false);
 const port = or(z.int().min(0).max(65535), 0);
-const json = z.record(z.string(), z.json());
+// One issue, however many members are wrong.
+const json = z.custom<JsonObject>(isObject, "must be an object");
+const isText = (value: unknown): boolean => typeof value === "string";
+const texts = z.custom<string[]>((value) => Array.isArray(value) && value.every(isText), "must be a list of texts");
+const namedTexts = z.custom<Record<string, string>>(
+  (value) => isObject(value) && Object.values(value).every(isText),
+  "must be an object of texts",
+);
 
 const redirect = or(z.object({ enabled: flag, port }), { enabled: false, port: 0 });
 const transparentProxy = z.object({
@@ -21,7 +30,7 @@ const transparentProxy = z.object({
     inbound: redirect,
     outbound: redirect,
     dns: redirect,
-    vnet: or(z.object({ networks: or(z.array(z.string()), []) }), { networks: [] }),
+    vnet: or(z.object({ networks: or(texts, []) }), { networks: [] }),
   }),
 });
 
@@ -35,12 +44,12 @@ const schema = z.object({
   dataplaneResource: text,
   version: or(json, {}),
   caCert: text,
-  dynamicMetadata: or(z.record(z.string(), z.string()), {}),
+  dynamicMetadata: or(namedTexts, {}),
   otelEnv: optional(json),
   dnsPort: port,
   readinessPort: port,
   appProbeProxyDisabled: flag,
-  features: or(z.array(z.string()), []),
+  features: or(texts, []),
   workdir: text,
   metricsResources: or(z.object({ certPath: text, keyPath: text }), { certPath: "", keyPath: "" }),
   systemCaPath: text,
@@ -58,7 +67,7 @@ export type ParsedRequest =
 export function parseBootstrapRequest(body: Uint8Array): ParsedRequest {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder().decode(body));
+    value = parseJson(new TextDecoder().decode(body));
   } catch {
     return { kind: "unreadable", why: "the body must be JSON" };
   }

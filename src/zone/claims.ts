@@ -5,7 +5,7 @@ import type { Struct } from "@bufbuild/protobuf/wkt";
 import type { ServerStream } from "#host/world.ts";
 import type { TokenFault } from "#identity/jwt.ts";
 import { KodiakError } from "#lib/failure.ts";
-import { isObject, type JsonObject } from "#lib/json.ts";
+import { isObject, type JsonObject, parseJson } from "#lib/json.ts";
 import { asDataplane } from "#resources/dataplane.ts";
 import { describeId, label, type Resource } from "#resources/resource.ts";
 
@@ -37,7 +37,7 @@ export const jsonOf = (struct: Struct | JsonObject | undefined): JsonObject => (
 
 export function parsed(text: string): JsonObject {
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = parseJson(text);
     if (isObject(value)) return value;
   } catch {
     // Said below.

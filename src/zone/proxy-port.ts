@@ -2,7 +2,7 @@
 
 import type { HttpRequest, HttpResponse, ListenOptions, World } from "#host/world.ts";
 import { KodiakError } from "#lib/failure.ts";
-import { isObject, type JsonObject } from "#lib/json.ts";
+import { isObject, type JsonObject, parseJson } from "#lib/json.ts";
 import { keyOf, type ResourceId } from "#resources/resource.ts";
 import { type BootstrapContext, prepareBootstrap } from "#xds/bootstrap-answer.ts";
 import { refusal } from "#xds/bootstrap-refusal.ts";
@@ -113,7 +113,7 @@ function waitMsIn(request: HttpRequest): number {
 
 function bodyOf({ body }: HttpRequest): JsonObject | undefined {
   try {
-    const json: unknown = JSON.parse(Buffer.from(body).toString("utf8"));
+    const json: unknown = parseJson(Buffer.from(body).toString("utf8"));
     return isObject(json) ? json : undefined;
   } catch {
     return undefined;

@@ -43,13 +43,13 @@ export const bootstraps: readonly (readonly [what: string, body: object, status:
   [
     "a type of proxy that is none",
     { ...asWeb, proxyType: "gateway" },
-    500,
+    400,
     'proxyType: must be dataplane, ingress or egress, not "gateway"',
   ],
   [
     "an ingress as a dataplane",
     { ...asWeb, dataplaneResource: zoneIngress },
-    500,
+    422,
     "dataplaneResource: must be a Dataplane in JSON or YAML",
   ],
   [

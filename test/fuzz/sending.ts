@@ -1,0 +1,173 @@
+// Sends inputs over real sockets, in lanes side by side. Streams and requests share connections, and a connection that the server
+// gave up is opened again; what no client library would send goes as bytes over a connection of its own.
+
+import { Agent, request as httpRequest } from "node:http";
+import { type ClientHttp2Session, connect as connectHttp2, constants } from "node:http2";
+import { connect as connectTcp } from "node:net";
+import { connect as connectTls } from "node:tls";
+import type { Identity } from "#host/world.ts";
+import type { GrpcInput, HttpInput, Input, RawInput } from "./inputs.ts";
+
+/** Of a stream or request; 0 and empty of what had none, or of a connection. */
+export interface Answered {
+  /** HTTP's. */
+  readonly status: number;
+  readonly grpcStatus: string;
+  readonly message: string;
+  /** Of answers' bodies. */
+  readonly bytes: number;
+}
+
+export interface Sender {
+  /** `undefined`: no client could send it. Rejects only if nothing comes of it for a while: no answer, no end. */
+  send(input: Input, lane: number): Promise<Answered | undefined>;
+  close(): void;
+}
+
+/** In an input, the lane that sends it: so that lanes are different proxies or zones. */
+export const laneName = (lane: number): string => `lane-${String(lane).padStart(2, "0")}`;
+const placeholder = laneName(0);
+
+const nothing: Answered = { status: 0, grpcStatus: "", message: "", bytes: 0 };
+/** For an answer; a server that reads no more is let go of by then. */
+const patienceMs = 20_000;
+/** A half-sent request may rightly wait for the rest of it. */
+const rawMs = 300;
+/** So may a stream for the rest of a message. */
+const quietMs = 200;
+
+/** `identities`: the certificate that a lane shows; lanes without one share a connection. */
+export function sender(port: number, isTls: boolean, identities: readonly Identity[] = []): Sender {
+  const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+  const sessions = new Map<Identity | undefined, ClientHttp2Session>();
+
+  function sessionOf(lane: number): ClientHttp2Session {
+    const identity = identities[lane];
+    const session = sessions.get(identity);
+    if (session && !session.closed && !session.destroyed) return session;
+    const shown = identity && { cert: identity.certificate, key: identity.privateKey };
+    const opened = connectHttp2(`https://127.0.0.1:${port}`, { rejectUnauthorized: false, ...shown });
+    opened.on("error", () => {});
+    opened.setMaxListeners(0);
+    sessions.set(identity, opened);
+    return opened;
+  }
+
+  function overHttp2(
+    lane: number,
+    headers: Readonly<Record<string, string>>,
+    body: Buffer,
+    then: GrpcInput["then"],
+  ): Promise<Answered | undefined> {
+    return settled("a stream", (done) => {
+      const stream = sessionOf(lane).request(headers, { endStream: false });
+      let answered = nothing;
+      const take = (head: Readonly<Record<string, unknown>>): void => {
+        const status = Number(head[":status"] ?? answered.status);
+        const grpcStatus = String(head["grpc-status"] ?? answered.grpcStatus);
+        const message = decodeURIComponent(String(head["grpc-message"] ?? answered.message));
+        answered = { ...answered, status, grpcStatus, message };
+      };
+      stream.on("response", take);
+      stream.on("trailers", take);
+      stream.on("error", () => {});
+      const quiet = setTimeout(() => stream.end(), quietMs);
+      stream.on("data", (chunk: Buffer) => {
+        answered = { ...answered, bytes: answered.bytes + chunk.length };
+        if (typeof then === "object" && chunk.includes(then.answered)) stream.end();
+        else quiet.refresh();
+      });
+      stream.on("end", () => stream.end());
+      stream.on("close", () => {
+        clearTimeout(quiet);
+        done(answered);
+      });
+      if (then === "half-close") stream.end(body);
+      else stream.write(body, () => then === "reset" && stream.close(constants.NGHTTP2_CANCEL));
+    });
+  }
+
+  function overHttp1({ method, path, headers, body }: HttpInput): Promise<Answered | undefined> {
+    return settled("a request", (done) => {
+      const sent = httpRequest({ host: "127.0.0.1", port, agent, method, path, headers }, (response) => {
+        let bytes = 0;
+        response.on("data", (chunk: Buffer) => {
+          bytes += chunk.length;
+        });
+        response.on("close", () => done({ ...nothing, status: response.statusCode ?? 0, bytes }));
+      });
+      sent.on("error", () => done(nothing));
+      sent.end(body);
+    });
+  }
+
+  function bytes({ protocol, bytes }: RawInput): Promise<Answered | undefined> {
+    return settled("a connection", (done) => {
+      const at = { host: "127.0.0.1", port };
+      const socket =
+        protocol === "tcp"
+          ? connectTcp(at)
+          : connectTls({ ...at, rejectUnauthorized: false, ALPNProtocols: [protocol] });
+      socket.on("error", () => {});
+      socket.on("close", () => done(nothing));
+      socket.once(protocol === "tcp" ? "connect" : "secureConnect", () => socket.end(bytes));
+      socket.setTimeout(rawMs, () => socket.destroy());
+      socket.resume();
+    });
+  }
+
+  return {
+    send(input, lane) {
+      const own = (bytes: Buffer): Buffer => renamed(bytes, laneName(lane));
+      switch (input.kind) {
+        case "raw":
+          return bytes(input);
+        case "grpc":
+          return overHttp2(lane, grpcHeaders(input, laneName(lane)), own(input.bytes), input.then);
+        case "http":
+          return isTls
+            ? overHttp2(
+                lane,
+                { ...input.headers, ":method": input.method, ":path": input.path },
+                own(input.body),
+                "half-close",
+              )
+            : overHttp1({ ...input, body: own(input.body) });
+      }
+    },
+    close() {
+      agent.destroy();
+      for (const session of sessions.values()) session.destroy();
+    },
+  };
+}
+
+const grpcHeaders = ({ path, headers }: GrpcInput, lane: string) => ({
+  ":method": "POST",
+  ":path": path,
+  "content-type": "application/grpc",
+  te: "trailers",
+  ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value.replaceAll(placeholder, lane)])),
+});
+
+function renamed(bytes: Buffer, lane: string): Buffer {
+  const copy = Buffer.from(bytes);
+  for (let at = copy.indexOf(placeholder); at >= 0; at = copy.indexOf(placeholder, at + 1)) copy.write(lane, at);
+  return copy;
+}
+
+function settled(what: string, begin: (done: (answered: Answered) => void) => void): Promise<Answered | undefined> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`${what} without an answer or an end`)), patienceMs);
+    const done = (answered: Answered | undefined): void => {
+      clearTimeout(timer);
+      resolve(answered);
+    };
+    try {
+      begin(done);
+    } catch {
+      // A header or a path that the library does not write.
+      done(undefined);
+    }
+  });
+}
