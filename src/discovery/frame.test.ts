@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
-import { encodeItem, framed } from "#discovery/frame.ts";
+import { encodeItem, framed, resourceIn } from "#discovery/frame.ts";
 import { DeltaDiscoveryResponseSchema, ResourceSchema } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 
 const typeUrl = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
@@ -14,7 +14,9 @@ test("an item is an encoded Resource, its version the SHA-256 of the message wit
   const version = createHash("sha256").update(value).digest("hex");
   assert.equal(item.version, version);
   const resource = create(ResourceSchema, { name: "a", version, resource: { typeUrl, value } });
-  assert.deepEqual(item.bytes, toBinary(ResourceSchema, resource));
+  assert.deepEqual(resourceIn(item), resource);
+  const response = create(DeltaDiscoveryResponseSchema, { resources: [resource] });
+  assert.deepEqual(item.bytes, toBinary(DeltaDiscoveryResponseSchema, response));
 });
 
 test("a response in pieces is byte for byte the encoded message", () => {

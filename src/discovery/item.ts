@@ -5,7 +5,7 @@ export interface Item {
   readonly name: string;
   /** Opaque to receivers; equal content has an equal version. Never empty. */
   readonly version: string;
-  /** An encoded `envoy.service.discovery.v3.Resource`, without the tag and length of the field that holds it. */
+  /** An encoded `envoy.service.discovery.v3.Resource` as it stands in a `DeltaDiscoveryResponse`: with the tag and length of that field. */
   readonly bytes: Uint8Array;
   /** Listeners and route configurations: the clusters they send to. `order.ts` sends those first and removes them last. */
   readonly refers?: readonly string[];

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { create, equals, fromBinary, fromJson, type JsonValue, toBinary, toJson } from "@bufbuild/protobuf";
-import { framed } from "#discovery/frame.ts";
+import { framed, resourceIn } from "#discovery/frame.ts";
 import { type Item, wantedOf } from "#discovery/item.ts";
 import { newReceiver, type Received, type Receiver, receive } from "#discovery/receiver.ts";
 import { eventsOf, type Request } from "#discovery/request.ts";
@@ -16,7 +16,6 @@ import {
   type DeltaDiscoveryResponse,
   DeltaDiscoveryResponseSchema,
   type Resource,
-  ResourceSchema,
 } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { KumaResourceSchema } from "#gen/kuma/mesh/v1alpha1/kds_pb.ts";
 import { sha256Hex } from "#lib/hash.ts";
@@ -179,11 +178,11 @@ class Sender {
 const itemOf = (resource: Resource): Item => ({
   name: resource.name,
   version: resource.version,
-  bytes: toBinary(ResourceSchema, resource),
+  bytes: toBinary(DeltaDiscoveryResponseSchema, create(DeltaDiscoveryResponseSchema, { resources: [resource] })),
 });
 
 function answerTo({ nonce, upsert }: Push, { errorDetail }: DeltaDiscoveryRequest): Request {
-  const isInvalid = upsert.some(({ bytes }) => issuesOf(fromBinary(ResourceSchema, bytes)).length > 0);
+  const isInvalid = upsert.some((item) => issuesOf(resourceIn(item)!).length > 0);
   const answer = create(DeltaDiscoveryRequestSchema, { responseNonce: nonce });
   return isInvalid && errorDetail ? { ...answer, errorDetail } : answer;
 }

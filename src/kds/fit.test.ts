@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fromBinary } from "@bufbuild/protobuf";
-import { framed } from "#discovery/frame.ts";
+import { framed, resourceIn } from "#discovery/frame.ts";
 import type { Item } from "#discovery/item.ts";
-import { ResourceSchema } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { decodeResource, itemOf } from "#kds/codec.ts";
 import { type Fitted, fitted } from "#kds/fit.ts";
 import type { JsonObject } from "#lib/json.ts";
@@ -24,8 +22,8 @@ const insight = (name: string, sizeBytes: number) =>
 const names = ({ upsert }: Pick<Fitted, "upsert">) => upsert.map(({ name }) => name.replace(".default", ""));
 const bytesOf = (upsert: readonly Item[]): number =>
   framed({ typeUrl: "MeshTimeout", nonce: "1", upsert, remove: [] }).reduce((sum, { length }) => sum + length, 0);
-const specOf = (kind: string, { bytes }: Item) =>
-  decodeResource(kindNamed(kind), fromBinary(ResourceSchema, bytes).resource!.value).resource.spec;
+const specOf = (kind: string, item: Item) =>
+  decodeResource(kindNamed(kind), resourceIn(item)!.resource!.value).resource.spec;
 
 test("what fits goes as it is", () => {
   const upsert = [timeout("a", 9_000), timeout("b", 9_000)];

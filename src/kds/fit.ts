@@ -4,9 +4,8 @@
 // Kuma takes the first response of a kind as all that there is, and removes the rest: that one must be one message. All else
 // goes in parts.
 
-import { fromBinary } from "@bufbuild/protobuf";
+import { resourceIn } from "#discovery/frame.ts";
 import type { Item } from "#discovery/item.ts";
-import { ResourceSchema } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { decodeResource, itemOf } from "#kds/codec.ts";
 import type { Kind } from "#resources/kind.ts";
 
@@ -50,12 +49,10 @@ export function fitted(kind: Kind, upsert: readonly Item[], way: Way, mostBytes 
   return { upsert: [...items.values()], leftOut };
 }
 
-/** In a message, with tag and length. */
-const sizeOf = ({ bytes }: Item): number => bytes.length + 6;
+const sizeOf = ({ bytes }: Item): number => bytes.length;
 
 function withoutMetadata(kind: Kind, item: Item): Item {
-  const { resource } = fromBinary(ResourceSchema, item.bytes);
-  const { resource: insight, issues } = decodeResource(kind, resource?.value ?? new Uint8Array());
+  const { resource: insight, issues } = decodeResource(kind, resourceIn(item)?.resource?.value ?? new Uint8Array());
   if (issues.length > 0) return item;
   const { wire: _, ...rest } = insight;
   const { metadata: __, ...spec } = insight.spec;

@@ -3,9 +3,8 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { describe, it } from "node:test";
-import { fromBinary } from "@bufbuild/protobuf";
+import { resourceIn } from "#discovery/frame.ts";
 import type { Received } from "#discovery/receiver.ts";
-import { ResourceSchema } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { fromGlobal, fromZone, outcomeOf } from "#kds/accept.ts";
 import { itemFor, type Outgoing } from "#kds/audience.ts";
 import { decodeResource, encodeResource } from "#kds/codec.ts";
@@ -40,7 +39,7 @@ const resource = ({ kind, name = "it", labels = {}, spec = {}, status }: Given):
 /** What is in an item. */
 function contentOf(kind: string, outgoing: Outgoing | undefined): Resource | undefined {
   if (!outgoing) return undefined;
-  const { resource: any } = fromBinary(ResourceSchema, outgoing.item.bytes);
+  const { resource: any } = resourceIn(outgoing.item) ?? {};
   const { resource: sent, issues } = decodeResource(kindNamed(kind), any!.value);
   assert.deepEqual(issues, []);
   assert.equal(outgoing.item.name, wireNameOf(sent));

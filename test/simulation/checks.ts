@@ -1,8 +1,7 @@
 // What must hold when everything is connected, nothing is held and it is quiet: proxies hold what is computed from scratch, the stores hold what
 // should have travelled, and what users were told is written is there.
 
-import { fromBinary } from "@bufbuild/protobuf";
-import { ResourceSchema } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
+import { resourceIn } from "#discovery/frame.ts";
 import { plainGraph } from "#incremental/plain.ts";
 import { fromGlobal, fromZone, type Side } from "#kds/accept.ts";
 import { itemFor } from "#kds/audience.ts";
@@ -61,7 +60,7 @@ function arriving(outgoing: OutgoingByKind, side: Side, isSent: (one: Outgoing) 
     const kind = kindNamed(name);
     const sent = [...collection.keys()].flatMap((key) => collection.get(key) ?? []).filter(isSent);
     return sent.flatMap(({ item }) => {
-      const bytes = fromBinary(ResourceSchema, item.bytes).resource?.value ?? new Uint8Array();
+      const bytes = resourceIn(item)?.resource?.value ?? new Uint8Array();
       const { resource } = decodeResource(kind, bytes, side.amend);
       return side.arrived(kind, resource) ?? [];
     });

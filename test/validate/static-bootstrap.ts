@@ -1,10 +1,10 @@
 // What a proxy gets over ADS, written as a static bootstrap. All that Envoy would ask for separately stands inside what refers
 // to it: `--mode validate` asks nobody, and looks only at what it has.
 
-import { fromBinary } from "@bufbuild/protobuf";
+import { resourceIn } from "#discovery/frame.ts";
+import type { Item } from "#discovery/item.ts";
 import type { EnvoyType } from "#discovery/order.ts";
 import { decode } from "#envoy/encode.ts";
-import { ResourceSchema } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { isObject, type JsonObject, type JsonValue } from "#lib/json.ts";
 import type { BundledItem } from "#proxy/bundle.ts";
 import { bootstrapFor } from "#xds/bootstrap.ts";
@@ -12,9 +12,7 @@ import { parseBootstrapRequest } from "#xds/bootstrap-request.ts";
 
 export function staticBootstrap(items: readonly BundledItem[]): JsonObject {
   const named = (wanted: EnvoyType): ReadonlyMap<string, JsonObject> =>
-    new Map(
-      items.flatMap(({ type, item }) => (type === wanted ? [[item.name, jsonOf(type, item.bytes)] as const] : [])),
-    );
+    new Map(items.flatMap(({ type, item }) => (type === wanted ? [[item.name, jsonOf(type, item)] as const] : [])));
   const routes = named("route");
   const assignments = named("endpoint");
 
@@ -52,8 +50,8 @@ function limits(): JsonObject {
   return JSON.parse(JSON.stringify({ layeredRuntime, defaultRegexEngine }));
 }
 
-function jsonOf(type: EnvoyType, bytes: Uint8Array): JsonObject {
-  const json = decode(type, fromBinary(ResourceSchema, bytes).resource?.value ?? new Uint8Array());
+function jsonOf(type: EnvoyType, item: Item): JsonObject {
+  const json = decode(type, resourceIn(item)?.resource?.value ?? new Uint8Array());
   if (!isObject(json)) throw new Error(`a ${type} that is no message`);
   return json;
 }
