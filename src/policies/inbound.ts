@@ -2,9 +2,8 @@
 
 import type { JsonObject } from "#lib/json.ts";
 import type { Match } from "#policies/match.ts";
-import type { PolicySpec } from "#policies/policy.ts";
 import { by, firstOf } from "#policies/precedence.ts";
-import type { ClientMatch, TargetRef } from "#policies/schema.ts";
+import type { ClientMatch, PolicySpec, TargetRef } from "#policies/schema.ts";
 import { type Labels, type Resource, tag } from "#resources/resource.ts";
 
 const forSection = <Spec extends PolicySpec>(

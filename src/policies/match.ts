@@ -1,9 +1,8 @@
 // Which policies are for a proxy, and for which of its inbounds (interop 3.3).
 
-import type { PolicySpec } from "#policies/policy.ts";
 import { byAttributes, byName, firstOf, roleOf, topLevelOf } from "#policies/precedence.ts";
 import { type Identity, identityOf, refersTo } from "#policies/reference.ts";
-import type { TargetRef } from "#policies/schema.ts";
+import type { PolicySpec, TargetRef } from "#policies/schema.ts";
 import { type Labels, label, type Resource, tag } from "#resources/resource.ts";
 
 /** What of a proxy its policies depend on. */

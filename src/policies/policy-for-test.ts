@@ -2,7 +2,8 @@
 
 import type { JsonObject } from "#lib/json.ts";
 import type { ProxyFacts } from "#policies/match.ts";
-import { type Policy, type PolicySpec, parsePolicy } from "#policies/policy.ts";
+import { type Policy, parsePolicy } from "#policies/policy.ts";
+import type { PolicySpec } from "#policies/schema.ts";
 import type { Labels, Resource } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
 

@@ -15,24 +15,16 @@ import { roleOf } from "#policies/precedence.ts";
 import {
   asGoReads,
   issuesOf,
+  type PolicySpec,
   type SpiffeMatch,
   sayMissing,
   type TargetKind,
-  type TargetRef,
   unknownIn,
 } from "#policies/schema.ts";
 import { type Allowed, targetRefIssues } from "#policies/target-ref.ts";
 import type { Destination } from "#policies/to.ts";
 import type { Resource } from "#resources/resource.ts";
 
-/** What every policy has of these. */
-export interface PolicySpec {
-  /** Absent: the whole mesh. */
-  readonly targetRef?: TargetRef | undefined;
-  readonly to?: readonly { readonly targetRef: TargetRef }[] | undefined;
-  readonly from?: readonly { readonly targetRef: TargetRef }[] | undefined;
-  readonly rules?: readonly object[] | undefined;
-}
 type Part = "to" | "from" | "rules";
 
 /** Where a targetRef of which kind may stand (interop 3.2.2). */

@@ -1,7 +1,6 @@
 // Which policy wins where several say something of the same thing (interop 3.4). Ascending: later overrides earlier.
 
-import type { PolicySpec } from "#policies/policy.ts";
-import { type TargetKind, type TargetRef, targetKinds } from "#policies/schema.ts";
+import { type PolicySpec, type TargetKind, type TargetRef, targetKinds } from "#policies/schema.ts";
 import { displayNameOf, label, type Resource } from "#resources/resource.ts";
 
 export type Compare<T> = (a: T, b: T) => number;

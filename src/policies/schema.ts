@@ -42,6 +42,15 @@ export const targetRef = z.object({
 });
 export type TargetRef = SpecOf<typeof targetRef>;
 
+/** What every policy has of these. */
+export interface PolicySpec {
+  /** Absent: the whole mesh. */
+  readonly targetRef?: TargetRef | undefined;
+  readonly to?: readonly { readonly targetRef: TargetRef }[] | undefined;
+  readonly from?: readonly { readonly targetRef: TargetRef }[] | undefined;
+  readonly rules?: readonly object[] | undefined;
+}
+
 export const backendRef = targetRef.extend({
   weight: z.int().min(0).max(1_000_000).optional(),
   port: z.int().min(1).max(65535).optional(),

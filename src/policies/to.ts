@@ -4,10 +4,9 @@
 import type { JsonObject } from "#lib/json.ts";
 import type { Match } from "#policies/match.ts";
 import { mergeConfs } from "#policies/merge.ts";
-import type { PolicySpec } from "#policies/policy.ts";
 import { byAttributes, byDestination, byName, firstOf, topLevelOf } from "#policies/precedence.ts";
 import { type Identity, identityOf, refersTo } from "#policies/reference.ts";
-import type { TargetRef } from "#policies/schema.ts";
+import type { PolicySpec, TargetRef } from "#policies/schema.ts";
 import { type Labels, type Resource, tag } from "#resources/resource.ts";
 
 export type Destination =

@@ -3,7 +3,8 @@
 import { policies } from "#policies/all.ts";
 import type { Match } from "#policies/match.ts";
 import type { HttpRule } from "#policies/mesh-http-route/http-rule.ts";
-import type { InboundPlace, Pieces, PolicySpec, Traffic } from "#policies/policy.ts";
+import type { InboundPlace, Pieces, Traffic } from "#policies/policy.ts";
+import type { PolicySpec } from "#policies/schema.ts";
 import type { Destination } from "#policies/to.ts";
 import type { PolicyRef } from "#proxy/client.ts";
 import type { Resource } from "#resources/resource.ts";

@@ -4,7 +4,7 @@ import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import { type HostPort, hostPortText } from "#lib/address.ts";
 import { sha256Hex } from "#lib/hash.ts";
 import { matchedPolicies, type ProxyFacts } from "#policies/match.ts";
-import type { PolicySpec } from "#policies/policy.ts";
+import type { PolicySpec } from "#policies/schema.ts";
 import { displayNameOf, type Key, keyOf, type Resource, tag } from "#resources/resource.ts";
 import { sectionOf } from "#topology/inbound.ts";
 

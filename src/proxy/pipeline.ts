@@ -18,7 +18,8 @@ import type { Collection, Graph, Group, Read } from "#incremental/collection.ts"
 import type { JsonObject } from "#lib/json.ts";
 import { policies } from "#policies/all.ts";
 import type { MeshHTTPRoute } from "#policies/mesh-http-route/schema.ts";
-import { type PolicySpec, parsePolicy } from "#policies/policy.ts";
+import { parsePolicy } from "#policies/policy.ts";
+import type { PolicySpec } from "#policies/schema.ts";
 import { applied } from "#proxy/applied.ts";
 import { assignment } from "#proxy/assignment.ts";
 import { type Bundle, type BundleRef, bundleOf, type ProxyConfig } from "#proxy/bundle.ts";

@@ -11,7 +11,7 @@ import type { RegexMatchAndSubstituteJson } from "#gen/envoy/type/matcher/v3/reg
 import { backendOf, type HttpRule, type Mirror } from "#policies/mesh-http-route/http-rule.ts";
 import type { Matched } from "#policies/mesh-http-route/matching.ts";
 import type { Filter, HeaderModifier, PathRewrite } from "#policies/mesh-http-route/schema.ts";
-import type { PolicySpec } from "#policies/policy.ts";
+import type { PolicySpec } from "#policies/schema.ts";
 import type { Resource } from "#resources/resource.ts";
 
 type Filtered = Pick<HttpRule, "piece" | "action" | "mirrors">;

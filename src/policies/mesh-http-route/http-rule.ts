@@ -2,8 +2,7 @@
 
 import type { RuntimeFractionalPercentJson } from "#gen/envoy/config/core/v3/base_pb.ts";
 import type { RouteActionJson, RouteJson, RouteMatchJson } from "#gen/envoy/config/route/v3/route_components_pb.ts";
-import type { PolicySpec } from "#policies/policy.ts";
-import type { BackendRef } from "#policies/schema.ts";
+import type { BackendRef, PolicySpec } from "#policies/schema.ts";
 import { type Labels, type Resource, tag } from "#resources/resource.ts";
 
 export interface HttpRule {
