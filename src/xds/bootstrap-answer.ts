@@ -32,6 +32,8 @@ export interface BootstrapContext {
   /** PEM of the certificate that it shows there; also what proxies trust that bring no CA. */
   readonly certificate: string;
   readonly find: (id: ResourceId) => Resource | undefined;
+  /** Why not all that there is for this zone is here; absent: it is. */
+  readonly notReady?: string | undefined;
 }
 
 const kindOfProxy: Readonly<Record<ProxyType, "Dataplane" | "ZoneIngress" | "ZoneEgress">> = {
@@ -72,6 +74,12 @@ export function prepareBootstrap(http: HttpRequest, context: BootstrapContext): 
   if (found.kind === "refused") return { response: found.response };
   const { resource } = found;
   const mesh = context.find({ kind: "Mesh", mesh: "", name: request.mesh });
+  // A final refusal would be wrong: the proxy is told to ask again.
+  if (resource.kind === "Dataplane" && !mesh && context.notReady !== undefined)
+    return refusal(
+      503,
+      `mesh ${JSON.stringify(request.mesh)} is not here yet: the control plane is ${context.notReady}`,
+    );
   const issues = issuesOf(request, resource, context.zone, mesh !== undefined);
   if (issues.length > 0) return refusal(422, describeIssues(issues));
 

@@ -220,6 +220,14 @@ test("without accept: application/json the bootstrap comes as plain YAML", () =>
   assert.equal(text, bootstrapIn(ask(changed({})).text));
 });
 
+test("while the control plane waits for its first sync, a mesh that is not known may still come: the proxy is to ask again", () => {
+  const waiting = { notReady: "waiting for the first sync with global" };
+  const { status, text } = ask(changed({ mesh: "nomesh" }), { ...context, ...waiting });
+  assert.equal(status, 503);
+  assert.equal(text, 'mesh "nomesh" is not here yet: the control plane is waiting for the first sync with global');
+  assert.equal(ask(changed({}), { ...context, ...waiting }).status, 200);
+});
+
 test("a Dataplane of another zone is refused by name", () => {
   const tags = { ...dataplane.networking.inbound[0].tags, "kuma.io/zone": "zone-2" };
   const { status, text } = ask(withInbound({ tags }));

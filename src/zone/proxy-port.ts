@@ -56,8 +56,8 @@ export function proxyPort({
   async function started(request: HttpRequest): Promise<HttpResponse> {
     const { response, to } = prepareBootstrap(request, bootstrap());
     if (!to) {
-      // A proxy that is not known yet asks again and again, and is refused nothing.
-      if (response.status !== 404)
+      // What is not known yet is asked for again and again, and refused nothing.
+      if (response.status !== 404 && response.status !== 503)
         noteRefusal(request, new KodiakError({ kind: "forbidden", why: String(response.body), cause: "definition" }));
       return response;
     }

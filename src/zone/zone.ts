@@ -241,6 +241,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
         port: dp.port,
         certificate: certificate.certificate,
         find: store.get,
+        notReady: ready.notReady,
         validate,
       }),
       xds,
