@@ -5,13 +5,16 @@ import { type AuthorityIssues, meshAuthorityIssues, plaintextIssues, secretAutho
 import { deletionIssues, dependents } from "#api/in-use.ts";
 import { originIssues, requireOwn, requireWritable, type Site } from "#api/ownership.ts";
 import { badRequest, invalid, notFound, type Problem } from "#api/problem.ts";
+import { retiredIssues } from "#api/rotation.ts";
 import type { Issue } from "#lib/issue.ts";
 import { isObject, type JsonObject, parseJson, whyNotJson } from "#lib/json.ts";
 import type { Kind } from "#resources/kind.ts";
 import { completeLabels, immutableLabelIssues, labelPath, type Place } from "#resources/labels.ts";
-import { label, type Resource, type ResourceId } from "#resources/resource.ts";
+import { asMesh } from "#resources/mesh.ts";
+import { type Labels, label, type Resource, type ResourceId } from "#resources/resource.ts";
 import { fromRest, isSameContent } from "#resources/rest.ts";
 import type { ResourceEdit, View } from "#resources/store.ts";
+import { issuingLabels } from "#topology/mesh.ts";
 
 export interface Rules extends Site {
   /** Names, labels, and the meaning of the spec. */
@@ -99,7 +102,7 @@ export function admitPut(
 
   const resource: Resource = {
     ...written,
-    labels: completeLabels(rules.place, kind, written),
+    labels: labelsOf(rules.place, kind, written, before),
     ...(before?.status && { status: before.status }),
   };
   const isUnchanged = before !== undefined && isSameContent(before, resource);
@@ -114,11 +117,20 @@ export function admitPut(
   };
 }
 
+function labelsOf(place: Place, kind: Kind, written: Resource, before: Resource | undefined): Labels {
+  const labels = completeLabels(place, kind, written);
+  return kind.name === "Mesh" ? issuingLabels(before && asMesh(before), asMesh({ ...written, labels })) : labels;
+}
+
 /** What is wrong with it beside what else there is. */
 function contextIssues(rules: Rules, before: Resource | undefined, written: Resource, view: View): Issue[] {
   switch (written.kind) {
     case "Mesh":
-      return [...plaintextIssues(before, written), ...meshAuthorityIssues(view, written, rules.authorityIssues)];
+      return [
+        ...plaintextIssues(before, written),
+        ...retiredIssues(view, before, written, rules),
+        ...meshAuthorityIssues(view, written, rules.authorityIssues),
+      ];
     case "Secret":
       return secretAuthorityIssues(view, written, rules.authorityIssues);
   }

@@ -10,6 +10,7 @@ import { policyCatalog, resourceCatalog } from "#api/catalog.ts";
 import { linkRoutes, noLinks } from "#api/link-routes.ts";
 import { overviewRoutes } from "#api/overview-routes.ts";
 import { resourceRoutes } from "#api/resource-routes.ts";
+import { rotationRoute } from "#api/rotation-route.ts";
 import { type Route, router } from "#api/router.ts";
 import { type TokenIssuer, tokenRoutes } from "#api/token-routes.ts";
 import { type Authenticate, anonymous, isLoopback } from "#api/user.ts";
@@ -97,6 +98,7 @@ export async function serveApi(options: ApiOptions): Promise<ServedApi> {
 const routesOf = (options: ApiOptions): Route[] => [
   ...resourceRoutes(options.store, options.rules),
   ...overviewRoutes(options.store),
+  rotationRoute(options.store, options.rules),
   applyRoute(options.store, options.rules),
   ...tokenRoutes(options.tokens),
   ...linkRoutes(options.links ?? noLinks, options.frozenSince),

@@ -3,6 +3,7 @@
 import { applyVerb } from "#cli/apply.ts";
 import { deleteVerb } from "#cli/delete.ts";
 import { demoAppVerb, demoVerb } from "#cli/demo.ts";
+import { describeMeshVerb } from "#cli/describe-mesh.ts";
 import { getVerb } from "#cli/get.ts";
 import { installEnvoyVerb } from "#cli/install-envoy.ts";
 import { runGlobalVerb } from "#cli/run-global.ts";
@@ -22,6 +23,7 @@ export const verbs: readonly Verb[] = [
   runIngressVerb,
   applyVerb,
   getVerb,
+  describeMeshVerb,
   deleteVerb,
   zoneAcceptVerb,
   zoneRevokeVerb,

@@ -16,6 +16,7 @@ import { grpcCode, type ServerStream, type World } from "#host/world.ts";
 import { providedAuthorityIssues } from "#identity/authority.ts";
 import { clusterIdOf, firstStart } from "#identity/first-start.ts";
 import { keyMaker } from "#identity/key-maker.ts";
+import { rotationKeeper } from "#identity/rotation-keeper.ts";
 import { tokenIssuer } from "#identity/token-issuer.ts";
 import { zoneAuthorityOf } from "#identity/zone-certificate.ts";
 import { zoneMembers } from "#identity/zone-members.ts";
@@ -27,7 +28,8 @@ import { refusalsOfLinks, troubleMetrics } from "#kds/trouble-metrics.ts";
 import { defaultPolicies } from "#owned/default-policies.ts";
 import { missingKeys } from "#owned/defaults.ts";
 import { globalOwned } from "#owned/global-owned.ts";
-import type { ZoneStatus } from "#owned/zone-insight.ts";
+import { openGates } from "#owned/rotation.ts";
+import { isZoneOnline, type ZoneStatus } from "#owned/zone-insight.ts";
 import { isActedOn, unknownMembers, validateResource } from "#policies/kinds.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import type { Resource } from "#resources/resource.ts";
@@ -90,10 +92,13 @@ export async function global(settings: GlobalSettings, { clock, random, network,
   const owned = globalOwned(graph, { of: sources.of, statuses });
   const missing = missingKeys(graph, sources.of);
   const defaults = defaultPolicies(graph, sources.of, { kind: "global" });
+  const connected = graph.derive("zones that are there", statuses, (status) => isZoneOnline(status) || undefined);
+  const open = openGates(graph, { of: sources.of, connected });
   const running = live(graph, store, sources);
 
   // Who acts on it.
   const makeKeys = keyMaker(missing, store, clock, log);
+  const rotate = rotationKeeper({ open, store, log: logOf("meshes"), heard: () => kds.heard() });
   const writer = ownedWriter(store, clock, logOf("store"), [
     { wanted: defaults.wanted, deletes: false, onlyNew: true },
     { wanted: defaults.record, deletes: true },
@@ -125,6 +130,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
     kds.publish(changes);
     writer.publish(changes);
     makeKeys(changes);
+    rotate(changes);
   });
 
   // Who is served.
@@ -148,6 +154,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
     rules: {
       place: { kind: "global" },
       isConnected: kds.isConnected,
+      hasMeshes: (zone) => kds.hasAll(zone, "Mesh"),
       validate: validateResource,
       unknownMembers,
       isActedOn,

@@ -22,7 +22,7 @@ import { fromZone } from "#kds/accept.ts";
 import { statusOf, zoneOf } from "#kds/calling.ts";
 import { type KdsCounts, kdsCounts } from "#kds/counts.ts";
 import { nameDown } from "#kds/down.ts";
-import { awaited, type HeardEnd, heardEnd } from "#kds/heard.ts";
+import { hearing } from "#kds/hearing.ts";
 import { type LinkEnd, links, newLinkEnd } from "#kds/links.ts";
 import { certificateAnswer, certificateAskIn, intermediateAskIn, type Members } from "#kds/members.ts";
 import { type OutgoingByKind, sharedSets } from "#kds/outgoing.ts";
@@ -61,6 +61,10 @@ export interface KdsServer extends Required<Pick<ListenOptions, "streams" | "una
   /** Of every zone that is connected, was, or is known from before. */
   statuses(): readonly ZoneStatus[];
   isConnected(zone: string): boolean;
+  /** Of a zone that is connected: whether it has, or has refused, all of a kind that it should have now. */
+  hasAll(zone: string, kind: string): boolean;
+  /** Resolves when the proxies of all Kodiak zones that are connected have acknowledged what is in the store now. */
+  heard(): Promise<void>;
   /** To each zone. */
   readonly links: Links;
   /** Of all zones together. */
@@ -83,9 +87,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
     ends.set(zone, end);
     return end;
   };
-  /** Zones that are asked whether their proxies know of a change. */
-  const hearing = new Map<HeardEnd, string>();
-  const sent = awaited();
+  const asked = hearing((zone) => endOf(zone).sender?.behind() !== undefined);
   const counts = kdsCounts();
   const statuses = zoneStatuses({
     global: { instanceId: self.instanceId, version: self.version, startedAt: clock.now() },
@@ -126,6 +128,8 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
     },
     statuses: statuses.all,
     isConnected,
+    hasAll: (zone, kind) => endOf(zone).sender?.hasAll(kind) === true,
+    heard: asked.everybody,
     links: links({
       store,
       peers: () => store.list("Zone").map(({ name }) => name),
@@ -239,6 +243,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       onPeer: (peer) => {
         demandHashes(peer);
         endOf(zone).sender = sender;
+        if (peer.resumes) stream.onEnd(asked.expect(zone));
         connection = statuses.connected(zone, peer, headerValues(stream.headers, "authorization").length === 1);
         log.info({ zone, peer: stream.peer }, "zone connected");
       },
@@ -253,7 +258,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       },
       onReached: (revision) => {
         connection?.reached(revision);
-        sent.look();
+        asked.look();
       },
     });
     senders.add(sender);
@@ -268,7 +273,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
     stream.onEnd(({ message }) => {
       senders.delete(sender);
       sender.ended();
-      sent.look();
+      asked.look();
       if (!connection) return;
       connection.ended();
       log.info({ zone, peer: stream.peer, reason: message }, "zone disconnected");
@@ -283,33 +288,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       stream.end(statusOf(error));
       return;
     }
-    const end = heardEnd(stream, () => othersHaveHeard(zone));
-    hearing.set(end, zone);
-    stream.sendHeaders();
-    stream.onMessage((message) => {
-      try {
-        end.received(message);
-      } catch (error) {
-        fail(stream, zone, error);
-      }
-    });
-    stream.onDrained(() => {});
-    stream.onEnd(() => {
-      hearing.delete(end);
-      end.ended();
-      sent.look();
-    });
-  }
-
-  /** What is in the store now: by their stores first, then by their proxies. Who is away hears of it when it comes back. */
-  async function othersHaveHeard(asking: string): Promise<void> {
-    const others = [...hearing].filter(([, zone]) => zone !== asking);
-    await Promise.all(
-      others.map(async ([end, zone]) => {
-        await sent.until(() => !hearing.has(end) || endOf(zone).sender?.behind() === undefined);
-        await end.ask();
-      }),
-    );
+    asked.serve(stream, zone, (error) => fail(stream, zone, error));
   }
 
   function receiveFrom(stream: ServerStream, zone: string): void {

@@ -64,6 +64,8 @@ export interface Sending {
   settled(names: ReadonlyMap<string, readonly string[]>): void;
   drained(): void;
   ended(): void;
+  /** Whether the peer has, or has refused, all of a kind that it should have now. */
+  hasAll(kind: string): boolean;
   /** What the peer should have and has not acknowledged, also when it is gone; `undefined`: it has everything. */
   behind(): Behind | undefined;
 }
@@ -229,6 +231,14 @@ export function sending(options: SendingOptions): Sending {
     });
   }
 
+  /** How many objects of a kind. */
+  function owed(kind: string, to: Audience): number {
+    const subscription = subscriptions.get(kind);
+    const wanted = sets.wanted(kind, to);
+    if (!subscription || !wanted) return 0;
+    return waitingIn(absorb(subscription, { kind: "changed", wanted, names: "everything" }));
+  }
+
   return {
     received(message) {
       const request = fromBinary(DeltaDiscoveryRequestSchema, message);
@@ -261,13 +271,11 @@ export function sending(options: SendingOptions): Sending {
       clearImmediate(turnEnd);
       endedAt = options.clock.now();
     },
+    hasAll: (kind) => audience !== undefined && subscriptions.has(kind) && owed(kind, audience) === 0,
     behind() {
       const to = audience;
       if (!to) return undefined;
-      const objects = [...subscriptions].reduce((sum, [kind, subscription]) => {
-        const wanted = sets.wanted(kind, to);
-        return sum + (wanted ? waitingIn(absorb(subscription, { kind: "changed", wanted, names: "everything" })) : 0);
-      }, 0);
+      const objects = [...subscriptions.keys()].reduce((sum, kind) => sum + owed(kind, to), 0);
       if (objects === 0) return undefined;
       if (endedAt !== undefined) return { objects, sinceMs: endedAt, why: "away" };
       return { objects, sinceMs: silentSince ?? options.clock.now(), why: isFull ? "not reading" : "not answering" };

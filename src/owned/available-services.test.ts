@@ -16,8 +16,7 @@ function stage(offered: readonly string[]) {
   const served = graph.source<readonly string[]>("served");
   const of = (kind: string) => sources.get(kind) as never;
   const statuses = graph.source<never>("statuses");
-  const certificates = graph.source<never>("certificates");
-  const owned = zoneOwned(graph, { zone: "zone-a", of, marked, served, statuses, certificates });
+  const owned = zoneOwned(graph, { zone: "zone-a", of, marked, served, statuses });
   const put = (kind: string, mesh: string, name: string, spec: JsonObject): void => {
     const one = { kind, mesh, name, labels: {}, spec, creationTime: zeroTime, modificationTime: zeroTime };
     sources.get(kind)?.set(keyOf(one), one);

@@ -26,6 +26,14 @@ export interface ProxyStatus {
   readonly refusals: readonly RefusalStatus[];
   /** What Envoy has not taken for a while; `undefined`: nothing. */
   readonly behind?: { readonly objects: number; readonly since: number; readonly why: string } | undefined;
+  readonly holds?: Holds;
+}
+
+/** Of its mesh's mTLS, as Envoy has acknowledged it. */
+export interface Holds {
+  readonly certificate?: CertificateStatus;
+  /** Backends. */
+  readonly trusts: readonly string[];
 }
 
 /** It is not sent again in this version. */
@@ -52,6 +60,21 @@ export function refusalsIn(insight: { readonly spec: JsonObject } | undefined): 
   });
 }
 
+/** What an insight says that a proxy holds: it does still, when it comes back. */
+export function holdsIn(insight: { readonly spec: JsonObject } | undefined): Holds {
+  const mtls = isObject(insight?.spec.mTLS) ? insight.spec.mTLS : {};
+  const { certificateExpirationTime, lastCertificateRegeneration, certificateRegenerations, issuedBackend } = mtls;
+  const trusts = Array.isArray(mtls.supportedBackends) ? mtls.supportedBackends.map(String) : [];
+  if (typeof issuedBackend !== "string") return { trusts };
+  const certificate = {
+    backend: issuedBackend,
+    expiresAt: Date.parse(String(certificateExpirationTime)),
+    issuedAt: Date.parse(String(lastCertificateRegeneration)),
+    regenerations: Number(certificateRegenerations ?? 0),
+  };
+  return { trusts, certificate };
+}
+
 /** Of a Dataplane or ZoneIngress, among all proxies. */
 export const statusKey = (id: ResourceId): string => `${id.kind} ${keyOf(id)}`;
 
@@ -71,8 +94,9 @@ const counterName: Readonly<Record<string, string>> = {
   route: "rds",
 };
 
-export function proxyInsight(status: ProxyStatus, certificate: CertificateStatus | undefined): Resource {
-  const { id, subscription, metadata, counters, updatedAt, refusals, behind } = status;
+export function proxyInsight(status: ProxyStatus): Resource {
+  const { id, subscription, metadata, counters, updatedAt, refusals, behind, holds } = status;
+  const { certificate, trusts = [] } = holds ?? {};
   const { version, ...rest } = metadata;
   const stats = Object.entries(counters).flatMap(([type, count]) => (count ? [[type, count] as const] : []));
   const total = { sent: 0, acknowledged: 0, rejected: 0 };
@@ -113,13 +137,15 @@ export function proxyInsight(status: ProxyStatus, certificate: CertificateStatus
         ...(refusals.length > 0 && { [refusedKey]: refusals.map((one) => ({ ...one, since: time(one.since) })) }),
         ...(behind && { [behindKey]: { ...behind, since: time(behind.since) } }),
       },
-      ...(certificate && {
+      ...((certificate || trusts.length > 0) && {
         mTLS: {
-          certificateExpirationTime: time(certificate.expiresAt),
-          lastCertificateRegeneration: time(certificate.issuedAt),
-          certificateRegenerations: certificate.regenerations,
-          issuedBackend: certificate.backend,
-          supportedBackends: [certificate.backend],
+          ...(certificate && {
+            certificateExpirationTime: time(certificate.expiresAt),
+            lastCertificateRegeneration: time(certificate.issuedAt),
+            certificateRegenerations: certificate.regenerations,
+            issuedBackend: certificate.backend,
+          }),
+          ...(trusts.length > 0 && { supportedBackends: [...trusts] }),
         },
       }),
     },

@@ -12,7 +12,7 @@ import {
   servicesOf,
   withAvailableServices,
 } from "#owned/available-services.ts";
-import { type CertificateStatus, type ProxyStatus, proxyInsight, statusKey } from "#owned/proxy-insight.ts";
+import { type ProxyStatus, proxyInsight, statusKey } from "#owned/proxy-insight.ts";
 import { type WantedCertificate, wantedCertificate } from "#owned/wanted-certificate.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
 import { meshFactsOf } from "#topology/mesh.ts";
@@ -27,8 +27,6 @@ export interface ZoneOwnedInput {
   readonly served: Collection<readonly string[]>;
   /** Of connected proxies and those that have just left, by `statusKey`. */
   readonly statuses: Collection<ProxyStatus>;
-  /** Of issued certificates, by key of the Dataplane. */
-  readonly certificates: Collection<{ readonly status: CertificateStatus }>;
 }
 
 export interface ZoneOwned {
@@ -40,10 +38,7 @@ export interface ZoneOwned {
   readonly insights: Collection<Resource>;
 }
 
-export function zoneOwned(
-  graph: Graph,
-  { zone, of, marked, served, statuses, certificates }: ZoneOwnedInput,
-): ZoneOwned {
+export function zoneOwned(graph: Graph, { zone, of, marked, served, statuses }: ZoneOwnedInput): ZoneOwned {
   const dataplanes = of<DataplaneJson>("Dataplane");
   const meshes = graph.derive("mtls of meshes", of<MeshJson>("Mesh"), (mesh) => meshFactsOf(mesh).mtls);
   const known = graph.derive("known proxies", statuses, (): true => true);
@@ -77,7 +72,7 @@ export function zoneOwned(
   const insights = graph.derive("insights", statuses, (status, read) => {
     const key = keyOf(status.id);
     const isStored = read.one(status.id.kind === "ZoneIngress" ? stored.ZoneIngress : stored.Dataplane, key);
-    return isStored && proxyInsight(status, read.one(certificates, key)?.status);
+    return isStored && proxyInsight(status);
   });
   return { wantedCertificates, ingresses: ingresses as Collection<Resource>, insights };
 }

@@ -69,6 +69,13 @@ export interface Pipeline {
   readonly ingresses: Collection<ProxyConfig>;
   /** What each ingress of this zone leads to: keys of services, by name of the ZoneIngress. */
   readonly ingressServices: Collection<readonly string[]>;
+  /** The certificate of each proxy, by key of the Dataplane, and what the proxies of a mesh trust, by its name. */
+  readonly secrets: {
+    readonly identities: Collection<Bundle>;
+    readonly trusts: Collection<Bundle>;
+    /** The backends that `trusts` is made of. */
+    readonly trusted: Collection<readonly string[]>;
+  };
   /** All that a `ProxyConfig` refers to. */
   readonly bundles: readonly Collection<Bundle>[];
 }
@@ -163,6 +170,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     dataplanes: configs,
     ingresses: ingress.configs,
     ingressServices: ingress.services,
+    secrets,
     bundles: [
       ...[own, ownRoutes, identities, trusts],
       ...[shared.listeners, shared.routes, shared.clusters, shared.assignments],
@@ -299,7 +307,7 @@ function sharedCollections(
 function secretCollections(graph: Graph, sources: Sources, meshes: Collection<MeshFacts>) {
   const secrets = sources.of<SecretJson>("Secret");
   const identities = graph.derive("identities", sources.certificates, (issued) => bundleOf([identityDraft(issued)]));
-  const trusts = graph.derive("trusts", sources.of<MeshJson>("Mesh"), (mesh, read): Bundle | undefined => {
+  const authorities = graph.derive("authorities", sources.of<MeshJson>("Mesh"), (mesh, read) => {
     const { name, mtls } = read.one(meshes, mesh.name) ?? {};
     if (name === undefined || !mtls) return undefined;
     const secretData = (secret: string) => read.one(secrets, keyOf({ mesh: name, name: secret }))?.spec.data;
@@ -308,15 +316,14 @@ function secretCollections(graph: Graph, sources: Sources, meshes: Collection<Me
       return data === undefined ? [] : [{ backend, data }];
     });
     // Without the one that signs, no certificate of this mesh would be believed.
-    if (!found.some(({ backend }) => backend === mtls.backend)) return undefined;
-    return bundleOf([
-      trustDraft(
-        name,
-        found.map(({ data }) => data),
-      ),
-    ]);
+    return found.some(({ backend }) => backend === mtls.backend) ? found : undefined;
   });
-  return { identities, trusts };
+  const trusts = graph.derive("trusts", authorities, (found, _, mesh): Bundle => {
+    const all = found.map(({ data }) => data);
+    return bundleOf([trustDraft(mesh, all)]);
+  });
+  const trusted = graph.derive("trusted", authorities, (found) => found.map(({ backend }) => backend));
+  return { identities, trusts, trusted };
 }
 
 const firstOf = <V>(group: Group<V>): V | undefined => group.values().next().value;

@@ -37,13 +37,15 @@ function labelIssues(labels: Labels): readonly Issue[] {
       return [
         { path, message: "must have a name of letters, digits and - _ ., with a DNS name and / before it or not" },
       ];
-    if (value !== "" && (value.length > 63 || !qualifiedName.test(value)))
+    if (value !== "" && !isLabelValue(value))
       return [
         { path, message: "must be 63 letters, digits and - _ . or fewer, beginning and ending with a letter or digit" },
       ];
     return [];
   });
 }
+
+export const isLabelValue = (text: string): boolean => text.length <= 63 && qualifiedName.test(text);
 
 /** https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set */
 function isLabelKey(key: string): boolean {

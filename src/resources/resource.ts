@@ -56,6 +56,8 @@ export const label = {
   workload: "kuma.io/workload",
   /** Ours: on a Mesh. */
   allowPlaintext: "kodiak.io/allow-plaintext",
+  /** Ours: on a Mesh whose enabled backend is not trusted everywhere yet. The control plane's alone. */
+  issuingBackend: "kodiak.io/issuing-backend",
 } as const;
 
 /** Tags with a meaning (interop 11.5). */

@@ -79,7 +79,6 @@ test("the store is quiet after at most two rounds of owned writing", async () =>
     marked: graph.source("marked"),
     served,
     statuses: graph.source<ProxyStatus>("statuses"),
-    certificates: graph.source("certificates"),
   });
   const running = live(graph, store, sources);
   const writer = ownedWriter(store, stopped, strict, [{ wanted: owned.ingresses, deletes: false }]);

@@ -2,8 +2,10 @@
 
 import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
 import { parseAge } from "#lib/duration.ts";
+import { sha256Hex } from "#lib/hash.ts";
 import { isObject } from "#lib/json.ts";
-import { label, type Resource } from "#resources/resource.ts";
+import { isLabelValue } from "#resources/meta.ts";
+import { type Labels, label, type Resource } from "#resources/resource.ts";
 
 export interface MeshFacts {
   readonly name: string;
@@ -13,6 +15,7 @@ export interface MeshFacts {
   readonly isLocalFirst: boolean;
 }
 export interface MtlsFacts {
+  /** That issues. */
   readonly backend: string;
   readonly mode: "STRICT" | "PERMISSIVE";
   readonly certificateMs: number;
@@ -24,18 +27,43 @@ const defaultCertificateMs = 7 * 86_400_000;
 export function meshFactsOf(mesh: Resource<MeshJson>): MeshFacts {
   const { enabledBackend, backends = [] } = mesh.spec.mtls ?? {};
   const facts = { name: mesh.name, isLocalFirst: mesh.spec.routing?.localityAwareLoadBalancing === true };
-  const backend = backends.find(({ name }) => name === enabledBackend);
+  const issuing = issuingBackendOf(mesh);
   // One that is named but not listed is not plaintext: nothing can be issued, and proxies keep what they have.
-  if (!enabledBackend) return facts;
-  const expiration = parseAge(backend?.dpCert?.rotation?.expiration ?? "");
+  if (issuing === undefined) return facts;
+  const called = (wanted: string | undefined) => backends.find(({ name }) => name === wanted);
+  const expiration = parseAge(called(issuing)?.dpCert?.rotation?.expiration ?? "");
   return {
     ...facts,
     mtls: {
-      backend: enabledBackend,
-      mode: backend?.mode === "PERMISSIVE" ? "PERMISSIVE" : "STRICT",
+      backend: issuing,
+      mode: called(enabledBackend)?.mode === "PERMISSIVE" ? "PERMISSIVE" : "STRICT",
       certificateMs: expiration || defaultCertificateMs,
     },
   };
+}
+
+/** The backend that signs: the enabled one, but for as long as not everybody trusts that (decision 14). Absent without mTLS. */
+export function issuingBackendOf({ labels, spec }: Pick<Resource<MeshJson>, "labels" | "spec">): string | undefined {
+  const { enabledBackend, backends = [] } = spec.mtls ?? {};
+  if (!enabledBackend) return undefined;
+  const said = labels[label.issuingBackend];
+  const before = said === undefined ? undefined : backends.find(({ name = "" }) => issuingLabelOf(name) === said);
+  return before?.name ?? enabledBackend;
+}
+
+/** A backend may be called what no label may say. */
+const issuingLabelOf = (backend: string): string => (isLabelValue(backend) ? backend : sha256Hex(backend).slice(0, 32));
+
+/** Of a Mesh that is written: who issues goes on issuing, until all trust the one that is enabled now. `before`: as it is stored. */
+export function issuingLabels(
+  before: Resource<MeshJson> | undefined,
+  { labels, spec }: Pick<Resource<MeshJson>, "labels" | "spec">,
+): Labels {
+  const { [label.issuingBackend]: _, ...others } = labels;
+  const { enabledBackend, backends = [] } = spec.mtls ?? {};
+  const issuing = before && issuingBackendOf(before);
+  const goesOn = enabledBackend && issuing !== enabledBackend && backends.some(({ name }) => name === issuing);
+  return goesOn && issuing !== undefined ? { ...others, [label.issuingBackend]: issuingLabelOf(issuing) } : others;
 }
 
 /** Whether a mesh that had mTLS may be without. */

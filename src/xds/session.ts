@@ -2,6 +2,7 @@
 // Envoy does not read, nothing is written: what changes meanwhile is remembered by name, and goes as it is then.
 
 import { framed } from "#discovery/frame.ts";
+import { versionOf } from "#discovery/item.ts";
 import {
   absorbOrder,
   type EnvoyType,
@@ -15,7 +16,7 @@ import {
   refusalsOfOrder,
   type TypedRefusal,
 } from "#discovery/order.ts";
-import { hasAllWanted, waitingIn } from "#discovery/subscription.ts";
+import { hasAllWanted, heldOf, waitingIn } from "#discovery/subscription.ts";
 import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import type { ServerStream } from "#host/world.ts";
 import { isInboundListener } from "#proxy/names.ts";
@@ -40,6 +41,8 @@ export interface Session {
   readonly isSettled: boolean;
   /** Envoy has acknowledged what it should have of this type now. */
   holdsAll(type: EnvoyType): boolean;
+  /** Of what Envoy has under this name, as far as it is known for sure; "": nothing. */
+  versionHeld(type: EnvoyType, name: string): string;
   /** Envoy has all that it needs to take requests: settled, it has asked for all that there is, and has not refused an inbound. */
   readonly isServing: boolean;
   readonly counters: Readonly<Partial<Record<EnvoyType, Counters>>>;
@@ -112,6 +115,7 @@ export function openSession(
       return snapshots !== undefined && !isFull && isSettled(order);
     },
     holdsAll: (type) => hasAllWanted(order.subscriptions[type]),
+    versionHeld: (type, name) => versionOf(heldOf(order.subscriptions[type], name)),
     get isServing() {
       const { subscriptions } = order;
       return (

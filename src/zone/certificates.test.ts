@@ -21,7 +21,7 @@ const wantedOf = (version: string): WantedCertificate => ({
   validityMs: 7 * day,
 });
 
-const mtls = { enabledBackend: "ca-1", backends: [{ name: "ca-1", type: "builtin" }] };
+const mtls = { enabledBackend: "ca-1", backends: ["ca-1", "ca-2"].map((name) => ({ name, type: "builtin" })) };
 
 /** A store with an authority; each `start` is a control plane that begins anew on it. */
 async function stage() {
@@ -37,7 +37,7 @@ async function stage() {
   }
   await newAuthority();
 
-  function start() {
+  function start(intermediates?: Parameters<typeof certificateKeeper>[0]["intermediates"]) {
     const graph = incrementalGraph();
     const wanted = graph.source<WantedCertificate>("wanted");
     const dataplanes = graph.source<Resource>("Dataplane");
@@ -54,12 +54,21 @@ async function stage() {
         meshes,
         secrets: graph.source<Resource>("Secret"),
       },
+      ...(intermediates && { intermediates }),
       touch: () => issued.resolve(),
       issuerOf: (kept) => createIssuer(readAuthority(kept)),
       clock: { now: () => time.ms, alarm: () => () => {} },
       log: openLog("silent"),
     });
     return {
+      status: () => certificates.get(key)?.status,
+      /** An intermediate has come. */
+      async arrived(): Promise<string | undefined> {
+        issued = Promise.withResolvers();
+        keeper.again();
+        await issued.promise;
+        return certificates.get(key)?.chain;
+      },
       async chainFor(want: WantedCertificate): Promise<string | undefined> {
         issued = Promise.withResolvers();
         wanted.set(key, want);
@@ -118,4 +127,34 @@ test("a certificate goes with its Dataplane", async () => {
   first.dataplane(undefined);
   await first.stop();
   assert.equal(store.note(`certificate ${key}`), undefined);
+});
+
+test("a zone that has no authority under the new backend yet goes on with the one before, for who comes now, too", async () => {
+  const { time, store, start } = await stage();
+  const [first, second] = await Promise.all([1, 2].map(() => createBuiltinAuthority("default", time.ms)));
+  assert.ok(first && second);
+  const certificates = [first, second].map(({ certificate }, i) =>
+    secretResource(builtinCertificateId("default", `ca-${i + 1}`), certificate),
+  );
+  await store.write([
+    ...certificates.map((resource) => ({ kind: "put" as const, resource })),
+    { kind: "delete", id: builtinKeyId("default", "ca-1") },
+  ]);
+  const has = new Map([["ca-1", { what: "ca-1", ...first }]]);
+  const asked: string[] = [];
+  const zone = start({
+    held: (_, backend) => has.get(backend),
+    under(_, backend) {
+      asked.push(backend);
+      return has.get(backend);
+    },
+  });
+  const wanted = { ...wantedOf("v1"), backend: "ca-2" };
+  const chain = await zone.chainFor(wanted);
+  assert.equal(zone.status()?.backend, "ca-1");
+  assert.deepEqual(asked, ["ca-2"], "only what is wanted is asked for");
+  has.set("ca-2", { what: "ca-2", ...second });
+  const later = await zone.arrived();
+  assert.notEqual(later, chain);
+  assert.equal(zone.status()?.backend, "ca-2");
 });

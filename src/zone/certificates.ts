@@ -5,7 +5,6 @@
 import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
 import type { Log } from "#host/log.ts";
 import type { Clock } from "#host/world.ts";
-import type { KeptAuthority } from "#identity/authority.ts";
 import type { Credentials } from "#identity/credentials.ts";
 import type { Issuer } from "#identity/issuer.ts";
 import { signingAuthority } from "#identity/signing-authority.ts";
@@ -17,6 +16,7 @@ import type { IssuedCertificate } from "#proxy/secrets.ts";
 import type { Resource } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
 import { certificateNotes, type NotedCertificate } from "#zone/certificate-notes.ts";
+import type { Intermediates } from "#zone/intermediates.ts";
 
 export interface KeptCertificate extends IssuedCertificate {
   readonly status: CertificateStatus;
@@ -32,8 +32,8 @@ export interface CertificateOptions {
   readonly certificates: Source<KeptCertificate>;
   readonly touch: () => void;
   readonly issuerOf: Credentials["issuerOf"];
-  /** For a mesh whose authority (PEM) is here without its key; `undefined`: not yet. */
-  readonly intermediate?: (mesh: string, backend: string, authority: string) => KeptAuthority | undefined;
+  /** For meshes whose authorities are here without their keys. */
+  readonly intermediates?: Pick<Intermediates, "under" | "held">;
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
@@ -50,14 +50,28 @@ interface Issued {
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
 export function certificateKeeper(options: CertificateOptions) {
-  const { wanted, dataplanes, meshes, secrets, certificates, touch, issuerOf, intermediate, store, clock, log } =
+  const { wanted, dataplanes, meshes, secrets, certificates, touch, issuerOf, intermediates, store, clock, log } =
     options;
   const issued = new Map<string, Issued>();
   const notes = certificateNotes(store, clock, log);
   const issuers = new Map<string, { readonly certificate: string; readonly issuer: Issuer }>();
 
-  /** `undefined` until the authority is there. Leaves of an earlier intermediate are as good as those of its successor. */
+  /**
+   * `undefined` until the authority is there. While this zone has none under the backend that is wanted, another of the mesh under which it
+   * has one goes on: what all trusted before is on the list until nobody needs it (decision 14).
+   */
   function issuerFor({ mesh, backend }: WantedCertificate) {
+    const wanted = issuerUnder(mesh, backend, intermediates?.under);
+    if (wanted || !intermediates) return wanted;
+    for (const { name = "" } of meshes.get(mesh)?.spec.mtls?.backends ?? []) {
+      const other = name === backend ? undefined : issuerUnder(mesh, name, intermediates.held);
+      if (other) return other;
+    }
+    return undefined;
+  }
+
+  /** Leaves of an earlier intermediate are as good as those of its successor. */
+  function issuerUnder(mesh: string, backend: string, intermediate: Intermediates["under"] | undefined) {
     const root = signingAuthority(store, meshes.get(mesh), backend);
     if (!root) return undefined;
     const { privateKey } = root;
@@ -68,15 +82,16 @@ export function certificateKeeper(options: CertificateOptions) {
     const isKnown = known?.certificate === authority.certificate;
     const { issuer } = isKnown ? known : { issuer: issuerOf(authority) };
     issuers.set(`${mesh}/${backend}`, { certificate: authority.certificate, issuer });
-    return { certificate: root.certificate, issuer };
+    return { backend, certificate: root.certificate, issuer };
   }
 
   async function issue(key: string, isRenewal: boolean): Promise<void> {
-    const now = wanted.get(key);
+    const asked = wanted.get(key);
     const before = issued.get(key);
-    if (!now) return withdraw(key);
-    const authority = issuerFor(now);
+    if (!asked) return withdraw(key);
+    const authority = issuerFor(asked);
     if (!authority) return;
+    const now = { ...asked, backend: authority.backend };
     const isCurrent = before?.authority === authority.certificate && isEqual(before.wanted, now);
     if (isCurrent && !isRenewal) return;
     before?.cancelRenewal();

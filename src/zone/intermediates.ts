@@ -20,6 +20,8 @@ export interface IntermediatesOptions {
   readonly log: Log;
   /** There is one, for a mesh that had none. */
   readonly onArrived: () => void;
+  /** Whether the mesh has this backend still. */
+  readonly isListed: (mesh: string, backend: string) => boolean;
 }
 
 interface Kept {
@@ -34,6 +36,8 @@ export interface Intermediates {
    * told when it is there.
    */
   under(mesh: string, backend: string, authority: string): KeptAuthority | undefined;
+  /** The same without asking for one. */
+  held(mesh: string, backend: string, authority: string): KeptAuthority | undefined;
   /** Global is there: what is owed is asked for. */
   connected(): void;
   stop(): void;
@@ -42,7 +46,7 @@ export interface Intermediates {
 const noteOf = (mesh: string, backend: string): string => `intermediate ${mesh}/${backend}`;
 const retryAfterMs = 3_600_000;
 
-export function intermediates({ ask, store, clock, log, onArrived }: IntermediatesOptions): Intermediates {
+export function intermediates({ ask, store, clock, log, onArrived, isListed }: IntermediatesOptions): Intermediates {
   /** By note: what is owed, and what ends the wait for its renewal. */
   const owed = new Map<string, { readonly mesh: string; readonly backend: string }>();
   const asking = new Set<string>();
@@ -74,26 +78,35 @@ export function intermediates({ ask, store, clock, log, onArrived }: Intermediat
     renewals.get(note)?.();
     renewals.set(
       note,
-      clock.alarm(atMs, () => void get(mesh, backend)),
+      clock.alarm(atMs, () => {
+        if (isListed(mesh, backend)) return void get(mesh, backend);
+        renewals.delete(note);
+        owed.delete(note);
+      }),
     );
   }
 
+  function held(mesh: string, backend: string, authority: string): KeptAuthority | undefined {
+    const note = noteOf(mesh, backend);
+    const text = store.note(note);
+    const kept: Kept | undefined = text === undefined ? undefined : JSON.parse(text);
+    const isGood =
+      kept && isUnder(kept.certificate, authority) && certificateOf(kept.certificate).notAfter > clock.now();
+    if (!isGood) return undefined;
+    if (!renewals.has(note)) renewAt(mesh, backend, certificateOf(kept.certificate).renewAt);
+    const what = `this zone's authority under ${backend} of mesh ${mesh}`;
+    return { what, ...kept, trustBundle: certificatesIn(authority).slice(-1) };
+  }
+
   return {
+    held,
     under(mesh, backend, authority) {
       const note = noteOf(mesh, backend);
-      const text = store.note(note);
-      const kept: Kept | undefined = text === undefined ? undefined : JSON.parse(text);
-      const isGood =
-        kept && isUnder(kept.certificate, authority) && certificateOf(kept.certificate).notAfter > clock.now();
-      if (!isGood) {
-        if (owed.has(note)) return undefined;
-        owed.set(note, { mesh, backend });
-        void get(mesh, backend);
-        return undefined;
-      }
-      if (!renewals.has(note)) renewAt(mesh, backend, certificateOf(kept.certificate).renewAt);
-      const what = `this zone's authority under ${backend} of mesh ${mesh}`;
-      return { what, ...kept, trustBundle: certificatesIn(authority).slice(-1) };
+      const found = held(mesh, backend, authority);
+      if (found || owed.has(note)) return found;
+      owed.set(note, { mesh, backend });
+      void get(mesh, backend);
+      return undefined;
     },
     connected() {
       for (const { mesh, backend } of owed.values()) void get(mesh, backend);

@@ -12,7 +12,14 @@ import { KodiakError } from "#lib/failure.ts";
 import type { Issue } from "#lib/issue.ts";
 import { isEqual, type JsonObject } from "#lib/json.ts";
 import { closedInsight } from "#owned/online.ts";
-import { type ProxyStatus, type RefusalStatus, refusalsIn, statusKey } from "#owned/proxy-insight.ts";
+import {
+  type Holds,
+  holdsIn,
+  type ProxyStatus,
+  type RefusalStatus,
+  refusalsIn,
+  statusKey,
+} from "#owned/proxy-insight.ts";
 import type { ProxyConfig } from "#proxy/bundle.ts";
 import { asDataplane } from "#resources/dataplane.ts";
 import { kindNamed } from "#resources/kinds.ts";
@@ -45,6 +52,8 @@ export interface ProxiesOptions {
   /** What ingresses lead to, as they should and as their Envoys have acknowledged, by name. */
   readonly ingressServices: Collection<readonly string[]>;
   readonly served: Source<readonly string[]>;
+  /** What an Envoy holds of its mesh's mTLS, of which this is known: `before`, but for what its session says of it now. */
+  readonly heldBy: (session: Session, id: ResourceId, before: Holds) => Holds;
   /** Dataplanes whose Envoys do not serve yet. */
   readonly marked: Source<Mark>;
   /** Tells the graph that `statuses` or `marked` has changed. */
@@ -148,16 +157,20 @@ export function proxies(options: ProxiesOptions) {
     }
     // An Envoy that starts anew may take what another one refused.
     const isResumed = Object.keys(first.initialResourceVersions).length > 0;
-    return admitted(id, metadata, isResumed ? refusedBefore(id) : [], stream, { ...shown, proxy: resource });
+    const before = isResumed ? { refusals: refusedBefore(id), holds: heldBefore(id) } : startsAnew;
+    return admitted(id, metadata, before, stream, { ...shown, proxy: resource });
   }
 
   const refusedBefore = (id: ResourceId): readonly RefusalStatus[] =>
     statuses.get(statusKey(id))?.refusals ?? refusalsIn(store.get({ ...id, kind: `${id.kind}Insight` }));
 
+  const heldBefore = (id: ResourceId): Holds =>
+    statuses.get(statusKey(id))?.holds ?? holdsIn(store.get({ ...id, kind: `${id.kind}Insight` }));
+
   function admitted(
     id: ResourceId,
     metadata: JsonObject,
-    before: readonly RefusalStatus[],
+    { refusals: before, holds }: { readonly refusals: readonly RefusalStatus[]; readonly holds: Holds },
     stream: ServerStream,
     shown: Omit<ShownToken, "onRefused">,
   ): Admitted {
@@ -178,6 +191,7 @@ export function proxies(options: ProxiesOptions) {
       updatedAt: clock.now(),
       refusals: before,
       behind: undefined,
+      holds,
     };
     let answers = 0;
     /** Since when it owes an answer, and gives none. */
@@ -235,6 +249,8 @@ export function proxies(options: ProxiesOptions) {
             );
           publish({ refusals });
         }
+        const held = options.heldBy(session, id, status.holds ?? nothing);
+        if (!isEqual(held, status.holds)) publish({ holds: held });
         const count = answersIn(session);
         if (session.waiting === 0) silentSince = undefined;
         else if (silentSince === undefined || count !== answers) silentSince = clock.now();
@@ -356,6 +372,9 @@ export function proxies(options: ProxiesOptions) {
     },
   };
 }
+
+const nothing: Holds = { trusts: [] };
+const startsAnew = { refusals: [], holds: nothing };
 
 const isSame = (one: RefusalStatus, other: TypedRefusal): boolean =>
   one.type === other.type && one.name === other.name && one.version === other.version;

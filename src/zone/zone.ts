@@ -16,6 +16,7 @@ import { providedAuthorityIssues } from "#identity/authority.ts";
 import { type Credentials, realCredentials } from "#identity/credentials.ts";
 import { clusterIdOf, firstStart } from "#identity/first-start.ts";
 import { keyMaker } from "#identity/key-maker.ts";
+import { rotationKeeper } from "#identity/rotation-keeper.ts";
 import { tokenIssuer } from "#identity/token-issuer.ts";
 import type { Collection } from "#incremental/collection.ts";
 import { incrementalGraph } from "#incremental/graph.ts";
@@ -28,6 +29,7 @@ import { defaultPolicies } from "#owned/default-policies.ts";
 import { missingKeys } from "#owned/defaults.ts";
 import { mtlsPromises, type PromisedMtls } from "#owned/promised-mtls.ts";
 import type { ProxyStatus } from "#owned/proxy-insight.ts";
+import { openGates } from "#owned/rotation.ts";
 import { zoneOwned } from "#owned/zone-owned.ts";
 import { isActedOn, unknownMembers, validateResource } from "#policies/kinds.ts";
 import { proxyPipeline } from "#proxy/pipeline.ts";
@@ -42,6 +44,7 @@ import { xdsMetrics } from "#xds/metrics.ts";
 import { xdsServer } from "#xds/server.ts";
 import { certificateKeeper, type KeptCertificate } from "#zone/certificates.ts";
 import { departures } from "#zone/departures.ts";
+import { heldSecrets } from "#zone/held-secrets.ts";
 import { intermediates } from "#zone/intermediates.ts";
 import { membership } from "#zone/membership.ts";
 import { promiseKeeper, rememberPromises } from "#zone/promised-mtls.ts";
@@ -121,11 +124,14 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   // The kind says what the spec is.
   const of = <Spec>(kind: string) => (kind === "Mesh" ? meshes : sources.of(kind)) as Collection<Resource<Spec>>;
   const pipeline = proxyPipeline(graph, { of, certificates, marked, departed }, settings.name);
+  // As they are sent: what is issued in this turn is not settled yet.
+  const issued = graph.derive("issued", certificates, ({ status }) => status);
   const served = graph.source<readonly string[]>("served by ingresses");
-  const owned = zoneOwned(graph, { zone: settings.name, of, marked, served, statuses, certificates });
+  const owned = zoneOwned(graph, { zone: settings.name, of, marked, served, statuses });
   // A zone's meshes, their keys and policies are global's business, if there is one.
   const missing = missingKeys(graph, sources.of);
   const defaults = defaultPolicies(graph, sources.of, place);
+  const open = openGates(graph, { of: sources.of });
   // A zone that stands alone encodes nothing for a global control plane.
   const outgoing = settings.global && upwardResources(graph, sources.of, settings.name);
   const departing = departures({ store, clock, marked, departed, touch: () => running.touch() });
@@ -144,9 +150,10 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       clock,
       log: logOf("certificates"),
       onArrived: () => keeper.again(),
+      isListed: (mesh, backend) => meshes.get(mesh)?.spec.mtls?.backends?.some(({ name }) => name === backend) === true,
     });
   const keeper = certificateKeeper({
-    ...(own && { intermediate: own.under }),
+    ...(own && { intermediates: own }),
     wanted: owned.wantedCertificates,
     dataplanes: sources.of("Dataplane"),
     meshes,
@@ -160,6 +167,8 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   });
   const promiseMtls = promiseKeeper(promises, promised, store, () => running.touch(), logOf("meshes"));
   const makeKeys = keyMaker(missing, store, clock, log);
+  const acknowledged = () => xds.acknowledged(clock.now() - heardForMs);
+  const rotate = rotationKeeper({ open, store, log: logOf("meshes"), heard: acknowledged });
   const writer = ownedWriter(store, clock, logOf("store"), [
     ...(place.isFederated
       ? []
@@ -201,7 +210,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       self: { instanceId, version: settings.version, config: { store: { type: "memory" } } },
       validate,
       frozenSince: () => known.frozenSince(),
-      acknowledged: () => xds.acknowledged(clock.now() - heardForMs),
+      acknowledged,
       onLink: ({ kind }) => {
         if (kind === "connected") own?.connected();
       },
@@ -221,6 +230,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     marked,
     served,
     ingressServices: pipeline.ingressServices,
+    heldBy: heldSecrets(pipeline.secrets, issued),
     touch: running.touch,
     onGone: departing.gone,
     onFrozen: () => link?.tellFrozen(),
@@ -261,7 +271,9 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     writer.publish(changes);
     link?.publish(changes);
     keeper.publish(changes);
-    if (!place.isFederated) makeKeys(changes);
+    if (place.isFederated) return;
+    makeKeys(changes);
+    rotate(changes);
   });
 
   link?.start();

@@ -13,14 +13,18 @@ export interface Load {
   stop(): Promise<{ readonly sent: number; readonly failures: readonly string[] }>;
 }
 
-export function load(url: string, atOnce = 4): Load {
+/** `renews`: each request has a connection of its own. */
+export function load(url: string, atOnce = 4, renews = false): Load {
   const failures: string[] = [];
   let isStopped = false;
   let sent = 0;
   const worker = async () => {
     while (!isStopped) {
       sent++;
-      const answer = await get(url).catch((error: unknown) => ({ status: 0, text: String(error) }));
+      const answer = await get(url, renews ? { connection: "close" } : {}).catch((error: unknown) => ({
+        status: 0,
+        text: String(error),
+      }));
       if (answer.status === 200) continue;
       failures.push(`${answer.status} ${answer.text}`);
       await pause(afterFailureMs);
