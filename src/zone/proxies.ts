@@ -4,7 +4,6 @@
 
 import type { TypedRefusal } from "#discovery/order.ts";
 import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
-import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { Log } from "#host/log.ts";
 import { type Clock, grpcCode, type Random, type ServerStream } from "#host/world.ts";
 import type { Collection, Source } from "#incremental/collection.ts";
@@ -21,16 +20,16 @@ import {
   statusKey,
 } from "#owned/proxy-insight.ts";
 import type { ProxyConfig } from "#proxy/bundle.ts";
-import { asDataplane } from "#resources/dataplane.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import { completeLabels, type Place } from "#resources/labels.ts";
-import { describeId, keyOf, type Resource, type ResourceId, tag } from "#resources/resource.ts";
+import { describeId, keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
 import { fromRest } from "#resources/rest.ts";
 import type { Store } from "#resources/store.ts";
 import type { Mark } from "#topology/provider.ts";
 import { foreignZone } from "#xds/bootstrap-refusal.ts";
 import type { Admitted } from "#xds/server.ts";
 import type { Session } from "#xds/session.ts";
+import { notReady, withZoneTag } from "#zone/brought.ts";
 import { identityOf, jsonOf, parsed, refused, tokenOf } from "#zone/claims.ts";
 import { gathered } from "#zone/gathered.ts";
 import { presence } from "#zone/presence.ts";
@@ -381,23 +380,3 @@ const isSame = (one: RefusalStatus, other: TypedRefusal): boolean =>
 
 const answersIn = ({ counters }: Session): number =>
   Object.values(counters).reduce((sum, { acknowledged, rejected }) => sum + acknowledged + rejected, 0);
-
-function notReady(dataplane: Resource): Resource {
-  const { networking = {} } = asDataplane(dataplane).spec;
-  const inbound = (networking.inbound ?? []).map((one) => ({ ...one, state: "NotReady" }));
-  return { ...dataplane, spec: { ...dataplane.spec, networking: { ...networking, inbound } } as JsonObject };
-}
-
-/** Every inbound says in which zone it is (interop 4.6.2). */
-export function withZoneTag(spec: DataplaneJson, zone: string): JsonObject {
-  const { networking = {} } = spec;
-  const tagged = (tags: Record<string, string> = {}) =>
-    tags[tag.service] === undefined ? tags : { ...tags, [tag.zone]: zone };
-  return {
-    ...spec,
-    networking: {
-      ...networking,
-      ...(networking.inbound && { inbound: networking.inbound.map((one) => ({ ...one, tags: tagged(one.tags) })) }),
-    },
-  } as JsonObject;
-}
