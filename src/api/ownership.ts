@@ -13,8 +13,8 @@ export interface Site {
   readonly globalAddress?: string;
   /** Of a global control plane: whether the zone is connected now. */
   readonly isConnected?: (zone: string) => boolean;
-  /** Of a global control plane: whether a zone that is connected has all Meshes as they are now. */
-  readonly hasMeshes?: (zone: string) => boolean;
+  /** Of a global control plane: whether a zone that is connected has all Meshes as they are now, and has told all that it has. */
+  readonly isAbreast?: (zone: string) => boolean;
 }
 
 export const isFederatedZone = (place: Place): boolean => place.kind === "zone" && place.isFederated;

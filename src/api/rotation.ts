@@ -14,11 +14,11 @@ import { authoritiesOf, meshFactsOf } from "#topology/mesh.ts";
 export interface Members {
   readonly proxies: readonly ProxyTrust[];
   readonly away: readonly AwayZone[];
-  /** Zones that are there, and may go by an older Mesh. */
+  /** Zones that are there, and may go by an older Mesh, or have proxies of which nothing is known yet. */
   readonly late: readonly string[];
 }
 
-export function membersOf(view: View, mesh: string, { place, isConnected, hasMeshes }: Site): Members {
+export function membersOf(view: View, mesh: string, { place, isConnected, isAbreast }: Site): Members {
   const proxies = view.list("Dataplane").flatMap((dataplane) => {
     if (dataplane.mesh !== mesh) return [];
     const insight = view.get({ ...dataplane, kind: "DataplaneInsight" });
@@ -36,7 +36,7 @@ export function membersOf(view: View, mesh: string, { place, isConnected, hasMes
   });
   const isAway = new Set(away.map(({ zone }) => zone));
   const there = view.list("Zone").flatMap(({ name }) => (isAway.has(name) ? [] : name));
-  return { proxies, away, late: hasMeshes ? there.filter((zone) => !hasMeshes(zone)) : [] };
+  return { proxies, away, late: isAbreast ? there.filter((zone) => !isAbreast(zone)) : [] };
 }
 
 /** An insight is written a little later than it happens. */
@@ -55,7 +55,7 @@ export function retiredIssues(view: View, before: Resource | undefined, mesh: Re
   return gone.flatMap(({ backend }) => {
     const needs = [
       ...needsOf(backend, asMesh(before), proxies, away),
-      ...(late.length > 0 ? [`zones have not taken the Mesh as it is: ${late.join(", ")}`] : []),
+      ...(late.length > 0 ? [`zones have just come, or have not taken the Mesh as it is: ${late.join(", ")}`] : []),
     ];
     if (needs.length === 0) return [];
     const how = `keep it on the list until \`kodiak describe mesh ${mesh.name}\` says that it may go`;

@@ -154,7 +154,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
     rules: {
       place: { kind: "global" },
       isConnected: kds.isConnected,
-      hasMeshes: (zone) => kds.hasAll(zone, "Mesh"),
+      isAbreast: kds.isAbreast,
       validate: validateResource,
       unknownMembers,
       isActedOn,

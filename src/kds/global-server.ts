@@ -61,9 +61,9 @@ export interface KdsServer extends Required<Pick<ListenOptions, "streams" | "una
   /** Of every zone that is connected, was, or is known from before. */
   statuses(): readonly ZoneStatus[];
   isConnected(zone: string): boolean;
-  /** Of a zone that is connected: whether it has, or has refused, all of a kind that it should have now. */
-  hasAll(zone: string, kind: string): boolean;
-  /** Resolves when the proxies of all Kodiak zones that are connected have acknowledged what is in the store now. */
+  /** Of a zone that is connected: whether it has all Meshes as they are now, and has told all that it has. */
+  isAbreast(zone: string): boolean;
+  /** Resolves when all Kodiak zones that are connected are, and their proxies have acknowledged what is in the store now. */
   heard(): Promise<void>;
   /** To each zone. */
   readonly links: Links;
@@ -87,7 +87,11 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
     ends.set(zone, end);
     return end;
   };
-  const asked = hearing((zone) => endOf(zone).sender?.behind() !== undefined);
+  /** Of these all is here that the zone had. */
+  const whole = new Set<ServerStream>();
+  const hasTold = (zone: string): boolean =>
+    [...uploads].some(([stream, upload]) => upload.zone === zone && whole.has(stream));
+  const asked = hearing((zone) => endOf(zone).sender?.behind() !== undefined, hasTold);
   const counts = kdsCounts();
   const statuses = zoneStatuses({
     global: { instanceId: self.instanceId, version: self.version, startedAt: clock.now() },
@@ -128,7 +132,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
     },
     statuses: statuses.all,
     isConnected,
-    hasAll: (zone, kind) => endOf(zone).sender?.hasAll(kind) === true,
+    isAbreast: (zone) => endOf(zone).sender?.hasAll("Mesh") === true && (hasTold(zone) || !asked.isExpected(zone)),
     heard: asked.everybody,
     links: links({
       store,
@@ -307,6 +311,10 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       log: log.child({ zone }),
       onRefused: (note, write) => void options.refusals[note]({ who: { zone }, from: stream.peer, ...write }),
       onTaken: counts.received,
+      onComplete() {
+        whole.add(stream);
+        asked.look();
+      },
       onFailure: (error) => fail(stream, zone, error),
     });
     stream.onMessage(receiver.received);
@@ -315,6 +323,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
     uploads.set(stream, { zone, receiver });
     stream.onEnd(() => {
       uploads.delete(stream);
+      whole.delete(stream);
       receiver.ended();
     });
     // The zone waits for them before it sends anything.

@@ -4,19 +4,21 @@ import type { ServerStream } from "#host/world.ts";
 import { awaited, type HeardEnd, heardEnd } from "#kds/heard.ts";
 
 export interface Hearing {
-  /** A zone will open such a stream; until the end of what is returned it is waited for. */
+  /** A zone, which is a Kodiak, will open such a stream; until what is returned is called it is waited for. */
   expect(zone: string): () => void;
+  isExpected(zone: string): boolean;
   serve(stream: ServerStream, zone: string, onFailure: (error: unknown) => void): void;
   /**
-   * Resolves when the proxies of all zones that are there have acknowledged what is in the store now: their stores first, then their
-   * proxies. Who is away hears of it when it comes back.
+   * Resolves when all zones that are there have told all that they have, and their proxies have acknowledged what is in the store now:
+   * their stores first, then their proxies. Who is away hears of it when it comes back.
    */
   everybody(): Promise<void>;
   /** A zone has answered something, or is gone. */
   look(): void;
 }
 
-export function hearing(isBehind: (zone: string) => boolean): Hearing {
+/** `isBehind`: it has yet to take something; `hasTold`: all that it had when it connected. */
+export function hearing(isBehind: (zone: string) => boolean, hasTold: (zone: string) => boolean): Hearing {
   const ends = new Map<HeardEnd, string>();
   const expected = new Map<symbol, string>();
   const { until, look } = awaited();
@@ -59,9 +61,10 @@ export function hearing(isBehind: (zone: string) => boolean): Hearing {
         look();
       });
     },
+    isExpected: (zone) => [...expected.values()].includes(zone),
     async everybody() {
-      const asked = (): readonly string[] => [...ends.values()];
-      await until(() => [...expected.values()].every((zone) => asked().includes(zone)));
+      const isHere = (zone: string): boolean => [...ends.values()].includes(zone) && hasTold(zone);
+      await until(() => [...expected.values()].every(isHere));
       await others(undefined);
     },
     look,
