@@ -61,7 +61,13 @@ const address = (member: string): Column => ({
     return host === "" ? "-" : `${host}:${String(port)}`;
   },
 });
-const mtls: Column = { head: "MTLS", show: (item) => text(at(item, "mtls", "enabledBackend")) || "off" };
+const mtls: Column = {
+  head: "MTLS",
+  show(item) {
+    const issuing = text(at(item, "labels", label.issuingBackend));
+    return (text(at(item, "mtls", "enabledBackend")) || "off") + (issuing === "" ? "" : `, ${issuing} issues`);
+  },
+};
 
 function presence(insight: JsonValue | undefined, terminal: Terminal): string {
   const { isOnline, since } = presenceIn(isObject(insight) ? insight : undefined);

@@ -11,6 +11,7 @@ import { get, startApp } from "../lab/http.ts";
 import { eventually, type Lab, type LabProxy, type LabZone, lab, put, startProxy } from "../lab/lab.ts";
 import { load } from "../lab/load.ts";
 import { dataplane, mesh, zoneIngress } from "../lab/manifests.ts";
+import { oneZone } from "../lab/one-zone.ts";
 import { noneFailed, times } from "../lab/soak.ts";
 import { type TwoZones, twoZones } from "../lab/two-zones.ts";
 
@@ -131,7 +132,7 @@ test("a root is rotated under load between all pairs of two zones; a zone that i
       assert.equal(JSON.parse((await get(url, { connection: "close" })).text).instance, to),
     );
 
-  const shown = async () => (await fetch(`${global.api}/meshes/default/_authorities`)).json() as Promise<Shown>;
+  const shown = () => shownBy(global.api);
   const reaches = (step: string) =>
     eventually(`step ${step}`, 60_000, async () => assert.equal((await shown()).step, step));
   /** `taken`, or why not. */
@@ -236,6 +237,40 @@ test("a root is rotated under load between all pairs of two zones; a zone that i
     failures: counted.flatMap(({ failures }) => failures),
   });
 });
+
+test("a proxy that does not answer holds the gate of a zone that stands alone, and is named", async (t) => {
+  const own = await lab(t);
+  const stage = await oneZone(own, meshWith("ca-1", "ca-1"));
+  const backend = await stage.addBackend("backend-1", "127.0.0.2");
+  const { api } = stage.zone;
+  await eventually("a first answer", 20_000, async () => assert.equal((await get(stage.url)).status, 200));
+  const { leaf } = await heldBy(stage.frontend);
+  const pid = await backend.envoyPid();
+  const goOn = async (): Promise<void> => void process.kill(pid, "SIGCONT");
+  own.atEnd(goOn);
+  process.kill(pid, "SIGSTOP");
+
+  const begun = Date.now();
+  await put(api, "/meshes/default", meshWith("ca-2", "ca-1", "ca-2"));
+  await eventually("who is missing", 20_000, async () => {
+    const { step, missing } = await shownBy(api);
+    assert.equal(step, "distribute");
+    assert.deepEqual(
+      missing.map(({ proxy, zone }) => [proxy, zone]),
+      [["backend-1", "zone-a"]],
+    );
+    const since = Date.parse(missing[0]?.since ?? "");
+    assert.ok(since >= begun && since <= Date.now(), missing[0]?.since);
+  });
+  assert.equal((await heldBy(stage.frontend)).leaf.serialNumber, leaf.serialNumber);
+
+  await goOn();
+  await eventually("the last step", 30_000, async () => assert.equal((await shownBy(api)).step, "retire"));
+  assert.notEqual((await heldBy(stage.frontend)).leaf.serialNumber, leaf.serialNumber);
+  assert.equal((await get(stage.url)).status, 200);
+});
+
+const shownBy = async (api: string) => (await fetch(`${api}/meshes/default/_authorities`)).json() as Promise<Shown>;
 
 interface Shown {
   readonly step: string;
