@@ -190,6 +190,12 @@ const malformed: readonly (readonly [what: string, kind: string, bytes: Uint8Arr
   ["no mesh", "MeshTimeout", encodeKuma({ meta: { name: "it" } }), /^meta.mesh: must not be empty/],
   ["broken JSON", "MeshTimeout", encodeKuma({ meta, spec: jsonSpec("{") }), /^spec: cannot be decoded/],
   ["no JSON", "MeshTimeout", encodeKuma({ meta }), /^spec: cannot be decoded/],
+  [
+    "JSON of which nothing must be told",
+    "MeshTimeout",
+    encodeKuma({ meta, spec: jsonSpec('{"data":hunter2}') }),
+    /^spec: cannot be decoded (?!.*hunter)/,
+  ],
   ["JSON that is no object", "MeshTimeout", encodeKuma({ meta, spec: jsonSpec("[]") }), /^spec: .*JSON object/],
   ["broken UTF-8", "MeshTimeout", encodeKuma({ meta, spec: "e/8=" }), /^spec: cannot be decoded/],
   [

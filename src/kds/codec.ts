@@ -9,7 +9,7 @@ import { KumaResourceSchema } from "#gen/kuma/mesh/v1alpha1/kds_pb.ts";
 import { registry } from "#gen/registry.ts";
 import { wireNameOf } from "#kds/name.ts";
 import type { Issue } from "#lib/issue.ts";
-import { isObject, type JsonObject, type JsonValue, parseJson } from "#lib/json.ts";
+import { isObject, type JsonObject, type JsonValue, parseJson, whyNotJson } from "#lib/json.ts";
 import type { Kind } from "#resources/kind.ts";
 import type { Labels, Resource } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
@@ -124,7 +124,7 @@ function jsonOf(bytes: Uint8Array): JsonObject {
 
 const malformed = (path: string, error: unknown): Issue => ({
   path,
-  message: `cannot be decoded (${error instanceof Error ? error.message : String(error)})`,
+  message: `cannot be decoded (${whyNotJson(error)})`,
 });
 
 function sortedMembers(labels: Labels): Record<string, string> {

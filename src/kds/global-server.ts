@@ -339,7 +339,8 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
 
   function fail(stream: ServerStream, zone: string, error: unknown): void {
     const status = statusOf(error);
-    log.error({ zone, peer: stream.peer, reason: status.message }, "ended a stream of a zone");
+    const isOurs = status.code === grpcCode.internal;
+    log[isOurs ? "error" : "warn"]({ zone, peer: stream.peer, reason: status.message }, "ended a stream of a zone");
     record(stream, zone, error);
     stream.end(status);
   }

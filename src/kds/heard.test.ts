@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { GrpcError, grpcCode } from "#host/world.ts";
 import { type HeardEnd, heardEnd } from "#kds/heard.ts";
 
 /** Two ends whose messages arrive at once, and what was said. */
@@ -50,4 +51,14 @@ test("what is neither question nor answer is an error", () => {
   const { a } = ends(async () => {});
   for (const text of ["", "[]", "{}", '{"ask":"1"}'])
     assert.throws(() => a.received(new TextEncoder().encode(text)), text);
+});
+
+test("who sends what is neither, or asks without end and waits for nothing, is told so", () => {
+  const end = heardEnd({ send: () => true }, () => new Promise(() => {}));
+  const receive = (text: string) => end.received(new TextEncoder().encode(text));
+  const refused = (code: number) => (error: unknown) => error instanceof GrpcError && error.status.code === code;
+  for (const text of ["{", "[]", "null", '{"ask":"1"}', `${"[".repeat(100_000)}${"]".repeat(100_000)}`])
+    assert.throws(() => receive(text), refused(grpcCode.invalidArgument));
+  for (let ask = 0; ask < 10_000; ask++) receive(JSON.stringify({ ask }));
+  assert.throws(() => receive('{"ask":10000}'), refused(grpcCode.resourceExhausted));
 });

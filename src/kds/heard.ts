@@ -4,8 +4,8 @@
 //   zone-b ── ask ──► global ── (zone-a has all that global has) ask ──► zone-a
 //          ◄─ answer ─       ◄───────────────── answer: its proxies have acknowledged it
 
-import type { Stream } from "#host/world.ts";
-import { isObject, parseJson } from "#lib/json.ts";
+import { GrpcError, grpcCode, type Stream } from "#host/world.ts";
+import { isObject, parseJson, whyNotJson } from "#lib/json.ts";
 
 export interface HeardEnd {
   /** Resolves when the other end has answered, or is gone. */
@@ -20,6 +20,8 @@ export function heardEnd(stream: Pick<Stream, "send">, answer: () => Promise<voi
   const asked = new Map<number, () => void>();
   let count = 0;
   let isOver = false;
+  /** Of the other end's. */
+  let unanswered = 0;
   const say = (what: object): void => {
     if (!isOver) stream.send([new TextEncoder().encode(JSON.stringify(what))]);
   };
@@ -31,14 +33,19 @@ export function heardEnd(stream: Pick<Stream, "send">, answer: () => Promise<voi
         say({ ask: count });
       }),
     received(message) {
-      const said: unknown = parseJson(new TextDecoder().decode(message));
+      const said = saidIn(message);
       if (isObject(said) && typeof said.ask === "number") {
         const { ask } = said;
-        void answer().then(() => say({ answer: ask }));
+        if (unanswered === mostUnanswered) throw tooMany;
+        unanswered++;
+        void answer().then(() => {
+          unanswered--;
+          say({ answer: ask });
+        });
       } else if (isObject(said) && typeof said.answer === "number") {
         asked.get(said.answer)?.();
         asked.delete(said.answer);
-      } else throw new Error("neither a question nor an answer");
+      } else throw malformed("neither a question nor an answer");
     },
     ended() {
       isOver = true;
@@ -47,6 +54,23 @@ export function heardEnd(stream: Pick<Stream, "send">, answer: () => Promise<voi
     },
   };
 }
+
+const malformed = (message: string): GrpcError => new GrpcError({ code: grpcCode.invalidArgument, message });
+
+function saidIn(message: Uint8Array): unknown {
+  try {
+    return parseJson(new TextDecoder().decode(message));
+  } catch (error) {
+    throw malformed(`not JSON: ${whyNotJson(error)}`);
+  }
+}
+
+/** One for each proxy that leaves at the same time. */
+const mostUnanswered = 10_000;
+const tooMany = new GrpcError({
+  code: grpcCode.resourceExhausted,
+  message: `more than ${mostUnanswered} questions came without waiting for an answer`,
+});
 
 /** Waits for what has no event of its own: looked at again whenever `look` is called. */
 export interface Awaited {

@@ -290,3 +290,13 @@ test("a stock zone: what its proxies bring is gone after 30 s, all else is held;
   assert.deepEqual([names(store, "Dataplane"), names(store, "MeshTimeout")], [["default/two"], ["default/t"]]);
   assert.deepEqual(again.held(), ["removal t.default nameless"]);
 });
+
+test("a peer that says that more is to come, and never ends, is cut off before it fills the memory", () => {
+  const { send } = stream(emptyStore(), ["MeshTimeout"]);
+  const upsert = [resource("MeshTimeout", "large", { spec: { text: "x".repeat(9 * 1024 * 1024) } })];
+  let sent = 0;
+  assert.throws(() => {
+    for (; sent < 100; sent++) void send("MeshTimeout", { upsert, from: "S.1/5", more: true });
+  }, /^GrpcError: more than 1000 responses, or 134217728 bytes, came without waiting for an answer$/);
+  assert.equal(sent, 14);
+});

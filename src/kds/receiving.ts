@@ -2,8 +2,9 @@
 // arrives to the store, and answers when it is durable (interop 4.3.4). Responses are applied one after the other, each in one
 // transaction with where the link stands after it (decision 6); from a Kodiak all of one revision in one.
 
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { afterApplied, type LinkState, type Position, standingOf } from "#discovery/link.ts";
+import { messageIn } from "#discovery/message.ts";
 import { type Apply, newReceiver, type Receiver, receive, replyOf, subscribeRequestOf } from "#discovery/receiver.ts";
 import {
   DeltaDiscoveryRequestSchema,
@@ -12,7 +13,7 @@ import {
 } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import type { Log } from "#host/log.ts";
 import type { RefusalRecord } from "#host/refusal-record.ts";
-import type { Clock, Stream } from "#host/world.ts";
+import { type Clock, GrpcError, grpcCode, type Stream } from "#host/world.ts";
 import { type Outcome, outcomeOf, type Side } from "#kds/accept.ts";
 import { type Decoded, decodeResource } from "#kds/codec.ts";
 import { linkEdit, linkTo, type Peer, release, retried } from "#kds/link.ts";
@@ -98,6 +99,9 @@ export function receiving(options: ReceivingOptions): Receiving {
   const queue: (() => Promise<void>)[] = [];
   /** Of a revision of which more is to come. */
   let gathered: DeltaDiscoveryResponse[] = [];
+  let gatheredBytes = 0;
+  /** Of all that is not applied yet. */
+  let waitingBytes = 0;
   /** Kinds of which nothing has come yet. */
   const unheard = new Set(kinds.keys());
   let isOver = false;
@@ -266,16 +270,21 @@ export function receiving(options: ReceivingOptions): Receiving {
     received(message) {
       if (isOver) return;
       try {
-        const response = fromBinary(DeltaDiscoveryResponseSchema, message);
+        const response = messageIn(DeltaDiscoveryResponseSchema, message);
         const said = saidIn(response.systemVersionInfo);
         if (!said) stock.received(response);
         gathered.push(response);
+        gatheredBytes += message.length;
+        waitingBytes += message.length;
+        if (waitingBytes > mostWaitingBytes || queue.length === mostWaiting) throw tooEager;
         if (said?.more && gathered.length < mostWaiting) return;
-        if (queue.length === mostWaiting)
-          throw new Error(`${mostWaiting} responses came without waiting for an answer`);
-        const together = gathered;
-        queue.push(() => apply(together));
+        const [together, bytes] = [gathered, gatheredBytes];
+        queue.push(async () => {
+          await apply(together);
+          waitingBytes -= bytes;
+        });
         gathered = [];
+        gatheredBytes = 0;
         void applyNext();
       } catch (error) {
         options.onFailure(error);
@@ -309,3 +318,9 @@ const isSameOpening = (a: Position | undefined, b: Position | undefined): boolea
 const returningMs = 30_000;
 /** A sender waits for the answer of a kind before it sends more of it. */
 const mostWaiting = 1_000;
+/** A revision comes in parts, and as a whole at first: room for some 50,000 proxies. As objects it is several times as much. */
+const mostWaitingBytes = 128 * 1024 * 1024;
+const tooEager = new GrpcError({
+  code: grpcCode.resourceExhausted,
+  message: `more than ${mostWaiting} responses, or ${mostWaitingBytes} bytes, came without waiting for an answer`,
+});

@@ -5,8 +5,8 @@
 // all answered: it applies them in one transaction. The first is the difference from what it says it has (decision 6). Kuma
 // gets each kind for itself, and all of it at first.
 
-import { fromBinary } from "@bufbuild/protobuf";
 import { framed } from "#discovery/frame.ts";
+import { messageIn } from "#discovery/message.ts";
 import { type Part, partsOf } from "#discovery/parts.ts";
 import { eventsOf } from "#discovery/request.ts";
 import {
@@ -241,7 +241,7 @@ export function sending(options: SendingOptions): Sending {
 
   return {
     received(message) {
-      const request = fromBinary(DeltaDiscoveryRequestSchema, message);
+      const request = messageIn(DeltaDiscoveryRequestSchema, message);
       if (!peer || !audience) {
         const first = peerOf(request);
         options.onPeer(first);

@@ -1,12 +1,13 @@
 // The discovery server for this zone's Envoys: who is connected, what each refers to, and who hears of a change. The cost
 // of a change is one difference of a bundle and a small write for each Envoy that uses it.
 
-import { fromBinary } from "@bufbuild/protobuf";
+import { messageIn } from "#discovery/message.ts";
 import type { EnvoyType, TypedRefusal } from "#discovery/order.ts";
 import {
   type DeltaDiscoveryRequest,
   DeltaDiscoveryRequestSchema,
 } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
+import { statusOfError } from "#host/grpc-status.ts";
 import type { Log } from "#host/log.ts";
 import { type Clock, grpcCode, type ServerStream, type Status } from "#host/world.ts";
 import type { Changes, Collection } from "#incremental/collection.ts";
@@ -113,11 +114,11 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
     stream.onMessage((bytes) => {
       let request: DeltaDiscoveryRequest;
       try {
-        request = fromBinary(DeltaDiscoveryRequestSchema, bytes);
+        request = messageIn(DeltaDiscoveryRequestSchema, bytes);
       } catch (error) {
-        const message = `not a DeltaDiscoveryRequest: ${String(error)}`;
-        log.warn({ peer: stream.peer, reason: message }, "ended a stream that makes no sense");
-        stream.end({ code: grpcCode.invalidArgument, message });
+        const status = statusOfError(error, adsPath, log);
+        log.warn({ peer: stream.peer, reason: status.message }, "ended a stream that makes no sense");
+        stream.end(status);
         return;
       }
       if (session) session.request(request);
@@ -139,9 +140,9 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
           for (const request of early) session.request(request);
         },
         (error: unknown) => {
-          const message = error instanceof KodiakError ? describeFailure(error.failure) : String(error);
+          if (!(error instanceof KodiakError)) return stream.end(statusOfError(error, adsPath, log));
           // The code that stock proxies know (interop 5.5).
-          stream.end({ code: grpcCode.unknown, message });
+          stream.end({ code: grpcCode.unknown, message: describeFailure(error.failure) });
         },
       );
     }

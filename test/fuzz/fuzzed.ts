@@ -14,7 +14,7 @@ import { eventually, patience } from "../lab/lab.ts";
 import { times } from "../lab/soak.ts";
 import type { ControlPlane, Processes } from "../processes/processes.ts";
 import type { Input } from "./inputs.ts";
-import { type Answered, sender } from "./sending.ts";
+import { type Answered, sender, usualLanes } from "./sending.ts";
 
 export interface Port {
   readonly at: ControlPlane;
@@ -32,7 +32,6 @@ export interface Port {
 }
 
 const batch = 1_000;
-const usualLanes = 32;
 const bystanderMs = 5_000 * patience;
 const mostGrowthBytes = 300 * 1024 * 1024;
 const mostLineBytes = 16 * 1024;

@@ -17,7 +17,7 @@ export interface GrpcInput {
   /** All that the stream sends. */
   readonly bytes: Buffer;
   /** Then it is half-closed, or reset; `answered`: half-closed when something has come that contains this text. */
-  readonly then: "half-close" | "reset" | { readonly answered: string };
+  readonly ending: "half-close" | "reset" | { readonly answered: string };
 }
 /** One connection: of TLS with that protocol, or of TCP. */
 export interface RawInput {

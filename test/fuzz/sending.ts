@@ -24,9 +24,15 @@ export interface Sender {
   close(): void;
 }
 
-/** In an input, the lane that sends it: so that lanes are different proxies or zones. */
-export const laneName = (lane: number): string => `lane-${String(lane).padStart(2, "0")}`;
+/**
+ * In an input the first stands for the lane that sends it, so that lanes are different proxies or zones. It is what a zone is called in
+ * recorded exchanges; none is called as the well-behaved one.
+ */
+export const laneName = (lane: number): string => `zone-${"1023456789bcdefghijklmnopqrstuvwxyz".charAt(lane)}`;
 const placeholder = laneName(0);
+
+/** Side by side, where there is no reason for fewer. */
+export const usualLanes = 32;
 
 const nothing: Answered = { status: 0, grpcStatus: "", message: "", bytes: 0 };
 /** For an answer; a server that reads no more is let go of by then. */
@@ -38,7 +44,7 @@ const quietMs = 200;
 
 /** `identities`: the certificate that a lane shows; lanes without one share a connection. */
 export function sender(port: number, isTls: boolean, identities: readonly Identity[] = []): Sender {
-  const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+  const agent = new Agent({ keepAlive: true, maxSockets: usualLanes });
   const sessions = new Map<Identity | undefined, ClientHttp2Session>();
 
   function sessionOf(lane: number): ClientHttp2Session {
@@ -57,7 +63,7 @@ export function sender(port: number, isTls: boolean, identities: readonly Identi
     lane: number,
     headers: Readonly<Record<string, string>>,
     body: Buffer,
-    then: GrpcInput["then"],
+    ending: GrpcInput["ending"],
   ): Promise<Answered | undefined> {
     return settled("a stream", (done) => {
       const stream = sessionOf(lane).request(headers, { endStream: false });
@@ -74,7 +80,7 @@ export function sender(port: number, isTls: boolean, identities: readonly Identi
       const quiet = setTimeout(() => stream.end(), quietMs);
       stream.on("data", (chunk: Buffer) => {
         answered = { ...answered, bytes: answered.bytes + chunk.length };
-        if (typeof then === "object" && chunk.includes(then.answered)) stream.end();
+        if (typeof ending === "object" && chunk.includes(ending.answered)) stream.end();
         else quiet.refresh();
       });
       stream.on("end", () => stream.end());
@@ -82,8 +88,8 @@ export function sender(port: number, isTls: boolean, identities: readonly Identi
         clearTimeout(quiet);
         done(answered);
       });
-      if (then === "half-close") stream.end(body);
-      else stream.write(body, () => then === "reset" && stream.close(constants.NGHTTP2_CANCEL));
+      if (ending === "half-close") stream.end(body);
+      else stream.write(body, () => ending === "reset" && stream.close(constants.NGHTTP2_CANCEL));
     });
   }
 
@@ -123,7 +129,7 @@ export function sender(port: number, isTls: boolean, identities: readonly Identi
         case "raw":
           return bytes(input);
         case "grpc":
-          return overHttp2(lane, grpcHeaders(input, laneName(lane)), own(input.bytes), input.then);
+          return overHttp2(lane, grpcHeaders(input, laneName(lane)), own(input.bytes), input.ending);
         case "http":
           return isTls
             ? overHttp2(

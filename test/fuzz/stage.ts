@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import type { TestContext } from "node:test";
 import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
-import { bootstrap, firstRequest } from "../cli/wrong-inputs/asked-by-hand.ts";
+import { bootstrap, firstRequest, stream } from "../cli/wrong-inputs/asked-by-hand.ts";
 import { eventually, put } from "../lab/lab.ts";
 import { allowAll, dataplane, mesh } from "../lab/manifests.ts";
 import {
@@ -24,7 +24,6 @@ export interface Stage {
   readonly of: Processes;
   readonly global: ControlPlane;
   readonly zone: Zone;
-  readonly dpPort: number;
   /** For any proxy of mesh `default`, and of an administrator. */
   readonly token: string;
   readonly user: string;
@@ -33,6 +32,7 @@ export interface Stage {
   /** What the Envoy says first that got the bootstrap of `web-1`. */
   readonly first: DeltaDiscoveryRequest;
   readonly getsItsBootstrap: () => Promise<void>;
+  readonly getsItsClusters: () => Promise<void>;
   /** A change on global is in the zone soon. */
   readonly isInTheZone: () => Promise<void>;
 }
@@ -65,11 +65,14 @@ export async function startStage(t: TestContext): Promise<Stage> {
     assert.equal(status, 200, text);
   };
   await eventually("a bootstrap", 10_000, getsItsBootstrap);
+  const first = await firstRequest(dp, asked("web-1"));
   let change = 0;
   return {
     ...{ of, global, zone, token, user, asked, getsItsBootstrap },
-    dpPort: Number(zone.ready.dpPort),
-    first: await firstRequest(dp, asked("web-1")),
+    first,
+    async getsItsClusters() {
+      assert.equal(await stream(of, Number(zone.ready.dpPort), first, token), first.typeUrl);
+    },
     async isInTheZone() {
       const connectionTimeout = `${++change}ms`;
       const spec = { to: [{ targetRef: { kind: "Mesh" }, default: { connectionTimeout } }] };

@@ -426,9 +426,9 @@ test("bytes that are no message end the stream at fault only", async (t) => {
   const [down, up] = [open(path.globalToZone), open(path.zoneToGlobal)];
   await up.counted(zoneToGlobalKinds.length);
   down.stream.send([Uint8Array.of(0xff)]);
-  assert.equal((await down.end()).code, grpcCode.internal);
+  assert.equal((await down.end()).code, grpcCode.invalidArgument);
   up.stream.send([Uint8Array.of(0xff)]);
-  assert.equal((await up.end()).code, grpcCode.internal);
+  assert.equal((await up.end()).code, grpcCode.invalidArgument);
 });
 
 test("a zone answers global's questions about its Envoys at once", () => {
