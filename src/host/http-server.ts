@@ -6,16 +6,19 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "nod
 import type { Readable } from "node:stream";
 import { hostPort } from "#host/connection-failure.ts";
 import type { Log } from "#host/log.ts";
-import type { Headers, HttpRequest, HttpResponse } from "#host/world.ts";
+import type { Clock, Headers, HttpRequest, HttpResponse } from "#host/world.ts";
 
 export type HttpHandler = (request: HttpRequest) => Promise<HttpResponse>;
 
 const maxBodyBytes = 4 * 1024 * 1024;
+/** Who sends it slowly could hold many. */
+const bodyWithinMs = 10_000;
 
 export async function serveHttp1(
   request: IncomingMessage,
   response: ServerResponse,
   handle: HttpHandler | undefined,
+  clock: Clock,
   log: Log,
 ): Promise<void> {
   const headers = headersOf(request.rawHeaders);
@@ -29,6 +32,7 @@ export async function serveHttp1(
     },
     request,
     handle,
+    clock,
     log,
   );
   if (answer === undefined || response.destroyed) return;
@@ -44,6 +48,7 @@ export async function serveHttp2(
   headers: Headers,
   peer: string,
   handle: HttpHandler | undefined,
+  clock: Clock,
   log: Log,
 ): Promise<void> {
   http2.on("error", (error) => log.debug({ err: error }, "an HTTP/2 request ended early"));
@@ -57,6 +62,7 @@ export async function serveHttp2(
     },
     http2,
     handle,
+    clock,
     log,
   );
   if (answer === undefined || http2.destroyed || http2.closed) return;
@@ -86,15 +92,21 @@ async function answerTo(
   head: Omit<HttpRequest, "body">,
   source: Readable,
   handle: HttpHandler | undefined,
+  clock: Clock,
   log: Log,
 ): Promise<HttpResponse | undefined> {
-  let body: Uint8Array | undefined;
+  let body: Uint8Array | "late" | undefined;
+  const late = Promise.withResolvers<"late">();
+  const cancel = clock.alarm(clock.now() + bodyWithinMs, () => late.resolve("late"));
   try {
-    body = await bodyOf(source);
+    body = await Promise.race([bodyOf(source), late.promise]);
   } catch (error) {
     log.debug({ err: error, method: head.method, url: head.url }, "an HTTP request ended early");
     return undefined;
+  } finally {
+    cancel();
   }
+  if (body === "late") return text(408, `the body did not come within ${bodyWithinMs / 1000} s`);
   if (body === undefined) return text(413, `the body is larger than the limit of ${maxBodyBytes} bytes`);
   if (handle === undefined) return text(404, `there is nothing at ${head.url}`);
   try {

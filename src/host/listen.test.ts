@@ -10,7 +10,7 @@ import { after, before, describe, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { certificateFor, type TestCertificate } from "#host/certificate-for-test.ts";
 import { request } from "#host/https.ts";
-import { portName } from "#host/listen.ts";
+import { listen as listenBy, portName } from "#host/listen.ts";
 import { openLog } from "#host/log.ts";
 import { realWorld } from "#host/real-world.ts";
 import { takeAlone } from "#host/sole.ts";
@@ -57,6 +57,27 @@ async function overHttp2(port: number, call: Call): Promise<Answer> {
     session.destroy();
   }
 }
+
+/** Sends a part of a request; resolves with the status of the answer. */
+const begunBy = {
+  async "HTTP/1.1"(port: number, begun: () => Promise<void>): Promise<number> {
+    const socket = connectTls({ host: "127.0.0.1", port, ca: identity.ca, ALPNProtocols: ["http/1.1"] });
+    socket.write("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n12");
+    await begun();
+    const [head] = await once(socket, "data");
+    socket.destroy();
+    return Number(/^HTTP\/1.1 (\d+) /.exec(String(head))?.[1]);
+  },
+  async "HTTP/2"(port: number, begun: () => Promise<void>): Promise<number> {
+    const session = connectHttp2(`https://127.0.0.1:${port}`, { ca: identity.ca });
+    const stream = session.request({ ":method": "POST", ":path": "/" });
+    stream.write("12");
+    await begun();
+    const [head] = await once(stream, "response");
+    session.destroy();
+    return Number(head[":status"]);
+  },
+} as const;
 
 for (const [version, call] of [
   ["HTTP/1.1", overHttp1],
@@ -114,6 +135,25 @@ for (const [version, call] of [
       assert.equal(why, "the body is larger than the limit of 4194304 bytes\n");
       assert.equal(requests.length, before);
       assert.equal((await call(listening.port, { method: "PUT", url: "/", body: body.subarray(1) })).status, 201);
+    });
+
+    test("a body that does not come is waited for no longer than 10 s", async () => {
+      const waits = Promise.withResolvers<() => void>();
+      const clock = {
+        now: () => 0,
+        alarm(atMs: number, ring: () => void) {
+          if (atMs === 10_000) waits.resolve(ring);
+          return () => {};
+        },
+      };
+      const silent = openLog("silent");
+      const options = { host: "127.0.0.1", port: 0, streams: {}, ...identity, http: answer };
+      const { port, close } = await listenBy(options, clock, silent);
+      const before = requests.length;
+      const status = await begunBy[version](port, async () => (await waits.promise)());
+      assert.equal(status, 408);
+      assert.equal(requests.length, before);
+      await close("the test is over");
     });
 
     test("a mistake of ours is 500 without details", async () => {

@@ -65,13 +65,13 @@ export async function listen(options: ListenOptions, clock: Clock, log: Log): Pr
   // are ours alone, so that wrapper goes.
   server.on("request", (request, response) => {
     if (request instanceof IncomingMessage && response instanceof ServerResponse) {
-      void serveHttp1(request, response, options.http, log);
+      void serveHttp1(request, response, options.http, clock, log);
     }
   });
   server.removeAllListeners("stream");
   server.on("stream", (http2, headers, _flags, ...[rawHeaders = []]: string[][]) => {
     if (!isGrpc(headers["content-type"])) {
-      void serveHttp2(http2, headers, headersOf(rawHeaders), peerOf(http2), options.http, log);
+      void serveHttp2(http2, headers, headersOf(rawHeaders), peerOf(http2), options.http, clock, log);
       return;
     }
     const call = {

@@ -257,6 +257,29 @@ test("a resource in YAML goes on as JSON", () => {
   assert.deepEqual(JSON.parse(node.metadata["dataplane.resource"]), parse(yaml));
 });
 
+const nested = `${'{"a":['.repeat(5_000)}1${"]}".repeat(5_000)}`;
+
+test("a manifest of which YAML's parser would warn, that multiplies, or that nests without end, is refused and printed nowhere", async () => {
+  const warnings: Error[] = [];
+  const note = (warning: Error): number => warnings.push(warning);
+  process.on("warning", note);
+  const laughs = ["a: &a0 [x]", ...Array.from({ length: 9 }, (_, i) => `b${i}: &a${i + 1} [${`*a${i},`.repeat(9)}]`)];
+  for (const dataplaneResource of ["%00\n---\ntype: Dataplane", laughs.join("\n"), nested])
+    assert.equal(ask(changed({ dataplaneResource })).status, 422);
+  await new Promise(setImmediate);
+  process.off("warning", note);
+  assert.deepEqual(warnings, []);
+});
+
+test("however much of a request is wrong, it is refused in a sentence", () => {
+  const wrong = [{ features: Array(100_000).fill(0) }, { dynamicMetadata: { a: 1, b: [] } }, { version: "2" }];
+  for (const change of wrong) {
+    const { status, text } = ask(changed(change));
+    assert.equal(status, 400);
+    assert.ok(text.length < 100, text);
+  }
+});
+
 test("the address that the proxy used is the one that Envoy uses", () => {
   const { staticResources } = parse(bootstrapIn(ask({ ...changed({}), host: "localhost:1" }).text));
   const [cluster] = staticResources.clusters;

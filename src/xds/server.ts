@@ -67,6 +67,9 @@ const restForPush = 3;
 /** A clock that was set says nothing of how long a push took. */
 const longestRestMs = 1_000;
 
+/** An Envoy sends it with the stream; a stranger could hold many streams with a part of it. */
+const firstRequestWithinMs = 10_000;
+
 interface Attached {
   readonly stream: ServerStream;
   readonly session: Session;
@@ -111,7 +114,14 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
     let session: Session | undefined;
     let end: Status | undefined;
     let detach = (): void => {};
+    const cancelWait = clock.alarm(clock.now() + firstRequestWithinMs, () =>
+      stream.end({
+        code: grpcCode.deadlineExceeded,
+        message: `there was no request within ${firstRequestWithinMs / 1000} s`,
+      }),
+    );
     stream.onMessage((bytes) => {
+      cancelWait();
       let request: DeltaDiscoveryRequest;
       try {
         request = messageIn(DeltaDiscoveryRequestSchema, bytes);
@@ -126,6 +136,7 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
     });
     stream.onDrained(() => session?.drained());
     stream.onEnd((status) => {
+      cancelWait();
       end = status;
       detach();
     });
