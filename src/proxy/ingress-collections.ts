@@ -69,7 +69,7 @@ export function ingressCollections(graph: Graph, { zone, meshes, instances, ingr
       ],
     };
   });
-  return { configs, services, bundles: [clusters, assignments, listeners] };
+  return { configs, services, listeners, bundles: [clusters, assignments, listeners] };
 }
 
 const here = "here";

@@ -69,6 +69,8 @@ export interface Pipeline {
   readonly ingresses: Collection<ProxyConfig>;
   /** What each ingress of this zone leads to: keys of services, by name of the ZoneIngress. */
   readonly ingressServices: Collection<readonly string[]>;
+  /** What leads there. */
+  readonly ingressListeners: Collection<Bundle>;
   /** The certificate of each proxy, by key of the Dataplane, and what the proxies of a mesh trust, by its name. */
   readonly secrets: {
     readonly identities: Collection<Bundle>;
@@ -170,6 +172,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     dataplanes: configs,
     ingresses: ingress.configs,
     ingressServices: ingress.services,
+    ingressListeners: ingress.listeners,
     secrets,
     bundles: [
       ...[own, ownRoutes, identities, trusts],

@@ -16,9 +16,10 @@ import {
   refusalsOfOrder,
   type TypedRefusal,
 } from "#discovery/order.ts";
-import { hasAllWanted, heldOf, waitingIn } from "#discovery/subscription.ts";
+import { heldOf, waitingIn } from "#discovery/subscription.ts";
 import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import type { ServerStream } from "#host/world.ts";
+import type { Bundle } from "#proxy/bundle.ts";
 import { isInboundListener } from "#proxy/names.ts";
 import { changesIn, everything, type Snapshots } from "#xds/wanted.ts";
 
@@ -39,8 +40,6 @@ export interface Session {
   drained(): void;
   /** Nothing is in flight and nothing is due. */
   readonly isSettled: boolean;
-  /** Envoy has acknowledged what it should have of this type now. */
-  holdsAll(type: EnvoyType): boolean;
   /** Of what Envoy has under this name, as far as it is known for sure; "": nothing. */
   versionHeld(type: EnvoyType, name: string): string;
   /** Envoy has all that it needs to take requests: settled, it has asked for all that there is, and has not refused an inbound. */
@@ -114,7 +113,6 @@ export function openSession(
     get isSettled() {
       return snapshots !== undefined && !isFull && isSettled(order);
     },
-    holdsAll: (type) => hasAllWanted(order.subscriptions[type]),
     versionHeld: (type, name) => versionOf(heldOf(order.subscriptions[type], name)),
     get isServing() {
       const { subscriptions } = order;
@@ -138,3 +136,7 @@ export function openSession(
     },
   };
 }
+
+/** Whether Envoy has acknowledged all of it as it is now. What is computed may be ahead of what was sent. */
+export const isHeld = (session: Pick<Session, "versionHeld">, bundle: Bundle = []): boolean =>
+  bundle.length > 0 && bundle.every(({ type, item }) => session.versionHeld(type, item.name) === item.version);

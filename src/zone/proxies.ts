@@ -19,7 +19,7 @@ import {
   refusalsIn,
   statusKey,
 } from "#owned/proxy-insight.ts";
-import type { ProxyConfig } from "#proxy/bundle.ts";
+import type { Bundle, ProxyConfig } from "#proxy/bundle.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import { completeLabels, type Place } from "#resources/labels.ts";
 import { describeId, keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
@@ -28,7 +28,7 @@ import type { Store } from "#resources/store.ts";
 import type { Mark } from "#topology/provider.ts";
 import { foreignZone } from "#xds/bootstrap-refusal.ts";
 import type { Admitted } from "#xds/server.ts";
-import type { Session } from "#xds/session.ts";
+import { isHeld, type Session } from "#xds/session.ts";
 import { notReady, withZoneTag } from "#zone/brought.ts";
 import { identityOf, jsonOf, parsed, refused, tokenOf } from "#zone/claims.ts";
 import { gathered } from "#zone/gathered.ts";
@@ -50,6 +50,7 @@ export interface ProxiesOptions {
   readonly statuses: Source<ProxyStatus>;
   /** What ingresses lead to, as they should and as their Envoys have acknowledged, by name. */
   readonly ingressServices: Collection<readonly string[]>;
+  readonly ingressListeners: Collection<Bundle>;
   readonly served: Source<readonly string[]>;
   /** What an Envoy holds of its mesh's mTLS, of which this is known: `before`, but for what its session says of it now. */
   readonly heldBy: (session: Session, id: ResourceId, before: Holds) => Holds;
@@ -73,7 +74,7 @@ const silentAfterMs = 1_000;
 
 export function proxies(options: ProxiesOptions) {
   const { place, store, clock, random, log, instanceId, configs, statuses, marked, touch, tokens, validate } = options;
-  const { ingressServices, served, refusedProxies } = options;
+  const { ingressServices, ingressListeners, served, refusedProxies } = options;
   const notes = proxyNotes(store);
   const connected = new Map<string, symbol>();
   /** Proxies that were there at some time, or may have been, and whether they brought what they are. */
@@ -256,8 +257,9 @@ export function proxies(options: ProxiesOptions) {
         answers = count;
         if (session.isServing) presences.serves(mark);
         // Other zones are told of a service when the way to it is there.
-        if (id.kind === "ZoneIngress" && session.holdsAll("listener") && served.get(key) !== ingressServices.get(key)) {
-          served.set(key, ingressServices.get(key));
+        const services = ingressServices.get(key);
+        if (id.kind === "ZoneIngress" && services !== served.get(key) && isHeld(session, ingressListeners.get(key))) {
+          served.set(key, services);
           touch();
         }
         counts.add(mark, () => record(session));

@@ -230,6 +230,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     marked,
     served,
     ingressServices: pipeline.ingressServices,
+    ingressListeners: pipeline.ingressListeners,
     heldBy: heldSecrets(pipeline.secrets, issued),
     touch: running.touch,
     onGone: departing.gone,
