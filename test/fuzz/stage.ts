@@ -19,11 +19,16 @@ import {
   tokenOf,
   type Zone,
 } from "../processes/processes.ts";
+import type { Port } from "./fuzzed.ts";
 
 export interface Stage {
   readonly of: Processes;
   readonly global: ControlPlane;
   readonly zone: Zone;
+  /** Where proxies come, where zones come, and the plain API of global. */
+  readonly proxies: Target;
+  readonly kds: Target;
+  readonly api: Target;
   /** For any proxy of mesh `default`, and of an administrator. */
   readonly token: string;
   readonly user: string;
@@ -36,6 +41,7 @@ export interface Stage {
   /** A change on global is in the zone soon. */
   readonly isInTheZone: () => Promise<void>;
 }
+export type Target = Pick<Port, "at" | "port" | "isTls" | "secrets">;
 export type Asked = ReturnType<typeof askedWith>;
 
 export const proxyNamed = (name: string) =>
@@ -67,7 +73,11 @@ export async function startStage(t: TestContext): Promise<Stage> {
   await eventually("a bootstrap", 10_000, getsItsBootstrap);
   const first = await firstRequest(dp, asked("web-1"));
   let change = 0;
+  const secrets = [token, user];
   return {
+    proxies: { at: zone, port: Number(zone.ready.dpPort), isTls: true, secrets },
+    kds: { at: global, port: Number(global.ready.kdsPort), isTls: true, secrets },
+    api: { at: global, port: Number(global.ready.apiPort), isTls: false, secrets },
     ...{ of, global, zone, token, user, asked, getsItsBootstrap },
     first,
     async getsItsClusters() {
