@@ -1,4 +1,4 @@
-// Requests without a pause, several at a time on connections that are kept, until they are stopped. After one that failed there
+// Requests without a pause or at a rate, several at a time on connections that are kept, until they are stopped. After one that failed there
 // is a short pause: where all fail at once, only their rate would be counted.
 
 import { setTimeout as pause } from "node:timers/promises";
@@ -9,18 +9,25 @@ const afterFailureMs = 10;
 export interface Load {
   /** So far. */
   sent(): number;
+  /** Since it began. */
+  perSecond(): number;
   /** Resolves when the last request is answered. `failures`: what was not a 200. */
   stop(): Promise<{ readonly sent: number; readonly failures: readonly string[] }>;
 }
 
-/** `renews`: each request has a connection of its own. */
-export function load(url: string, atOnce = 4, renews = false): Load {
+/**
+ * `renews`: each request has a connection of its own. `perSecond`: absent, as many as are answered; what could not be sent in time is
+ * made up for.
+ */
+export function load(url: string, atOnce = 4, renews = false, perSecond = Number.POSITIVE_INFINITY): Load {
+  const start = performance.now();
   const failures: string[] = [];
   let isStopped = false;
   let sent = 0;
   const worker = async () => {
     while (!isStopped) {
-      sent++;
+      const early = start + (sent++ * 1_000) / perSecond - performance.now();
+      if (early > 0) await pause(early);
       const answer = await get(url, renews ? { connection: "close" } : {}).catch((error: unknown) => ({
         status: 0,
         text: String(error),
@@ -33,6 +40,7 @@ export function load(url: string, atOnce = 4, renews = false): Load {
   const done = Promise.all(Array.from({ length: atOnce }, worker));
   return {
     sent: () => sent,
+    perSecond: () => (sent * 1_000) / (performance.now() - start),
     async stop() {
       isStopped = true;
       await done;
