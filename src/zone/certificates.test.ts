@@ -38,6 +38,7 @@ async function stage() {
   await newAuthority();
 
   function start(intermediates?: Parameters<typeof certificateKeeper>[0]["intermediates"]) {
+    const alarms = new Map<() => void, number>();
     const graph = incrementalGraph();
     const wanted = graph.source<WantedCertificate>("wanted");
     const dataplanes = graph.source<Resource>("Dataplane");
@@ -57,7 +58,13 @@ async function stage() {
       ...(intermediates && { intermediates }),
       touch: () => issued.resolve(),
       issuerOf: (kept) => createIssuer(readAuthority(kept)),
-      clock: { now: () => time.ms, alarm: () => () => {} },
+      clock: {
+        now: () => time.ms,
+        alarm(at, ring) {
+          alarms.set(ring, at);
+          return () => void alarms.delete(ring);
+        },
+      },
       log: openLog("silent"),
     });
     return {
@@ -73,6 +80,18 @@ async function stage() {
         issued = Promise.withResolvers();
         wanted.set(key, want);
         keeper.publish(graph.settle());
+        await issued.promise;
+        return certificates.get(key)?.chain;
+      },
+      chain: () => certificates.get(key)?.chain,
+      /** What is due by then happens, as far as it can at once. */
+      pass(ms: number): void {
+        time.ms += ms;
+        for (const [ring, at] of [...alarms]) if (at <= time.ms && alarms.delete(ring)) ring();
+      },
+      async again(): Promise<string | undefined> {
+        issued = Promise.withResolvers();
+        keeper.again();
         await issued.promise;
         return certificates.get(key)?.chain;
       },
@@ -114,6 +133,24 @@ test("what is due, or was signed by another authority, is issued anew after a re
   await second.stop();
   await newAuthority();
   assert.notEqual(await start().chainFor(wantedOf("v1")), later);
+});
+
+test("what was due while there was no authority is issued when there is one again", async () => {
+  const { store, start } = await stage();
+  const zone = start();
+  const chain = await zone.chainFor(wantedOf("v1"));
+  const id = builtinKeyId("default", "ca-1");
+  const authority = store.get(id);
+  assert.ok(authority);
+  await store.write([{ kind: "delete", id }]);
+  zone.pass(5 * day);
+  await zone.stop();
+  assert.equal(zone.chain(), chain);
+  await store.write([{ kind: "put", resource: authority }]);
+  const next = await zone.again();
+  assert.notEqual(next, chain);
+  zone.pass(5 * day);
+  assert.notEqual(await zone.again(), next, "renewed in time from then on");
 });
 
 test("a certificate goes with its Dataplane", async () => {

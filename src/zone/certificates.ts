@@ -44,6 +44,8 @@ interface Issued {
   /** PEM of the authority that signed. */
   readonly authority: string;
   readonly regenerations: number;
+  /** Milliseconds since the epoch; never while it is being issued. */
+  readonly renewAt: number;
   readonly cancelRenewal: () => void;
 }
 
@@ -93,10 +95,14 @@ export function certificateKeeper(options: CertificateOptions) {
     if (!authority) return;
     const now = { ...asked, backend: authority.backend };
     const isCurrent = before?.authority === authority.certificate && isEqual(before.wanted, now);
-    if (isCurrent && !isRenewal) return;
+    // One may be due for long: there was no authority when its time came.
+    if (isCurrent && !isRenewal && before.renewAt > clock.now()) return;
     before?.cancelRenewal();
     const regenerations = (before?.regenerations ?? 0) + 1;
-    const mark: Issued = { wanted: now, authority: authority.certificate, regenerations, cancelRenewal: () => {} };
+    const mark: Issued = {
+      ...{ wanted: now, authority: authority.certificate, regenerations },
+      ...{ renewAt: Number.POSITIVE_INFINITY, cancelRenewal: () => {} },
+    };
     issued.set(key, mark);
     const kept = before ? undefined : notes.read(key, now, authority.certificate);
     if (kept) return use(key, mark, kept);
@@ -111,7 +117,7 @@ export function certificateKeeper(options: CertificateOptions) {
   function use(key: string, mark: Issued, certificate: Omit<NotedCertificate, "authority">): void {
     const { wanted, leaf, issuedAt, regenerations } = certificate;
     const cancelRenewal = clock.alarm(leaf.renewAt, () => void tryIssue(key, true));
-    issued.set(key, { ...mark, regenerations, cancelRenewal });
+    issued.set(key, { ...mark, regenerations, renewAt: leaf.renewAt, cancelRenewal });
     certificates.set(key, {
       mesh: wanted.mesh,
       chain: base64(leaf.chain),
