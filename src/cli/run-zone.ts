@@ -66,7 +66,10 @@ function globalTarget(values: Settings<typeof settings>): Target | undefined {
   };
 }
 
-function joinTokenIn({ joinToken, joinTokenFile }: Settings<typeof settings>): string | undefined {
+function joinTokenIn({ global, joinToken, joinTokenFile }: Settings<typeof settings>): string | undefined {
+  const given = joinTokenFile === undefined ? "--join-token" : "--join-token-file";
+  if (global === undefined && (joinToken ?? joinTokenFile) !== undefined)
+    throw new Usage(`${given}: a zone that stands alone joins nobody; give --global, too, or no token`);
   if (joinToken !== undefined && joinTokenFile !== undefined)
     throw new Usage("give one of --join-token and --join-token-file");
   return joinTokenFile === undefined ? joinToken : textOf(joinTokenFile, "--join-token-file").trim();

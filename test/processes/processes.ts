@@ -118,8 +118,9 @@ async function startControlPlane(of: Processes, name: string, args: readonly str
   return { child, ready, api: `http://127.0.0.1:${ready.apiPort}`, trust, data };
 }
 
-export const startGlobal = (of: Processes): Promise<ControlPlane> =>
-  startControlPlane(of, "global", ["global", "--kds-port", "0", ...anyPorts]);
+/** `more` as for `startZone`. */
+export const startGlobal = (of: Processes, more: readonly string[] = []): Promise<ControlPlane> =>
+  startControlPlane(of, "global", ["global", "--kds-port", "0", ...anyPorts, ...more]);
 
 /** Kills it as nothing can be killed more, and resolves with what starts it again: same data, same ports. */
 export async function killControlPlane(of: Processes, { child, ready }: ControlPlane, args: readonly string[]) {

@@ -83,6 +83,16 @@ export function controlPlanes({ takenPort: port }: Stage): readonly Row[] {
       code: 2,
       err: "error: give one of --store-key-file and --store-keys (the variable KODIAK_STORE_KEYS), not both",
     },
+    {
+      args: "run zone --name z --join-token hunter2",
+      code: 2,
+      err: "error: --join-token: a zone that stands alone joins nobody; give --global, too, or no token",
+    },
+    {
+      args: "run zone --name z --join-token-file nope",
+      code: 2,
+      err: "error: --join-token-file: a zone that stands alone joins nobody; give --global, too, or no token",
+    },
     { args: "run zone --name Zone_1", code: 2, err: "error: --name Zone_1: must be a DNS name, like zone-a" },
     {
       args: "run zone --name z --global http://g",
