@@ -189,16 +189,12 @@ export async function openStage(progress: (what: string) => void, program?: stri
     };
     progress("zone control planes");
     const link = { global: `grpcs://127.0.0.1:${ready.kdsPort}`, "ca-fingerprint": String(ready.fingerprint) };
+    const joining = [
+      { name: "zone-a", "join-token-file": await token("zone-a", "join", { zone: "zone-a" }) },
+      { name: "zone-b", "join-token-file": await token("zone-b", "join", { zone: "zone-b" }) },
+    ] as const;
     await Promise.all(
-      (["zone-a", "zone-b"] as const).map(async (name) =>
-        zones.set(
-          name,
-          await startControlPlane(name, "zone", {
-            ...{ name, "join-token-file": await token(name, "join", { zone: name }) },
-            ...link,
-          }),
-        ),
-      ),
+      joining.map(async (own) => zones.set(own.name, await startControlPlane(own.name, "zone", { ...own, ...link }))),
     );
     await token("proxy", "dataplane", { mesh: "default", validFor: "24h" });
     await token("ingress", "zone", { scope: ["ingress"], validFor: "24h" });
