@@ -2,6 +2,7 @@
 // refuses as plain text, and a path known for one method answering 405 to all others.
 
 import { STATUS_CODES } from "node:http";
+import { finished } from "node:stream/promises";
 import { TLSSocket } from "node:tls";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { problemJson, problemOf } from "#api/problem.ts";
@@ -60,6 +61,7 @@ export type Access =
 
 /** Room for an `apply` of some ten thousand documents. */
 const maxBodyBytes = 16 * 1024 * 1024;
+const requestWithinMs = 60_000;
 const allMethods = ["GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS"];
 
 export interface RouterOptions {
@@ -75,6 +77,7 @@ export function router(routes: readonly Route[], options: RouterOptions): Fastif
   const { audit, log } = options;
   const app = fastify({
     bodyLimit: maxBodyBytes,
+    requestTimeout: requestWithinMs,
     genReqId: () => crypto.randomUUID(),
     exposeHeadRoutes: false,
     // Names have up to 253 characters.
@@ -87,6 +90,9 @@ export function router(routes: readonly Route[], options: RouterOptions): Fastif
     // Whoever it is: a token that is none is no other refusal here.
     const user = await userOf(askingOf(request), options.authenticate, options.hasLocalAdmin).catch(() => anonymous);
     await audit.refused({ ...asked(request, user), ...byPath(request), status, why: phraseOf(status) });
+    // What is left of too large a body is read and dropped: who still sends when the connection is closed may lose the answer. Who
+    // gives up gets none.
+    if (status === 413) await finished(request.raw.resume()).catch(() => {});
     return plain(reply, status);
   };
   app.setNotFoundHandler((request, reply) => refuse(request, reply, 404));

@@ -1,5 +1,5 @@
-// What proxies are believed for is rotated while 500 requests a second go in each direction across zones: their leaves, the root of the
-// mesh, the key of their tokens. No request fails.
+// What proxies are believed for is rotated while up to 500 requests a second go in each direction across zones, and said how many: their
+// leaves, the root of the mesh, the key of their tokens. No request fails.
 
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
