@@ -68,6 +68,11 @@ test("many items are joined once for all who get the same, and never for who get
   assert.deepEqual(Buffer.concat(third ?? []), Buffer.from(toBinary(DeltaDiscoveryResponseSchema, message)));
 });
 
+test("however many names are removed, they are one piece", () => {
+  const remove = Array.from({ length: 10_000 }, (_, i) => `${i}`);
+  assert.equal(framed({ typeUrl, nonce: "1", upsert: [], remove }).length, 3);
+});
+
 test("items' bytes are not copied", () => {
   const item = encodeItem("a", typeUrl, new Uint8Array(1000));
   assert.ok(framed({ typeUrl, nonce: "1", upsert: [item], remove: [] }).includes(item.bytes));

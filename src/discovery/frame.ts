@@ -50,7 +50,7 @@ export function framed(response: ResponseFrame): readonly Uint8Array[] {
   else pieces.push(joinedOf(typeUrl, upsert));
   if (typeUrl !== "") pieces.push(typeUrlField(typeUrl));
   if (nonce !== "") pieces.push(textField(fields.nonce.number, nonce));
-  for (const name of remove) pieces.push(textField(fields.removedResources.number, name));
+  if (remove.length > 0) pieces.push(joined(remove.map((name) => textField(fields.removedResources.number, name))));
   if (controlPlane !== undefined) pieces.push(controlPlaneField(controlPlane));
   if (absent.length > 0) pieces.push(errorsOf(absent));
   return pieces;
