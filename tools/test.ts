@@ -64,15 +64,19 @@ async function runTests(all: readonly string[], concurrency: number): Promise<vo
 check("types", bin("tsc"), ["--noEmit"]);
 check("style", bin("biome"), ["check", "."]);
 const found = (...patterns: readonly string[]) => globSync([...patterns], { cwd: root }).sort();
-const waiting = found("test/{kds,policies,processes,promises,scenarios}/**/*.test.ts");
 // Time of their own or none: what else runs beside them makes no difference.
 const simulated = found("test/simulation/**/*.test.ts");
-await runTests([...found("src/**/*.test.ts", "tools/**/*.test.ts"), ...simulated], 2);
-await runTests(waiting, 2);
-await runTests(
-  found("test/**/*.test.ts").filter((file) => !waiting.includes(file) && !simulated.includes(file)),
-  1,
+const alone = found(
+  "test/{demo,fuzz,scale}/**/*.test.ts",
+  "test/envoy/{make-before-break,renewal,rotations,two-zones}.test.ts",
+  "test/operations/{back-pressure,running,stuck-link}.test.ts",
 );
+await runTests([...found("src/**/*.test.ts", "tools/**/*.test.ts"), ...simulated], 2);
+await runTests(
+  found("test/**/*.test.ts").filter((file) => !simulated.includes(file) && !alone.includes(file)),
+  2,
+);
+await runTests(alone, 1);
 if (failures.length > 0) process.stdout.write(`\nwhat failed:\n\n${failures.join("\n\n")}\n`);
 process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
 process.exit(failed === 0 && passed > 0 ? 0 : 1);
