@@ -57,6 +57,7 @@ import { file_envoy_config_route_v3_route } from "./envoy/config/route/v3/route_
 import { file_envoy_config_route_v3_scoped_route } from "./envoy/config/route/v3/scoped_route_pb.ts";
 import { file_envoy_config_trace_v3_http_tracer } from "./envoy/config/trace/v3/http_tracer_pb.ts";
 import { file_envoy_data_accesslog_v3_accesslog } from "./envoy/data/accesslog/v3/accesslog_pb.ts";
+import { file_envoy_data_dns_v3_dns_table } from "./envoy/data/dns/v3/dns_table_pb.ts";
 import { file_envoy_extensions_access_loggers_file_v3_file } from "./envoy/extensions/access_loggers/file/v3/file_pb.ts";
 import { file_envoy_extensions_access_loggers_filters_cel_v3_cel } from "./envoy/extensions/access_loggers/filters/cel/v3/cel_pb.ts";
 import { file_envoy_extensions_access_loggers_grpc_v3_als } from "./envoy/extensions/access_loggers/grpc/v3/als_pb.ts";
@@ -76,6 +77,7 @@ import { file_envoy_extensions_filters_network_direct_response_v3_config } from 
 import { file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager } from "./envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import { file_envoy_extensions_filters_network_rbac_v3_rbac } from "./envoy/extensions/filters/network/rbac/v3/rbac_pb.ts";
 import { file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy } from "./envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
+import { file_envoy_extensions_filters_udp_dns_filter_v3_dns_filter } from "./envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts";
 import { file_envoy_extensions_load_balancing_policies_common_v3_common } from "./envoy/extensions/load_balancing_policies/common/v3/common_pb.ts";
 import { file_envoy_extensions_load_balancing_policies_least_request_v3_least_request } from "./envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.ts";
 import { file_envoy_extensions_load_balancing_policies_maglev_v3_maglev } from "./envoy/extensions/load_balancing_policies/maglev/v3/maglev_pb.ts";
@@ -228,6 +230,7 @@ export const registry: Registry = createRegistry(
   file_envoy_config_route_v3_scoped_route,
   file_envoy_config_trace_v3_http_tracer,
   file_envoy_data_accesslog_v3_accesslog,
+  file_envoy_data_dns_v3_dns_table,
   file_envoy_extensions_access_loggers_file_v3_file,
   file_envoy_extensions_access_loggers_filters_cel_v3_cel,
   file_envoy_extensions_access_loggers_grpc_v3_als,
@@ -247,6 +250,7 @@ export const registry: Registry = createRegistry(
   file_envoy_extensions_filters_network_http_connection_manager_v3_http_connection_manager,
   file_envoy_extensions_filters_network_rbac_v3_rbac,
   file_envoy_extensions_filters_network_tcp_proxy_v3_tcp_proxy,
+  file_envoy_extensions_filters_udp_dns_filter_v3_dns_filter,
   file_envoy_extensions_load_balancing_policies_common_v3_common,
   file_envoy_extensions_load_balancing_policies_least_request_v3_least_request,
   file_envoy_extensions_load_balancing_policies_maglev_v3_maglev,

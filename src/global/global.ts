@@ -28,6 +28,7 @@ import { refusalsOfLinks, troubleMetrics } from "#kds/trouble-metrics.ts";
 import { defaultPolicies } from "#owned/default-policies.ts";
 import { missingKeys } from "#owned/defaults.ts";
 import { globalOwned } from "#owned/global-owned.ts";
+import { vipExceptions, wantedVips } from "#owned/names.ts";
 import { openGates } from "#owned/rotation.ts";
 import { isZoneOnline, type ZoneStatus } from "#owned/zone-insight.ts";
 import { isActedOn, unknownMembers, validateResource } from "#policies/kinds.ts";
@@ -36,6 +37,7 @@ import type { Resource } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
 import { live, resourceSources } from "#store/live.ts";
 import { storeMetrics } from "#store/metrics.ts";
+import { vipKeeper } from "#store/vip-keeper.ts";
 import { ownedWriter } from "#store/writer.ts";
 import { bootstrapOnGlobal } from "#xds/bootstrap-answer.ts";
 import { adsPath } from "#xds/server.ts";
@@ -94,14 +96,18 @@ export async function global(settings: GlobalSettings, { clock, random, network,
   const defaults = defaultPolicies(graph, sources.of, { kind: "global" });
   const connected = graph.derive("zones that are there", statuses, (status) => isZoneOnline(status) || undefined);
   const open = openGates(graph, { of: sources.of, connected });
+  const vips = wantedVips(graph, sources.of);
+  const exceptions = vipExceptions(graph, sources.of);
   const running = live(graph, store, sources);
 
   // Who acts on it.
   const makeKeys = keyMaker(missing, store, clock, log);
   const rotate = rotationKeeper({ open, store, log: logOf("meshes"), heard: () => kds.heard() });
+  const keepVips = vipKeeper({ wanted: vips, store, clock, log: logOf("store") });
   const writer = ownedWriter(store, clock, logOf("store"), [
     { wanted: defaults.wanted, deletes: false, onlyNew: true },
     { wanted: defaults.record, deletes: true },
+    { wanted: exceptions, deletes: true },
     { wanted: owned.zoneInsights, deletes: true, isRecord: true },
     { wanted: owned.serviceInsights, deletes: true, isRecord: true },
   ]);
@@ -129,6 +135,7 @@ export async function global(settings: GlobalSettings, { clock, random, network,
   running.start((changes) => {
     kds.publish(changes);
     writer.publish(changes);
+    keepVips(changes);
     makeKeys(changes);
     rotate(changes);
   });

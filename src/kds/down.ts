@@ -10,6 +10,7 @@ import type { Feature } from "#kds/wire.ts";
 import { isObject, type JsonObject, type JsonValue } from "#lib/json.ts";
 import type { Kind } from "#resources/kind.ts";
 import { label, type Resource, tag } from "#resources/resource.ts";
+import { meshOfExceptions } from "#topology/vips.ts";
 
 export interface Circumstances {
   /** A zone that is not known counts as enabled. */
@@ -44,10 +45,14 @@ const dataplaneSigningKey = "dataplane-token-signing-key-";
 
 /** Secrets of a control plane itself, and of its users, stay at home (rules 2 and 3). */
 function mayLeave({ kind, name }: Resource): boolean {
-  if (kind === "Config") return name === "kuma-cluster-id";
+  if (kind === "Config") return name === "kuma-cluster-id" || isForKodiaks({ kind, name });
   if (kind !== "GlobalSecret") return true;
   return !ownSecrets.has(name) && !ownKeys.some((prefix) => name.startsWith(prefix));
 }
+/** Addresses of names (decision 16): zones of a Kuma have their own. */
+const isForKodiaks = ({ kind, name }: Pick<Resource, "kind" | "name">): boolean =>
+  kind === "Config" && meshOfExceptions(name) !== undefined;
+
 const ownKeys: readonly string[] = ["user-token-signing-key", "zone-join-signing-key"];
 const ownSecrets: ReadonlySet<string> = new Set([
   "envoy-admin-ca",
@@ -61,6 +66,7 @@ const ownSecrets: ReadonlySet<string> = new Set([
 function fromGlobal(kind: Kind, resource: Resource): Omit<Outgoing, "item"> | undefined {
   if (!kind.sync.globalToZone) return undefined;
   const needs: Feature[] = [];
+  if (isForKodiaks(resource)) needs.push("kodiak-resume");
   if (isSpecPolicy(kind) && resource.spec.targetRef === undefined) needs.push("optional-top-level-target-ref");
   if (selectsMultiZoneServices(resource)) needs.push("hg-mz-selector");
   return { needs };

@@ -27,6 +27,7 @@ import { kdsClient } from "#kds/zone-client.ts";
 import { KodiakError } from "#lib/failure.ts";
 import { defaultPolicies } from "#owned/default-policies.ts";
 import { missingKeys } from "#owned/defaults.ts";
+import { wantedVips } from "#owned/names.ts";
 import { mtlsPromises, type PromisedMtls } from "#owned/promised-mtls.ts";
 import type { ProxyStatus } from "#owned/proxy-insight.ts";
 import { openGates } from "#owned/rotation.ts";
@@ -38,6 +39,7 @@ import type { Resource } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
 import { live, resourceSources } from "#store/live.ts";
 import { storeMetrics } from "#store/metrics.ts";
+import { vipKeeper } from "#store/vip-keeper.ts";
 import { ownedWriter } from "#store/writer.ts";
 import type { Mark, Provided } from "#topology/provider.ts";
 import { xdsMetrics } from "#xds/metrics.ts";
@@ -132,6 +134,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const missing = missingKeys(graph, sources.of);
   const defaults = defaultPolicies(graph, sources.of, place);
   const open = openGates(graph, { of: sources.of });
+  const vips = wantedVips(graph, of);
   // A zone that stands alone encodes nothing for a global control plane.
   const outgoing = settings.global && upwardResources(graph, sources.of, settings.name);
   const departing = departures({ store, clock, marked, departed, touch: () => running.touch() });
@@ -169,6 +172,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const makeKeys = keyMaker(missing, store, clock, log);
   const acknowledged = () => xds.acknowledged(clock.now() - heardForMs);
   const rotate = rotationKeeper({ open, store, log: logOf("meshes"), heard: acknowledged });
+  const keepVips = vipKeeper({ wanted: vips, store, clock, log: logOf("store") });
   const writer = ownedWriter(store, clock, logOf("store"), [
     ...(place.isFederated
       ? []
@@ -270,6 +274,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     // First who uses it. What follows from it is written before the link sends, so that both travel as one revision.
     xds.publish(changes);
     writer.publish(changes);
+    keepVips(changes);
     link?.publish(changes);
     keeper.publish(changes);
     if (place.isFederated) return;
