@@ -85,7 +85,7 @@ export async function fetchBootstrap(
 export interface ProxyName {
   readonly mesh: string;
   readonly name: string;
-  readonly proxyType: "dataplane" | "ingress";
+  readonly proxyType: "dataplane" | "ingress" | "egress";
 }
 
 /** For the answer itself, beyond what it may wait. */

@@ -1,4 +1,4 @@
-// The program beside Envoy, for a data plane proxy or a zone ingress:
+// The program beside Envoy, for a data plane proxy, a zone ingress or a zone egress:
 //
 //   resource → POST /bootstrap → Envoy, restarted if it dies → SIGTERM: /leave → drain → end
 //
@@ -21,6 +21,7 @@ import { type Envoy, keepEnvoy } from "#agent/envoy.ts";
 import { type EnvoyVersion, envoyRelease, envoyVersion } from "#agent/envoy-binary.ts";
 import { type ReadinessState, serveReadiness } from "#agent/readiness.ts";
 import { aborted, type StopSignals } from "#agent/stop-signals.ts";
+import { internalListenersFeature } from "#envoy/egress.ts";
 import type { GrpcSocket } from "#host/grpc-socket.ts";
 import type { Log } from "#host/log.ts";
 import { takeAlone } from "#host/sole.ts";
@@ -32,7 +33,7 @@ import { type Resource, tag } from "#resources/resource.ts";
 import { toRest } from "#resources/rest.ts";
 
 export interface ProxyOptions {
-  /** The Dataplane or ZoneIngress that the proxy brings. */
+  /** The Dataplane, ZoneIngress or ZoneEgress that the proxy brings. */
   readonly resource: Resource;
   readonly controlPlane: ControlPlane;
   /** As `findEnvoy` returns it. */
@@ -52,8 +53,14 @@ export interface ProxyOptions {
 
 /** Of the drain time, for others to know that it leaves; the rest is for what they have sent. */
 const announceShare = 2 / 3;
-/** A TCP proxy cannot ask connections to go; those that open now go elsewhere. */
+/** Clients of other zones keep their connections as long as they please. */
 const ingressDrainMs = 1000;
+/** A TCP proxy cannot ask connections to go; those that open now go elsewhere, and this zone's proxies give up what leads through an egress. */
+const drained: Readonly<Record<ProxyName["proxyType"], typeof untilIdle>> = {
+  dataplane: drainEnvoy,
+  ingress: (admin, limitMs, now) => untilIdle(admin, Math.min(ingressDrainMs, limitMs), now),
+  egress: untilIdle,
+};
 const endGraceMs = 5000;
 const bootstrapName = "bootstrap.yaml";
 
@@ -182,21 +189,19 @@ async function leave(admin: EnvoyAdmin, proxy: ProxyName, options: ProxyOptions,
   await announceLeave(options.controlPlane, proxy, Math.floor(options.drainTimeMs * announceShare), log);
   try {
     const leftMs = Math.max(0, endAt - Date.now());
-    const idle =
-      proxy.proxyType === "dataplane"
-        ? await drainEnvoy(admin, leftMs, now)
-        : await untilIdle(admin, Math.min(ingressDrainMs, leftMs), now);
-    if (!idle.isIdle && proxy.proxyType === "dataplane")
+    const idle = await drained[proxy.proxyType](admin, leftMs, now);
+    if (!idle.isIdle && proxy.proxyType !== "ingress")
       log.warn(idle, `still in use after ${options.drainTimeMs / 1000} s of draining; what is under way is cut off`);
   } catch (error) {
     log.warn({ err: error }, "Envoy cannot be drained, it is ended as it is");
   }
 }
 
+const typeOf: Readonly<Record<string, ProxyName["proxyType"]>> = { ZoneIngress: "ingress", ZoneEgress: "egress" };
 const nameOf = ({ kind, mesh, name }: Resource): ProxyName => ({
   mesh,
   name,
-  proxyType: kind === "ZoneIngress" ? "ingress" : "dataplane",
+  proxyType: typeOf[kind] ?? "dataplane",
 });
 
 /** As kuma-dp asks (interop 6.2); what is left out has its zero value. */
@@ -219,7 +224,7 @@ function bootstrapRequest(
     readinessPort,
     operatingSystem: process.platform,
     // Without feature-reuse-port: a second proxy on the same address must be refused, not share its connections.
-    features: ["feature-delta-grpc", "feature-strict-inbound-ports"],
+    features: ["feature-delta-grpc", "feature-strict-inbound-ports", internalListenersFeature],
     workdir: workDir,
     ipv6Enabled: true,
   };

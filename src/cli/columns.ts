@@ -41,7 +41,11 @@ const mesh: Column = { head: "MESH", show: (item) => text(item.mesh) };
 const name: Column = { head: "NAME", show: (item) => text(item.name) };
 const zone: Column = {
   head: "ZONE",
-  show: (item) => text(at(item, "labels", label.zone)) || text(at(item, "zoneIngress", "zone")) || "-",
+  show: (item) =>
+    text(at(item, "labels", label.zone)) ||
+    text(at(item, "zoneIngress", "zone")) ||
+    text(at(item, "zoneEgress", "zone")) ||
+    "-",
 };
 const services: Column = {
   head: "SERVICES",

@@ -1,4 +1,4 @@
-// The Dataplane or ZoneIngress that a proxy brings: a file with one document, checked here as far as that goes without the
+// The Dataplane, ZoneIngress or ZoneEgress that a proxy brings: a file with one document, checked here as far as that goes without the
 // control plane, as only here file and line are known.
 
 import { documentIssues, located, problemText } from "#cli/document-issues.ts";
@@ -9,7 +9,7 @@ import { kindNamed } from "#resources/kinds.ts";
 import type { Resource } from "#resources/resource.ts";
 import { fromRest } from "#resources/rest.ts";
 
-export type ProxyKind = "Dataplane" | "ZoneIngress";
+export type ProxyKind = "Dataplane" | "ZoneIngress" | "ZoneEgress";
 export type Manifest =
   | { readonly kind: "resource"; readonly resource: Resource }
   | { readonly kind: "refused"; readonly problems: readonly string[] };
@@ -17,6 +17,7 @@ export type Manifest =
 const verbOf: Readonly<Record<ProxyKind, string>> = {
   Dataplane: "`kodiak run proxy`",
   ZoneIngress: "`kodiak run ingress`",
+  ZoneEgress: "`kodiak run egress`",
 };
 
 export function manifestIn(
@@ -47,6 +48,7 @@ export function manifestIn(
 function typeIssues({ body: { type, kind } }: SourceDocument, kindName: ProxyKind): Issue[] {
   if (type === kindName || (type === undefined && kind !== undefined)) return [];
   if (type === undefined) return [{ path: "type", message: `is required: ${kindName}` }];
-  const other = type === "Dataplane" || type === "ZoneIngress" ? `; ${verbOf[type]} takes that one` : "";
+  const isOther = (of: unknown): of is ProxyKind => typeof of === "string" && Object.hasOwn(verbOf, of);
+  const other = isOther(type) ? `; ${verbOf[type]} takes that one` : "";
   return [{ path: "type", message: `must be ${kindName}, not ${JSON.stringify(type)}${other}` }];
 }

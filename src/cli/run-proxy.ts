@@ -1,4 +1,4 @@
-// `kodiak run proxy` and `kodiak run ingress`: Envoy with what it needs beside it.
+// `kodiak run proxy`, `kodiak run ingress` and `kodiak run egress`: Envoy with what it needs beside it.
 
 import { findEnvoy } from "#agent/envoy-binary.ts";
 import { runProxy } from "#agent/run-proxy.ts";
@@ -23,7 +23,7 @@ const settings = {
   dataplane: {
     type: "file",
     short: "d",
-    help: "manifest of the proxy: a Dataplane, of an ingress a ZoneIngress",
+    help: "manifest of the proxy: a Dataplane, of an ingress a ZoneIngress, of an egress a ZoneEgress",
     required: true,
   },
   var: { type: "map", value: "name=value", help: "value for `{{ name }}` in the manifest; may be repeated" },
@@ -68,6 +68,14 @@ export const runIngressVerb = defineVerb({
   settings,
   examples: ["kodiak run ingress --dataplane ingress.yaml --token-file ingress.token --ca-cert-file zone-ca.pem"],
   run: (values, _args, terminal) => run("ZoneIngress", values, terminal),
+});
+
+export const runEgressVerb = defineVerb({
+  name: "run egress",
+  summary: "run a zone egress: Envoy that takes the traffic of this zone for other zones",
+  settings,
+  examples: ["kodiak run egress --dataplane egress.yaml --token-file egress.token --ca-cert-file zone-ca.pem"],
+  run: (values, _args, terminal) => run("ZoneEgress", values, terminal),
 });
 
 async function run(kind: ProxyKind, values: Settings<typeof settings>, terminal: Terminal): Promise<number> {

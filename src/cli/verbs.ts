@@ -7,7 +7,7 @@ import { describeMeshVerb } from "#cli/describe-mesh.ts";
 import { getVerb } from "#cli/get.ts";
 import { installEnvoyVerb } from "#cli/install-envoy.ts";
 import { runGlobalVerb } from "#cli/run-global.ts";
-import { runIngressVerb, runProxyVerb } from "#cli/run-proxy.ts";
+import { runEgressVerb, runIngressVerb, runProxyVerb } from "#cli/run-proxy.ts";
 import { runZoneVerb } from "#cli/run-zone.ts";
 import { dataplaneTokenVerb, joinTokenVerb, userTokenVerb, zoneTokenVerb } from "#cli/token.ts";
 import { tokenKeyVerb } from "#cli/token-key.ts";
@@ -21,6 +21,7 @@ export const verbs: readonly Verb[] = [
   runZoneVerb,
   runProxyVerb,
   runIngressVerb,
+  runEgressVerb,
   applyVerb,
   getVerb,
   describeMeshVerb,

@@ -17,9 +17,12 @@ import type {
   HttpFilterJson,
 } from "#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import type { TcpProxyJson } from "#gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts";
+import type { MatcherJson } from "#gen/xds/type/matcher/v3/matcher_pb.ts";
 import type { HostPort } from "#lib/address.ts";
 
 export interface Chain {
+  /** For a matcher; absent: none. */
+  readonly name?: string;
   readonly match?: FilterChainMatchJson;
   readonly filters: readonly FilterJson[];
   readonly transportSocket?: TransportSocketJson;
@@ -30,6 +33,8 @@ export interface ListenerOptions {
   readonly at: HostPort;
   readonly direction: "INBOUND" | "OUTBOUND";
   readonly chains: readonly Chain[];
+  /** Chooses chains by name; absent: their own matches do. */
+  readonly matcher?: MatcherJson;
   /** Looks at the first bytes to find TLS and its SNI: nothing else tells them to chains, nor the SNI to permissions. */
   readonly inspectTls?: boolean;
   /** Of its connections. */
@@ -41,6 +46,7 @@ export const listener = ({
   at,
   direction,
   chains,
+  matcher,
   inspectTls = false,
   accessLog,
 }: ListenerOptions): ListenerJson => ({
@@ -50,6 +56,7 @@ export const listener = ({
   // Of inbound and zone listeners, so that a restarted proxy can bind while the old one drains (interop 6.5).
   ...(direction === "INBOUND" && { enableReusePort: true }),
   filterChains: chains.map(chain),
+  ...(matcher && { filterChainMatcher: matcher }),
   ...(accessLog && { accessLog: [accessLog] }),
   ...(inspectTls && {
     listenerFilters: [
@@ -61,7 +68,8 @@ export const listener = ({
   }),
 });
 
-const chain = ({ match, filters, transportSocket }: Chain): FilterChainJson => ({
+const chain = ({ name, match, filters, transportSocket }: Chain): FilterChainJson => ({
+  ...(name !== undefined && { name }),
   ...(match && { filterChainMatch: match }),
   ...(transportSocket && { transportSocket }),
   filters: [...filters],

@@ -6,6 +6,9 @@ import type { ConfigSourceJson } from "#gen/envoy/config/core/v3/config_source_p
 import type { CommonTlsContextJson } from "#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
 
 export const meshAlpn = "kuma";
+/** Beside it: the zone that an egress leads the connection to. */
+export const zoneAlpn = (zone: string): string => `${zone}${zoneAlpnEnd}`;
+export const zoneAlpnEnd = ".kodiak";
 export const identitySecretName = (mesh: string): string => `identity_cert:secret:${mesh}`;
 export const trustSecretName = (mesh: string): string => `mesh_ca:secret:${mesh}`;
 
@@ -35,14 +38,19 @@ const tlsContext = (
  * The client's side: only a server with the service's identity is spoken to. Envoy's clients offer TLS 1.2 at most unless they are
  * told otherwise; its servers take both.
  */
-export const upstreamTls = (mesh: string, service: string, sni: string): TransportSocketJson => ({
+export const upstreamTls = (
+  mesh: string,
+  service: string,
+  sni: string,
+  alpn: readonly string[] = [meshAlpn],
+): TransportSocketJson => ({
   name: "envoy.transport_sockets.tls",
   typedConfig: any("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", {
     sni,
     commonTlsContext: {
       ...tlsContext(mesh, { exact: serviceIdentity(mesh, service) }),
       tlsParams: { tlsMaximumProtocolVersion: "TLSv1_3" },
-      alpnProtocols: [meshAlpn],
+      alpnProtocols: [...alpn],
     },
   }),
 });

@@ -68,10 +68,13 @@ export function zoneOwned(graph: Graph, { zone, of, marked, served, statuses }: 
   const stored = {
     Dataplane: graph.derive("dataplanes that are there", dataplanes, isThere),
     ZoneIngress: graph.derive("ingresses that are there", of("ZoneIngress"), isThere),
+    ZoneEgress: graph.derive("egresses that are there", of("ZoneEgress"), isThere),
   };
+  const storedOf = (kind: string) =>
+    kind === "ZoneIngress" || kind === "ZoneEgress" ? stored[kind] : stored.Dataplane;
   const insights = graph.derive("insights", statuses, (status, read) => {
     const key = keyOf(status.id);
-    const isStored = read.one(status.id.kind === "ZoneIngress" ? stored.ZoneIngress : stored.Dataplane, key);
+    const isStored = read.one(storedOf(status.id.kind), key);
     return isStored && proxyInsight(status);
   });
   return { wantedCertificates, ingresses: ingresses as Collection<Resource>, insights };

@@ -11,6 +11,7 @@ import type { Kind } from "#resources/kind.ts";
 import { asMesh, meshIssues } from "#resources/mesh.ts";
 import { metaIssues } from "#resources/meta.ts";
 import type { Resource } from "#resources/resource.ts";
+import { asZoneEgress, zoneEgressIssues } from "#resources/zone-egress.ts";
 import { asZoneIngress, zoneIngressIssues } from "#resources/zone-ingress.ts";
 
 /** What is wrong with a resource; its place (whose labels, which zone) is not looked at here. */
@@ -25,6 +26,8 @@ function specIssues(kind: Kind, resource: Resource): readonly Issue[] {
       return dataplaneIssues(asDataplane(resource).spec);
     case "ZoneIngress":
       return zoneIngressIssues(asZoneIngress(resource).spec);
+    case "ZoneEgress":
+      return zoneEgressIssues(asZoneEgress(resource).spec);
     case "Role":
       return roleIssues(resource);
     case "Mesh":
@@ -44,6 +47,7 @@ const actedOn: ReadonlySet<string> = new Set([
   "Role",
   "Secret",
   "Zone",
+  "ZoneEgress",
   "ZoneIngress",
   ...policies.map(({ kind }) => kind),
 ]);

@@ -6,6 +6,7 @@ import { sha256Hex } from "#lib/hash.ts";
 import { matchedPolicies, type ProxyFacts } from "#policies/match.ts";
 import type { PolicySpec } from "#policies/schema.ts";
 import { displayNameOf, type Key, keyOf, type Resource, tag } from "#resources/resource.ts";
+import type { EgressForm } from "#topology/egress.ts";
 import { sectionOf } from "#topology/inbound.ts";
 
 /** A policy that is for a proxy, by reference: what it says is read where it is used. */
@@ -18,6 +19,8 @@ export interface PolicyRef {
 
 export interface Client {
   readonly mesh: string;
+  /** How it reaches other zones; absent: directly. */
+  readonly egress?: EgressForm;
   /** As `callsOf`. */
   readonly calls: string;
   /** Those with a `to` part, by kind, ascending. */
@@ -29,6 +32,7 @@ export interface Client {
 /** What proxies of a view call, and where. Often it is the same for many, who then share all that follows from it. */
 export interface Reach {
   readonly mesh: string;
+  readonly egress?: EgressForm;
   readonly outbounds: readonly Outlet[];
   readonly toPolicies: readonly PolicyRef[];
 }
@@ -41,6 +45,7 @@ export interface Outlet {
 /** A service that proxies of a view call: what clusters and routes depend on, beside the topology. */
 export interface Need {
   readonly mesh: string;
+  readonly egress?: EgressForm;
   readonly service: string;
   readonly toPolicies: readonly PolicyRef[];
 }
@@ -56,6 +61,7 @@ export function clientOf(
   zone: string,
   calls: string,
   candidates: readonly Candidates[],
+  egress?: EgressForm,
 ): Client {
   const facts = proxyFacts(dataplane, zone);
   const routes = candidates.find(({ kind }) => kind === "MeshHTTPRoute")?.policies ?? [];
@@ -68,7 +74,7 @@ export function clientOf(
       if (from.length + rules.length > 0) inboundPolicies.push({ kind, key: keyOf(policy), sections });
     }
   }
-  return { mesh: dataplane.mesh, calls, toPolicies, inboundPolicies };
+  return { mesh: dataplane.mesh, ...(egress && { egress }), calls, toPolicies, inboundPolicies };
 }
 
 /** Equal for proxies that call the same services at the same addresses. */
@@ -95,18 +101,23 @@ function proxyFacts(dataplane: Resource<DataplaneJson>, zone: string): ProxyFact
   };
 }
 
-/** Proxies of one view share clusters and routes. */
-export const viewKey = ({ mesh, toPolicies }: Pick<Client, "mesh" | "toPolicies">): string =>
-  [mesh, ...toPolicies.map(({ kind, key }) => `${kind}:${key}`)].join("|");
+export type View = Pick<Client, "mesh" | "egress" | "toPolicies">;
 
-export const needKey = (view: Pick<Client, "mesh" | "toPolicies">, service: string): string =>
-  `${viewKey(view)}|${service}`;
+/** Proxies of one view share clusters and routes. */
+export const viewKey = (view: View): string =>
+  [placeKey(view), ...view.toPolicies.map(({ kind, key }) => `${kind}:${key}`)].join("|");
+
+/** Proxies of one mesh that reach other zones in one way share endpoints. */
+export const placeKey = ({ mesh, egress }: Pick<Client, "mesh" | "egress">): string =>
+  egress ? `${mesh}|egress ${egress}` : mesh;
+
+export const needKey = (view: View, service: string): string => `${viewKey(view)}|${service}`;
 
 export const reachKey = (client: Client): string => `${viewKey(client)}|${client.calls}`;
 
 export function* needsOf(reach: Reach): Iterable<readonly [string, Need]> {
-  const { mesh, toPolicies } = reach;
-  for (const { service } of reach.outbounds) yield [needKey(reach, service), { mesh, service, toPolicies }];
+  const { outbounds, ...view } = reach;
+  for (const { service } of outbounds) yield [needKey(view, service), { ...view, service }];
 }
 
 /** A listener that proxies of a view have in common: the same service at the same address. */

@@ -3,7 +3,6 @@
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import type { Collection, Graph, Group } from "#incremental/collection.ts";
 import { hostPortText } from "#lib/address.ts";
-import type { MeshHTTPRoute } from "#policies/mesh-http-route/schema.ts";
 import { assignment } from "#proxy/assignment.ts";
 import { type Bundle, bundleOf, type Draft, type ProxyConfig } from "#proxy/bundle.ts";
 import {
@@ -12,11 +11,10 @@ import {
   ingressClusterName,
   ingressListenerDraft,
   ingressTargetsOf,
-  routeSubsetsOf,
 } from "#proxy/ingress.ts";
 import type { Resource } from "#resources/resource.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
-import { type Instance, splitServiceKey } from "#topology/provider.ts";
+import { type Instance, splitServiceKey, type Tags } from "#topology/provider.ts";
 import { endpointsOf } from "#topology/service.ts";
 
 export interface IngressInput {
@@ -25,10 +23,11 @@ export interface IngressInput {
   /** By service key; with those that have just departed. */
   readonly instances: Collection<Group<readonly Instance[]>>;
   readonly ingresses: Collection<Resource<ZoneIngressJson>>;
-  readonly routes: Collection<Resource<MeshHTTPRoute>>;
+  /** The parts of services that routes lead to, by service key. */
+  readonly subsets: Collection<Group<readonly Tags[]>>;
 }
 
-export function ingressCollections(graph: Graph, { zone, meshes, instances, ingresses, routes }: IngressInput) {
+export function ingressCollections(graph: Graph, { zone, meshes, instances, ingresses, subsets }: IngressInput) {
   // What it offers is no part of what it listens with.
   const places = graph.derive("ingress places", ingresses, ({ spec }) =>
     isOfOtherZone(spec, zone) ? undefined : (spec.networking ?? {}),
@@ -36,7 +35,6 @@ export function ingressCollections(graph: Graph, { zone, meshes, instances, ingr
   // A zone without an ingress encodes nothing for one.
   const own = graph.group("ingresses here", places, () => [[here, true as const]]);
   const isThere = graph.derive("ingress is here", own, (): true => true);
-  const subsets = graph.group("route subsets", routes, routeSubsetsOf);
   const targets = graph.derive("ingress targets", instances, (_, read, key): readonly IngressTarget[] | undefined => {
     const { mesh, service } = splitServiceKey(key);
     if (!read.one(meshes, mesh)?.mtls) return undefined;

@@ -4,6 +4,7 @@ import { any } from "#envoy/any.ts";
 import { tcpCluster } from "#envoy/cluster.ts";
 import { type Chain, listener, tcpProxy } from "#envoy/listener.ts";
 import { serviceSni } from "#envoy/tls.ts";
+import type { FilterJson } from "#gen/envoy/config/listener/v3/listener_components_pb.ts";
 import type { ZoneIngress_NetworkingJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import { backendOf } from "#policies/mesh-http-route/http-rule.ts";
 import type { MeshHTTPRoute } from "#policies/mesh-http-route/schema.ts";
@@ -37,17 +38,6 @@ export function ingressListenerDraft(
   const at = { address: networking.address ?? "", port: networking.port ?? 0 };
   const listenerName = inboundListenerName(at);
   const clusters = targets.map(ingressClusterName);
-  // A listener needs a chain; with nothing to lead to, it says who it is and closes.
-  const nothing: Chain = {
-    filters: [
-      {
-        name: "envoy.filters.network.direct_response",
-        typedConfig: any("envoy.extensions.filters.network.direct_response.v3.Config", {
-          response: { inlineString: JSON.stringify({ proxy: `.${name}`, zone }) },
-        }),
-      },
-    ],
-  };
   return {
     type: "listener",
     name: listenerName,
@@ -57,22 +47,35 @@ export function ingressListenerDraft(
       at,
       direction: "INBOUND",
       inspectTls: true,
-      chains: targets.length === 0 ? [nothing] : targets.map(chainTo),
+      chains: targets.length === 0 ? [nowhere(name, zone)] : targets.map(chainTo),
     }),
   };
 }
 
-function chainTo(target: IngressTarget): Chain {
-  const cluster = ingressClusterName(target);
-  return {
-    match: {
-      transportProtocol: "tls",
-      serverNames: [serviceSni(target.mesh, target.service, target.subset)],
+/** A listener needs a chain; with nothing to lead to, it says who it is and closes. */
+export const nowhere = (name: string, zone: string): Chain => ({
+  filters: [
+    {
+      name: "envoy.filters.network.direct_response",
+      typedConfig: any("envoy.extensions.filters.network.direct_response.v3.Config", {
+        response: { inlineString: JSON.stringify({ proxy: `.${name}`, zone }) },
+      }),
     },
-    // A dead instance costs its client a connection attempt, not a request.
-    filters: [tcpProxy(cluster.replace(/[:.]/g, "_"), { cluster, maxConnectAttempts: 3 })],
+  ],
+});
+
+/** Who asks for this service by SNI; the same at an ingress and at an egress. */
+export function chainTo({ mesh, service, subset }: IngressTarget): Chain {
+  const cluster = ingressClusterName({ mesh, service, subset });
+  return {
+    match: { transportProtocol: "tls", serverNames: [serviceSni(mesh, service, subset)] },
+    filters: [throughTo(cluster)],
   };
 }
+
+/** A dead host costs its client a connection attempt, not a request. */
+export const throughTo = (cluster: string): FilterJson =>
+  tcpProxy(cluster.replace(/[:.]/g, "_"), { cluster, maxConnectAttempts: 3 });
 
 /** The parts of services that a route leads to, by service key: other zones may ask for them by SNI. */
 export function routeSubsetsOf(route: Resource<MeshHTTPRoute>): Map<string, readonly Tags[]> {

@@ -3,8 +3,10 @@
 
 import type { ClusterPiece } from "#envoy/cluster.ts";
 import { serviceCluster } from "#envoy/cluster.ts";
+import { alpnThrough } from "#envoy/egress.ts";
 import { httpConnections, listener, tcpProxy } from "#envoy/listener.ts";
 import { serviceSni, upstreamTls } from "#envoy/tls.ts";
+import type { ClusterJson } from "#gen/envoy/config/cluster/v3/cluster_pb.ts";
 import type { RouteActionJson, RouteJson } from "#gen/envoy/config/route/v3/route_components_pb.ts";
 import type { HostPort } from "#lib/address.ts";
 import type { Backend, HttpRule } from "#policies/mesh-http-route/http-rule.ts";
@@ -13,6 +15,8 @@ import type { Destination } from "#policies/to.ts";
 import type { Applied } from "#proxy/applied.ts";
 import type { Draft } from "#proxy/bundle.ts";
 import { outboundListenerName, outboundRouteName, subsetClusterName } from "#proxy/names.ts";
+import { tag } from "#resources/resource.ts";
+import type { EgressForm } from "#topology/egress.ts";
 import { isHttp } from "#topology/inbound.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
 import type { Tags } from "#topology/provider.ts";
@@ -22,6 +26,7 @@ import type { ServiceFacts } from "#topology/service.ts";
 export interface Outbound {
   readonly view: string;
   readonly mesh: string;
+  readonly egress?: EgressForm;
   readonly service: string;
   readonly protocol: string;
   /** None for a service that is not HTTP. */
@@ -47,6 +52,7 @@ export interface OutboundInput {
   /** As `viewKey`. */
   readonly view: string;
   readonly mesh: MeshFacts;
+  readonly egress?: EgressForm;
   readonly service: string;
   /** Of any service of the mesh; `undefined` for one that nobody provides. */
   readonly factsOf: (service: string) => ServiceFacts | undefined;
@@ -55,7 +61,7 @@ export interface OutboundInput {
 
 const destination = (service: string, tags: Tags): Destination => ({ kind: "service", service, tags });
 
-export function outboundOf({ view, mesh, service, factsOf, policies }: OutboundInput): Outbound {
+export function outboundOf({ view, mesh, egress, service, factsOf, policies }: OutboundInput): Outbound {
   // Nobody provides it: a 503 says so better than a connection that closes, and if it comes to be HTTP, the listener stays.
   const protocolOf = (to: string): string => factsOf(to)?.protocol ?? "http";
   const protocol = protocolOf(service);
@@ -73,25 +79,51 @@ export function outboundOf({ view, mesh, service, factsOf, policies }: OutboundI
   const clusters = sorted.map((target): OutboundCluster => {
     const said = policies.to(destination(target.service, target.subset), { protocol: protocolOf(target.service) });
     // Nobody provides it: if another zone comes to do so, the cluster stays as it is.
-    const isRemote = factsOf(target.service)?.isRemote ?? mesh.mtls !== undefined;
-    const json = clusterJson(mesh, target, isRemote, said.cluster ?? {});
+    const zones = factsOf(target.service)?.zones;
+    const isRemote = zones ? zones.length > 0 : mesh.mtls !== undefined;
+    const ways = egress === "zones" ? (zones ?? []) : [];
+    const json = clusterJson(mesh, target, isRemote, said.cluster ?? {}, ways);
     return { target, draft: { type: "cluster", name: target.name, json } };
   });
-  return { view, mesh: mesh.name, service, protocol, clusters, pieces: policies.to(own, { protocol }), routes };
+  return {
+    view,
+    mesh: mesh.name,
+    ...(egress && { egress }),
+    service,
+    protocol,
+    clusters,
+    pieces: policies.to(own, { protocol }),
+    routes,
+  };
 }
 
 /** Behind a TCP ingress an HTTP/2 connection stays with one instance: renewed after this many requests, load spreads evenly. */
 const maxRequestsAcrossZones = 50;
 
-function clusterJson(mesh: MeshFacts, target: ClusterTarget, isRemote: boolean, piece: ClusterPiece) {
+/** `ways`: zones that an endpoint may name, for its connections to say so to the egress. */
+function clusterJson(
+  mesh: MeshFacts,
+  target: ClusterTarget,
+  isRemote: boolean,
+  piece: ClusterPiece,
+  ways: readonly string[],
+): ClusterJson {
   const { name, service, subset } = target;
+  const sni = serviceSni(mesh.name, service, subset);
   return serviceCluster(name, {
     lbPolicy: "ROUND_ROBIN",
     // Envoy's own limit of three retries at a time would fail what a lost connection carried.
     circuitBreakers: { thresholds: [{ trackRemaining: true, maxRetries: 1024 }] },
     ...piece,
     http: { ...piece.http, ...(isRemote && { maxRequestsPerConnection: maxRequestsAcrossZones }) },
-    ...(mesh.mtls && { transportSocket: upstreamTls(mesh.name, service, serviceSni(mesh.name, service, subset)) }),
+    ...(mesh.mtls && { transportSocket: upstreamTls(mesh.name, service, sni) }),
+    ...(ways.length > 0 && {
+      transportSocketMatches: ways.map((zone) => ({
+        name: zone,
+        match: { [tag.zone]: zone },
+        transportSocket: upstreamTls(mesh.name, service, sni, alpnThrough(zone)),
+      })),
+    }),
   });
 }
 

@@ -13,6 +13,7 @@
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
+import type { ZoneEgressJson } from "#gen/kuma/mesh/v1alpha1/zoneegress_pb.ts";
 import type { SecretJson } from "#gen/kuma/system/v1alpha1/secret_pb.ts";
 import type { Collection, Graph, Group, Read } from "#incremental/collection.ts";
 import type { JsonObject } from "#lib/json.ts";
@@ -30,10 +31,13 @@ import {
   needKey,
   needsOf,
   outboundsOf,
+  placeKey,
   type Reach,
   reachKey,
   viewKey,
 } from "#proxy/client.ts";
+import { entranceOf } from "#proxy/egress.ts";
+import { egressCollections, egressesAsMet } from "#proxy/egress-collections.ts";
 import {
   type InboundCase,
   inboundCase,
@@ -42,10 +46,12 @@ import {
   listeningHalf,
   routedHalf,
 } from "#proxy/inbound.ts";
+import { routeSubsetsOf } from "#proxy/ingress.ts";
 import { ingressCollections } from "#proxy/ingress-collections.ts";
 import { entryOf, type Outbound, outboundListenerDraft, outboundOf } from "#proxy/outbound.ts";
 import { type IssuedCertificate, identityDraft, trustDraft } from "#proxy/secrets.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
+import { throughEgresses, type Ways } from "#topology/egress.ts";
 import { sectionOf } from "#topology/inbound.ts";
 import { authoritiesOf, type MeshFacts, meshFactsOf, pemData } from "#topology/mesh.ts";
 import { instancesOf, type Mark, offersOf, type Provided, serviceKey } from "#topology/provider.ts";
@@ -59,6 +65,10 @@ export interface Sources {
   readonly marked: Collection<Mark>;
   /** Of Dataplanes that have just been deleted; no key is that of a Dataplane. */
   readonly departed: Collection<Provided>;
+  /** Proxies whose Envoys have the listener that leads to egresses, by key of the Dataplane; absent: none has. */
+  readonly internalListeners?: Collection<true>;
+  /** What Envoys of egresses have acknowledged to lead to, by name; absent: nothing said yet. */
+  readonly egressWays?: Collection<Ways>;
 }
 
 export interface Pipeline {
@@ -72,6 +82,10 @@ export interface Pipeline {
   /** What leads there. */
   readonly ingressListeners: Collection<Bundle>;
   /** The certificate of each proxy, by key of the Dataplane, and what the proxies of a mesh trust, by its name. */
+  /** By name of the ZoneEgress. */
+  readonly egresses: Collection<ProxyConfig>;
+  /** What each egress of this zone is to lead to, by name. */
+  readonly egressWays: Collection<Ways>;
   readonly secrets: {
     readonly identities: Collection<Bundle>;
     readonly trusts: Collection<Bundle>;
@@ -92,22 +106,41 @@ type Topology = ReturnType<typeof topologyCollections>;
 type Policies = ReturnType<typeof policyCollections>;
 
 export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pipeline {
+  const { internalListeners = graph.source<true>("no internal listeners") } = sources;
   const topology = topologyCollections(graph, sources, zone);
   const policiesOfMesh = policyCollections(graph, sources);
   const dataplanes = sources.of<DataplaneJson>("Dataplane");
   const calls = graph.derive("calls", dataplanes, ({ spec }) => callsOf(spec));
-  const clients = graph.derive("clients", dataplanes, (dataplane, read, key) =>
-    clientOf(dataplane, zone, read.one(calls, key) ?? "", policiesOfMesh.candidates(read, dataplane.mesh)),
-  );
+  const clients = graph.derive("clients", dataplanes, (dataplane, read, key) => {
+    const { mtls, usesEgress } = read.one(topology.meshes, dataplane.mesh) ?? {};
+    const form = read.one(internalListeners, key) ? "zones" : "addresses";
+    const candidates = policiesOfMesh.candidates(read, dataplane.mesh);
+    return clientOf(dataplane, zone, read.one(calls, key) ?? "", candidates, mtls && usesEgress ? form : undefined);
+  });
   const callers = graph.group("callers", clients, (client, proxy) => [
     [reachKey(client), { ...client, proxy }] as const,
   ]);
   const reaches = graph.derive("reaches", callers, (group, read): Reach | undefined => {
     const caller = firstOf(group);
     const spec = caller && read.one(dataplanes, caller.proxy)?.spec;
-    return spec && { mesh: caller.mesh, toPolicies: caller.toPolicies, outbounds: outboundsOf(spec) };
+    if (!spec) return undefined;
+    const { mesh, egress, toPolicies } = caller;
+    return { mesh, ...(egress && { egress }), toPolicies, outbounds: outboundsOf(spec) };
   });
-  const shared = sharedCollections(graph, topology, policiesOfMesh, reaches, zone);
+  const subsets = graph.group("route subsets", policiesOfMesh.of<MeshHTTPRoute>("MeshHTTPRoute"), routeSubsetsOf);
+  const egress = egressCollections(graph, {
+    zone,
+    meshes: topology.meshes,
+    egresses: sources.of<ZoneEgressJson>("ZoneEgress"),
+    offers: topology.offers,
+    entrances: topology.entrances,
+    subsets,
+  });
+  const met = egressesAsMet(graph, {
+    ...{ zone, own: egress, marked: sources.marked },
+    served: sources.egressWays ?? graph.source<Ways>("nothing said of egresses"),
+  });
+  const shared = sharedCollections(graph, topology, policiesOfMesh, reaches, met, zone);
   const secrets = secretCollections(graph, sources, topology.meshes);
   const { meshes } = topology;
 
@@ -149,6 +182,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
       own: [
         { from: own, key },
         { from: ownRoutes, key },
+        ...(mesh.mtls && read.one(internalListeners, key) ? met.clusterRefs(read) : []),
         ...(mesh.mtls
           ? [
               { from: identities, key },
@@ -164,7 +198,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     meshes,
     instances: topology.behindIngresses,
     ingresses: sources.of<ZoneIngressJson>("ZoneIngress"),
-    routes: policiesOfMesh.of<MeshHTTPRoute>("MeshHTTPRoute"),
+    subsets,
   });
   const { identities, trusts } = secrets;
   return {
@@ -173,11 +207,13 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     ingresses: ingress.configs,
     ingressServices: ingress.services,
     ingressListeners: ingress.listeners,
+    egresses: egress.configs,
+    egressWays: egress.ways,
     secrets,
     bundles: [
       ...[own, ownRoutes, identities, trusts],
       ...[shared.listeners, shared.routes, shared.clusters, shared.assignments],
-      ...ingress.bundles,
+      ...[...ingress.bundles, ...egress.bundles, met.bundles],
     ],
   };
 }
@@ -197,6 +233,9 @@ function topologyCollections(graph: Graph, sources: Sources, zone: string) {
   const offers = graph.group("offers", sources.of<ZoneIngressJson>("ZoneIngress"), (ingress) =>
     offersOf(ingress, zone),
   );
+  const entrances = graph.group("entrances of zones", sources.of<ZoneIngressJson>("ZoneIngress"), (ingress) =>
+    entranceOf(offersOf(ingress, zone)),
+  );
   const localFacts = graph.derive("local facts", instances, (group) => factsOfInstances(group.values()));
   const remoteFacts = graph.derive("remote facts", offers, (group) => factsOfOffers(group.values()));
   return {
@@ -204,6 +243,7 @@ function topologyCollections(graph: Graph, sources: Sources, zone: string) {
     instances,
     behindIngresses,
     offers,
+    entrances,
     facts(read: Read, mesh: MeshFacts, service: string): ServiceFacts | undefined {
       const key = serviceKey(mesh.name, service);
       // Other zones are reached over mTLS only.
@@ -238,6 +278,7 @@ function sharedCollections(
   topology: Topology,
   policiesOfMesh: Policies,
   reaches: Collection<Reach>,
+  met: ReturnType<typeof egressesAsMet>,
   zone: string,
 ) {
   const { meshes, instances, offers, facts } = topology;
@@ -249,6 +290,7 @@ function sharedCollections(
     return outboundOf({
       view: viewKey(need),
       mesh,
+      ...(need.egress && { egress: need.egress }),
       service: need.service,
       factsOf: (service) => facts(read, mesh, service),
       policies: applied(need.toPolicies, (kind, key) => policiesOfMesh.one(read, kind, key)),
@@ -273,13 +315,13 @@ function sharedCollections(
   const clusters = graph.derive("cluster bundles", clusterDrafts, (group) => bundleOf([...group.values()].slice(0, 1)));
   const clusterNeeds = graph.group("cluster needs", outbounds, (outbound) =>
     outbound.clusters.map(
-      ({ target }) => [clusterKey(outbound.mesh, target.name), { mesh: outbound.mesh, target }] as const,
+      ({ target }) => [clusterKey(placeKey(outbound), target.name), { ...placeOf(outbound), target }] as const,
     ),
   );
   const assignments = graph.derive("assignments", clusterNeeds, (group, read): Bundle | undefined => {
     const need = firstOf(group);
     if (!need) return undefined;
-    const { mesh, target } = need;
+    const { mesh, egress, target } = need;
     const service = serviceKey(mesh, target.service);
     const { mtls, isLocalFirst = false } = read.one(meshes, mesh) ?? {};
     const endpoints = endpointsOf({
@@ -288,6 +330,7 @@ function sharedCollections(
       instances: read.one(instances, service)?.values() ?? [],
       offers: mtls ? (read.one(offers, service)?.values() ?? []) : [],
       isLocalFirst,
+      ...(egress && { through: throughEgresses(egress, met.used(read), service) }),
     });
     return bundleOf([{ type: "endpoint", name: target.name, json: assignment(target.name, endpoints) }]);
   });
@@ -300,7 +343,7 @@ function sharedCollections(
       ...needed.map((need) => ({ from: routes, key: need })),
       ...names.flatMap((name) => [
         { from: clusters, key: clusterKey(view, name) },
-        { from: assignments, key: clusterKey(reach.mesh, name) },
+        { from: assignments, key: clusterKey(placeKey(reach), name) },
       ]),
     ];
   });
@@ -330,5 +373,6 @@ function secretCollections(graph: Graph, sources: Sources, meshes: Collection<Me
 }
 
 const firstOf = <V>(group: Group<V>): V | undefined => group.values().next().value;
+const placeOf = ({ mesh, egress }: Outbound) => ({ mesh, ...(egress && { egress }) });
 /** `of`: a view, or for endpoints, which are the same for all views, its mesh. */
 const clusterKey = (of: string, cluster: string): string => `${of}/${cluster}`;

@@ -13,6 +13,8 @@ export interface MeshFacts {
   readonly mtls?: MtlsFacts;
   /** Other zones only take what this one cannot. */
   readonly isLocalFirst: boolean;
+  /** Other zones are reached through an egress of the own one, and in no other way. */
+  readonly usesEgress: boolean;
 }
 export interface MtlsFacts {
   /** That issues. */
@@ -26,7 +28,8 @@ const defaultCertificateMs = 7 * 86_400_000;
 
 export function meshFactsOf(mesh: Resource<MeshJson>): MeshFacts {
   const { enabledBackend, backends = [] } = mesh.spec.mtls ?? {};
-  const facts = { name: mesh.name, isLocalFirst: mesh.spec.routing?.localityAwareLoadBalancing === true };
+  const { localityAwareLoadBalancing = false, zoneEgress = false } = mesh.spec.routing ?? {};
+  const facts = { name: mesh.name, isLocalFirst: localityAwareLoadBalancing, usesEgress: zoneEgress };
   const issuing = issuingBackendOf(mesh);
   // One that is named but not listed is not plaintext: nothing can be issued, and proxies keep what they have.
   if (issuing === undefined) return facts;

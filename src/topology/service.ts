@@ -3,13 +3,13 @@
 import { type HostPort, hostPortText } from "#lib/address.ts";
 import { tag } from "#resources/resource.ts";
 import { type Instance, isSubset, type RemoteOffer, type Tags } from "#topology/provider.ts";
-import { type RemoteZone, weightsOf } from "#topology/weights.ts";
+import { type RemoteAddress, type RemoteZone, weightsOf } from "#topology/weights.ts";
 
 /** What of a service its clients' clusters and routes depend on; endpoints are not in it. */
 export interface ServiceFacts {
   readonly protocol: string;
-  /** Reached through another zone's ingress, too. */
-  readonly isRemote: boolean;
+  /** The other zones whose ingresses lead to it, too; sorted. */
+  readonly zones: readonly string[];
 }
 
 export type Instances = Iterable<readonly Instance[]>;
@@ -17,17 +17,20 @@ export type Offers = Iterable<RemoteOffer>;
 
 export const factsOfInstances = (instances: Instances): ServiceFacts => ({
   protocol: protocolOfAll([...instances].flat()),
-  isRemote: false,
+  zones: [],
 });
 
-export const factsOfOffers = (offers: Offers): ServiceFacts => ({
-  protocol: protocolOfAll([...offers].flatMap(({ entries }) => entries)),
-  isRemote: true,
-});
+export function factsOfOffers(offers: Offers): ServiceFacts {
+  const all = [...offers];
+  return {
+    protocol: protocolOfAll(all.flatMap(({ entries }) => entries)),
+    zones: [...new Set(all.map(({ zone }) => zone))].sort(),
+  };
+}
 
 export function mergeFacts(a: ServiceFacts | undefined, b: ServiceFacts | undefined): ServiceFacts | undefined {
   if (!a || !b) return a ?? b;
-  return { protocol: a.protocol === b.protocol ? a.protocol : "tcp", isRemote: a.isRemote || b.isRemote };
+  return { protocol: a.protocol === b.protocol ? a.protocol : "tcp", zones: [...a.zones, ...b.zones] };
 }
 
 /** Providers that disagree have only bytes in common. */
@@ -39,7 +42,7 @@ function protocolOfAll(providers: readonly { readonly tags: Tags }[]): string {
 
 /** The zones that offer instances with these tags. Ingresses of a zone lead to the same instances: they count once. */
 export function remoteZonesOf(offers: Offers, subset: Tags): readonly RemoteZone[] {
-  const zones = new Map<string, { addresses: Map<string, { address: string; port: number }>; instances: number }>();
+  const zones = new Map<string, { addresses: Map<string, HostPort>; instances: number }>();
   for (const { zone, address, port, entries } of offers) {
     const instances = entries
       .filter((entry) => isSubset(subset, entry.tags))
@@ -58,7 +61,7 @@ export function remoteZonesOf(offers: Offers, subset: Tags): readonly RemoteZone
     }));
 }
 
-export interface Endpoint extends HostPort {
+export interface Endpoint extends RemoteAddress {
   readonly zone: string;
   readonly weight: number;
   readonly tags: Tags;
@@ -76,13 +79,15 @@ export interface EndpointsInput {
   readonly offers: Offers;
   /** Whether other zones only take what this one cannot. */
   readonly isLocalFirst?: boolean;
+  /** What stands for other zones instead; absent: their ingresses. */
+  readonly through?: (zones: readonly RemoteZone[]) => readonly RemoteZone[];
 }
 
 /** Local instances and other zones' ingresses, weighted by instances: local ones first, then zones by name. */
 export function endpointsOf(input: EndpointsInput): readonly Endpoint[] {
-  const { localZone, subset, instances, offers, isLocalFirst = false } = input;
+  const { localZone, subset, instances, offers, isLocalFirst = false, through = (zones) => zones } = input;
   const local = [...instances].flat().filter((instance) => instance.isHealthy && isSubset(subset, instance.tags));
-  const remote = remoteZonesOf(offers, subset);
+  const remote = through(remoteZonesOf(offers, subset));
   const weights = weightsOf(local.length, remote);
   return [
     ...local

@@ -1,9 +1,17 @@
 // The weight of each endpoint of a service, so that a zone with twice the instances gets twice the traffic.
 
+import type { HostPort } from "#lib/address.ts";
+
+/** Where a zone is reached. */
+export interface RemoteAddress extends HostPort {
+  /** Behind the egresses of this zone, and no address of a network: which way of theirs leads there. */
+  readonly way?: string;
+}
+
 /** A zone that offers a service: its distinct ingress addresses and the instances behind them. */
 export interface RemoteZone {
   readonly zone: string;
-  readonly addresses: readonly { readonly address: string; readonly port: number }[];
+  readonly addresses: readonly RemoteAddress[];
   readonly instances: number;
 }
 

@@ -7,6 +7,7 @@ import type { Issue } from "#lib/issue.ts";
 import { asDataplane, dataplaneIssues } from "#resources/dataplane.ts";
 import type { Resource } from "#resources/resource.ts";
 import { zoneClaims } from "#resources/zone-claims.ts";
+import { asZoneEgress, zoneEgressIssues } from "#resources/zone-egress.ts";
 import { asZoneIngress, zoneIngressIssues } from "#resources/zone-ingress.ts";
 import type { BootstrapRequest } from "#xds/bootstrap-request.ts";
 
@@ -72,8 +73,15 @@ export function issuesOf(
 }
 
 function meaningIssues(resource: Resource): readonly Issue[] {
-  if (resource.kind === "Dataplane") return dataplaneIssues(asDataplane(resource).spec);
-  return resource.kind === "ZoneIngress" ? zoneIngressIssues(asZoneIngress(resource).spec) : [];
+  switch (resource.kind) {
+    case "Dataplane":
+      return dataplaneIssues(asDataplane(resource).spec);
+    case "ZoneIngress":
+      return zoneIngressIssues(asZoneIngress(resource).spec);
+    case "ZoneEgress":
+      return zoneEgressIssues(asZoneEgress(resource).spec);
+  }
+  return [];
 }
 
 /** A proxy belongs to the zone whose control plane it asks; what says otherwise is a mistake worth a name. */

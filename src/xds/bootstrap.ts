@@ -7,6 +7,7 @@ import { isIP } from "node:net";
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { AnyJson } from "@bufbuild/protobuf/wkt";
 import { accessLogCluster } from "#envoy/access-log.ts";
+import { internalListeners, internalListenersFeature, internalListenersKey, toEgresses } from "#envoy/egress.ts";
 import type { BootstrapJson } from "#gen/envoy/config/bootstrap/v3/bootstrap_pb.ts";
 import type { ClusterJson } from "#gen/envoy/config/cluster/v3/cluster_pb.ts";
 import type { AddressJson } from "#gen/envoy/config/core/v3/address_pb.ts";
@@ -33,6 +34,7 @@ const validationContext = "cp_validation_ctx";
 export function bootstrapFor(request: BootstrapRequest, facts: BootstrapFacts): BootstrapJson {
   const adminSocket = socketPath(request.workdir, "kuma-envoy-admin");
   const adsCluster = facts.unifiedNames ? "system_ads" : "ads_cluster";
+  const hasInternalListeners = takesInternalListeners(request);
   const source: ConfigSourceJson = { ads: {}, initialFetchTimeout: "0s", resourceApiVersion: "V3" };
   return {
     node: {
@@ -52,6 +54,7 @@ export function bootstrapFor(request: BootstrapRequest, facts: BootstrapFacts): 
       ],
       address: { pipe: { path: adminSocket, mode: 0o600 } },
     },
+    ...(hasInternalListeners && { bootstrapExtensions: [internalListeners] }),
     dynamicResources: {
       ldsConfig: source,
       cdsConfig: source,
@@ -63,6 +66,7 @@ export function bootstrapFor(request: BootstrapRequest, facts: BootstrapFacts): 
       },
     },
     staticResources: {
+      ...(hasInternalListeners && { listeners: [toEgresses] }),
       secrets: [
         {
           name: validationContext,
@@ -100,6 +104,10 @@ export function bootstrapFor(request: BootstrapRequest, facts: BootstrapFacts): 
     statsConfig: { statsTags },
   };
 }
+
+/** Only a proxy of an application has a use for them, and only our own agent is told of them: others' bootstraps stay Kuma's. */
+const takesInternalListeners = ({ proxyType, features }: BootstrapRequest): boolean =>
+  proxyType === "dataplane" && features.includes(internalListenersFeature);
 
 /** A socket's path must fit into the 108 bytes of sun_path; the rule is shared with kuma-dp (interop 6.3). */
 const socketPath = (workdir: string, name: string): string => `${`${workdir}/${name}`.slice(0, 98)}.sock`;
@@ -172,6 +180,7 @@ function nodeMetadata(request: BootstrapRequest, facts: BootstrapFacts, adminSoc
       },
     }),
     features: request.features,
+    ...(takesInternalListeners(request) && { [internalListenersKey]: "true" }),
     ipv6Enabled: request.ipv6Enabled,
     metricsCertPath: request.metricsResources.certPath,
     metricsKeyPath: request.metricsResources.keyPath,

@@ -19,7 +19,8 @@ import {
   refusalsIn,
   statusKey,
 } from "#owned/proxy-insight.ts";
-import type { Bundle, ProxyConfig } from "#proxy/bundle.ts";
+import type { ProxyConfig } from "#proxy/bundle.ts";
+import { egressMarkKey } from "#proxy/egress-collections.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import { completeLabels, type Place } from "#resources/labels.ts";
 import { describeId, keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
@@ -28,10 +29,11 @@ import type { Store } from "#resources/store.ts";
 import type { Mark } from "#topology/provider.ts";
 import { foreignZone } from "#xds/bootstrap-refusal.ts";
 import type { Admitted } from "#xds/server.ts";
-import { isHeld, type Session } from "#xds/session.ts";
+import type { Session } from "#xds/session.ts";
 import { notReady, withZoneTag } from "#zone/brought.ts";
 import { identityOf, jsonOf, parsed, refused, tokenOf } from "#zone/claims.ts";
 import { gathered } from "#zone/gathered.ts";
+import type { Leads } from "#zone/leads.ts";
 import { presence } from "#zone/presence.ts";
 import { proxyNotes } from "#zone/proxy-notes.ts";
 import type { RefusedProxies } from "#zone/refused-proxies.ts";
@@ -45,16 +47,13 @@ export interface ProxiesOptions {
   readonly random: Random;
   readonly log: Log;
   readonly instanceId: string;
-  readonly configs: { readonly dataplanes: Collection<ProxyConfig>; readonly ingresses: Collection<ProxyConfig> };
+  readonly configs: Readonly<Record<"dataplanes" | "ingresses" | "egresses", Collection<ProxyConfig>>>;
   /** What is known of each proxy, by `statusKey`. */
   readonly statuses: Source<ProxyStatus>;
-  /** What ingresses lead to, as they should and as their Envoys have acknowledged, by name. */
-  readonly ingressServices: Collection<readonly string[]>;
-  readonly ingressListeners: Collection<Bundle>;
-  readonly served: Source<readonly string[]>;
+  readonly leads: Leads;
   /** What an Envoy holds of its mesh's mTLS, of which this is known: `before`, but for what its session says of it now. */
   readonly heldBy: (session: Session, id: ResourceId, before: Holds) => Holds;
-  /** Dataplanes whose Envoys do not serve yet. */
+  /** Dataplanes and egresses whose Envoys do not serve yet. */
   readonly marked: Source<Mark>;
   /** Tells the graph that `statuses` or `marked` has changed. */
   readonly touch: () => void;
@@ -74,13 +73,14 @@ const silentAfterMs = 1_000;
 
 export function proxies(options: ProxiesOptions) {
   const { place, store, clock, random, log, instanceId, configs, statuses, marked, touch, tokens, validate } = options;
-  const { ingressServices, ingressListeners, served, refusedProxies } = options;
+  const { leads, refusedProxies } = options;
   const notes = proxyNotes(store);
   const connected = new Map<string, symbol>();
   /** Proxies that were there at some time, or may have been, and whether they brought what they are. */
   const known = new Map<string, { readonly id: ResourceId; readonly isOwn: boolean }>();
   for (const id of notes.earlier()) known.set(statusKey(id), { id, isOwn: notes.isBrought(id) });
-  for (const one of store.list("Dataplane")) if (notes.isRefused(one)) marked.set(keyOf(one), "refused");
+  for (const one of [...store.list("Dataplane"), ...store.list("ZoneEgress")])
+    if (notes.isRefused(one)) setMark(one, "refused");
   const shownTokens = tokenWatch(store, tokens);
   let frozenSince: number | undefined;
   const presences = presence({
@@ -88,9 +88,7 @@ export function proxies(options: ProxiesOptions) {
     expected: [...known.keys()],
     setMark(proxy, mark) {
       const id = known.get(proxy)?.id;
-      if (id?.kind !== "Dataplane" || marked.get(keyOf(id)) === mark) return;
-      marked.set(keyOf(id), mark);
-      touch();
+      if (id && setMark(id, mark)) touch();
     },
     forget,
     onFrozen(since) {
@@ -110,12 +108,18 @@ export function proxies(options: ProxiesOptions) {
       const proxy = statusKey(id);
       presences.removed(proxy);
       // Not before it is gone: one that is away would take traffic again.
-      if (id.kind === "Dataplane" && !connected.has(proxy)) marked.set(keyOf(id), undefined);
+      if (!connected.has(proxy)) setMark(id, undefined);
       // Who writes it by hand later keeps it.
       const edits = notes.edits(id, { brought: false, refused: false });
       if (edits.length > 0) void store.write(edits);
     }
   });
+  function setMark(id: ResourceId, mark: Mark | undefined): boolean {
+    const key = markKeyOf(id);
+    if (key === undefined || marked.get(key) === mark) return false;
+    marked.set(key, mark);
+    return true;
+  }
   /** They have said that they leave. A stream of theirs that breaks and comes back meanwhile brings them no traffic again. */
   const leaving = new Set<string>();
   const counts = gathered(clock, countersEveryMs);
@@ -137,7 +141,7 @@ export function proxies(options: ProxiesOptions) {
     const token = tokenOf(stream);
     const { mesh, name } = identityOf(node.id);
     const shown = { token, at: clock.now(), since: shownTokens.moment };
-    const kind = metadata["dataplane.proxyType"] === "ingress" ? "ZoneIngress" : "Dataplane";
+    const kind = kindOfProxy[String(metadata["dataplane.proxyType"])] ?? "Dataplane";
     const id = { kind, mesh, name };
     const brought = broughtBy(metadata, id);
     const existing = store.get(id);
@@ -210,8 +214,7 @@ export function proxies(options: ProxiesOptions) {
         const message = refusedProxies.record({ at: "connected", proxy: keyOf(id), peer: stream.peer }, error);
         if (connected.get(mark) === self) {
           presences.refused(mark);
-          // An ingress that is refused leads nowhere, whoever wrote it.
-          if (id.kind === "ZoneIngress") served.set(key, []);
+          leads.refused(id);
           touch();
         }
         // The code that stock proxies know (interop 5.5).
@@ -229,7 +232,7 @@ export function proxies(options: ProxiesOptions) {
       if (objects > 0 && !isSilent) silences.add(mark, () => watchSilence(session));
     };
     return {
-      configs: id.kind === "Dataplane" ? configs.dataplanes : configs.ingresses,
+      configs: configs[configsOf[id.kind] ?? "dataplanes"],
       key,
       refused: before,
       onProgress(session: Session) {
@@ -256,12 +259,7 @@ export function proxies(options: ProxiesOptions) {
         else if (silentSince === undefined || count !== answers) silentSince = clock.now();
         answers = count;
         if (session.isServing) presences.serves(mark);
-        // Other zones are told of a service when the way to it is there.
-        const services = ingressServices.get(key);
-        if (id.kind === "ZoneIngress" && services !== served.get(key) && isHeld(session, ingressListeners.get(key))) {
-          served.set(key, services);
-          touch();
-        }
+        if (leads.progress(id, session)) touch();
         counts.add(mark, () => record(session));
         if (session.waiting > 0 || status.behind) silences.add(mark, () => watchSilence(session));
       },
@@ -285,7 +283,7 @@ export function proxies(options: ProxiesOptions) {
     leaving.delete(proxy);
     if (!isOwn) {
       if (!statuses.get(proxy)) void closeInsight(id);
-      if (marked.get(keyOf(id)) === "refused") void store.write(notes.edits(id, { refused: true }));
+      if (marked.get(markKeyOf(id) ?? "") === "refused") void store.write(notes.edits(id, { refused: true }));
       return;
     }
     // The insight of a proxy that has not been there since this control plane started is nobody else's to delete.
@@ -319,7 +317,7 @@ export function proxies(options: ProxiesOptions) {
     await store.write([{ kind: "put", resource }, ...notes.edits(resource, { brought: true, refused: false })]);
   }
 
-  /** An ingress that leaves is no way into this zone; instances stay known while they finish what they have begun. */
+  /** An ingress or egress that leaves is no way into or out of this zone; instances stay known while they finish what they have begun. */
   async function withdraw(resource: Resource): Promise<void> {
     const { kind, mesh, name } = resource;
     const isInstance = kind === "Dataplane";
@@ -372,6 +370,18 @@ export function proxies(options: ProxiesOptions) {
       presences.stop();
     },
   };
+}
+
+const kindOfProxy: Readonly<Record<string, string>> = { ingress: "ZoneIngress", egress: "ZoneEgress" };
+const configsOf: Readonly<Record<string, "ingresses" | "egresses">> = {
+  ZoneIngress: "ingresses",
+  ZoneEgress: "egresses",
+};
+
+/** Of an ingress it is other zones that find out. */
+function markKeyOf(id: ResourceId): string | undefined {
+  if (id.kind === "Dataplane") return keyOf(id);
+  return id.kind === "ZoneEgress" ? egressMarkKey(id.name) : undefined;
 }
 
 const nothing: Holds = { trusts: [] };

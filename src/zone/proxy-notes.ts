@@ -42,7 +42,7 @@ export function proxyNotes(store: Store): ProxyNotes {
       ...(refused === undefined ? [] : editOf("refused", id, refused)),
     ],
     earlier: () =>
-      ["Dataplane", "ZoneIngress"].flatMap((kind) => {
+      ["Dataplane", "ZoneIngress", "ZoneEgress"].flatMap((kind) => {
         const stored = store
           .list(kind)
           .filter((one) => one.labels[label.origin] !== "global" && hadProxy(one) && !is("refused", one));

@@ -40,7 +40,10 @@ export function proxyPort({
   async function left(request: HttpRequest): Promise<HttpResponse> {
     const id = proxyNamedIn(request);
     if (!id)
-      return text(400, "the body must be JSON with name, proxyType (dataplane or ingress) and, of a dataplane, mesh");
+      return text(
+        400,
+        "the body must be JSON with name, proxyType (dataplane, ingress or egress) and, of a dataplane, mesh",
+      );
     const since = clock.now();
     await leave(id, request.headers.authorization?.[0] ?? "");
     const isKnown = await new Promise<boolean>((resolve) => {
@@ -127,5 +130,6 @@ function proxyNamedIn(request: HttpRequest): ResourceId | undefined {
   const { mesh = "", name, proxyType } = json;
   if (typeof mesh !== "string" || typeof name !== "string") return undefined;
   if (proxyType === "dataplane") return { kind: "Dataplane", mesh, name };
+  if (proxyType === "egress") return { kind: "ZoneEgress", mesh: "", name };
   return proxyType === "ingress" ? { kind: "ZoneIngress", mesh: "", name } : undefined;
 }

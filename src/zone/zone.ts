@@ -28,6 +28,7 @@ import { KodiakError } from "#lib/failure.ts";
 import { defaultPolicies } from "#owned/default-policies.ts";
 import { missingKeys } from "#owned/defaults.ts";
 import { wantedVips } from "#owned/names.ts";
+import { internalListenersOf } from "#owned/internal-listeners.ts";
 import { mtlsPromises, type PromisedMtls } from "#owned/promised-mtls.ts";
 import type { ProxyStatus } from "#owned/proxy-insight.ts";
 import { openGates } from "#owned/rotation.ts";
@@ -41,6 +42,7 @@ import { live, resourceSources } from "#store/live.ts";
 import { storeMetrics } from "#store/metrics.ts";
 import { vipKeeper } from "#store/vip-keeper.ts";
 import { ownedWriter } from "#store/writer.ts";
+import type { Ways } from "#topology/egress.ts";
 import type { Mark, Provided } from "#topology/provider.ts";
 import { xdsMetrics } from "#xds/metrics.ts";
 import { xdsServer } from "#xds/server.ts";
@@ -48,6 +50,7 @@ import { certificateKeeper, type KeptCertificate } from "#zone/certificates.ts";
 import { departures } from "#zone/departures.ts";
 import { heldSecrets } from "#zone/held-secrets.ts";
 import { intermediates } from "#zone/intermediates.ts";
+import { leads } from "#zone/leads.ts";
 import { membership } from "#zone/membership.ts";
 import { promiseKeeper, rememberPromises } from "#zone/promised-mtls.ts";
 import { proxies } from "#zone/proxies.ts";
@@ -125,7 +128,10 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const { meshes } = promises;
   // The kind says what the spec is.
   const of = <Spec>(kind: string) => (kind === "Mesh" ? meshes : sources.of(kind)) as Collection<Resource<Spec>>;
-  const pipeline = proxyPipeline(graph, { of, certificates, marked, departed }, settings.name);
+  const egressWays = graph.source<Ways>("served by egresses");
+  const internalListeners = internalListenersOf(graph, statuses, sources.of("DataplaneInsight"));
+  const facts = { of, certificates, marked, departed, internalListeners, egressWays };
+  const pipeline = proxyPipeline(graph, facts, settings.name);
   // As they are sent: what is issued in this turn is not settled yet.
   const issued = graph.derive("issued", certificates, ({ status }) => status);
   const served = graph.source<readonly string[]>("served by ingresses");
@@ -232,9 +238,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     configs: pipeline,
     statuses,
     marked,
-    served,
-    ingressServices: pipeline.ingressServices,
-    ingressListeners: pipeline.ingressListeners,
+    leads: leads({ configs: pipeline, services: served, ways: egressWays }),
     heldBy: heldSecrets(pipeline.secrets, issued),
     touch: running.touch,
     onGone: departing.gone,

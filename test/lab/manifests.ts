@@ -63,3 +63,12 @@ export const zoneIngress = (name: string, address: string, port: number) => ({
   name,
   networking: { address, port, advertisedAddress: address, advertisedPort: port },
 });
+
+export const zoneEgress = (name: string, address: string, port: number) => ({
+  type: "ZoneEgress",
+  name,
+  networking: { address, port },
+});
+
+/** Other zones are reached through the own one's egress. */
+export const egressMesh = (name: string) => ({ ...mesh(name), routing: { zoneEgress: true } });

@@ -1,0 +1,130 @@
+// The collections behind the egresses of this zone: all that other zones offer to meshes with mTLS, and each zone as a whole; and what
+// the proxies of this zone know of its egresses.
+
+import type { ZoneEgressJson } from "#gen/kuma/mesh/v1alpha1/zoneegress_pb.ts";
+import type { Collection, Graph, Group, Read } from "#incremental/collection.ts";
+import { hostPortText } from "#lib/address.ts";
+import { assignment } from "#proxy/assignment.ts";
+import { type Bundle, bundleOf, type ProxyConfig } from "#proxy/bundle.ts";
+import { completeIngresses, type Entrance, egressesDrafts, egressListenerDraft, zoneDrafts } from "#proxy/egress.ts";
+import { type IngressTarget, ingressClusterDraft, ingressClusterName, ingressTargetsOf } from "#proxy/ingress.ts";
+import type { Resource } from "#resources/resource.ts";
+import { type Egress, usedEgresses, type Ways } from "#topology/egress.ts";
+import type { MeshFacts } from "#topology/mesh.ts";
+import { type Mark, type RemoteOffer, splitServiceKey, type Tags } from "#topology/provider.ts";
+import { endpointsOf } from "#topology/service.ts";
+
+export interface EgressInput {
+  readonly zone: string;
+  readonly meshes: Collection<MeshFacts>;
+  readonly egresses: Collection<Resource<ZoneEgressJson>>;
+  /** By service key. */
+  readonly offers: Collection<Group<RemoteOffer>>;
+  /** By zone. */
+  readonly entrances: Collection<Group<Entrance>>;
+  /** By service key. */
+  readonly subsets: Collection<Group<readonly Tags[]>>;
+}
+
+export function egressCollections(graph: Graph, input: EgressInput) {
+  const { zone, meshes, egresses, offers, entrances, subsets } = input;
+  const places = graph.derive("egress places", egresses, ({ spec }) =>
+    (spec.zone || zone) === zone ? (spec.networking ?? {}) : undefined,
+  );
+  // A zone without an egress encodes nothing for one.
+  const own = graph.group("egresses here", places, () => [[here, true as const]]);
+  const isThere = graph.derive("egress is here", own, (): true => true);
+  const targets = graph.derive("egress targets", offers, (_, read, key): readonly IngressTarget[] | undefined => {
+    const { mesh, service } = splitServiceKey(key);
+    if (!read.one(isThere, here) || !read.one(meshes, mesh)?.mtls) return undefined;
+    return ingressTargetsOf(mesh, service, [...(read.one(subsets, key)?.values() ?? [])].flat());
+  });
+  const clusters = graph.derive("egress clusters", targets, (own) => bundleOf(own.map(ingressClusterDraft)));
+  const assignments = graph.derive("egress assignments", targets, (own, read, key) => {
+    const all = [...(read.one(offers, key)?.values() ?? [])];
+    return bundleOf(
+      own.map((target) => {
+        const name = ingressClusterName(target);
+        const endpoints = endpointsOf({ localZone: zone, subset: target.subset, instances: [], offers: all });
+        return { type: "endpoint", name, json: assignment(name, endpoints) };
+      }),
+    );
+  });
+  const ingresses = graph.derive("complete ingresses of zones", entrances, (group, read) =>
+    read.one(isThere, here) ? completeIngresses(group.values()) : undefined,
+  );
+  const zones = graph.derive("zones behind egresses", ingresses, (all, _, other) => bundleOf(zoneDrafts(other, all)));
+  const known = (read: Read) => ({
+    services: [...read.all(targets)].sort(([a], [b]) => (a < b ? -1 : 1)),
+    zones: [...read.all(ingresses)].sort(([a], [b]) => (a < b ? -1 : 1)),
+  });
+  const listeners = graph.derive("egress listeners", places, (place, read, name): Bundle => {
+    const { services, zones: others } = known(read);
+    const all = services.flatMap(([, own]) => own);
+    const names = others.map(([other]) => other);
+    return bundleOf([egressListenerDraft(name, zone, place, all, names)]);
+  });
+  /** What each egress of this zone leads to, by name. */
+  const ways = graph.derive("egress ways", places, (_, read): Ways => {
+    const { services, zones: others } = known(read);
+    return {
+      services: services.map(([key]) => key),
+      zones: Object.fromEntries(others.map(([other, at]) => [other, at.map(hostPortText)])),
+    };
+  });
+  const configs = graph.derive("egress configs", listeners, (_, read, name): ProxyConfig => {
+    const { services, zones: others } = known(read);
+    return {
+      shared: [],
+      own: [
+        { from: listeners, key: name },
+        ...services.flatMap(([key]) => [
+          { from: clusters, key },
+          { from: assignments, key },
+        ]),
+        ...others.map(([key]) => ({ from: zones, key })),
+      ],
+    };
+  });
+  return { configs, ways, places, isThere, bundles: [clusters, assignments, zones, listeners] };
+}
+
+export interface EgressesInput {
+  readonly zone: string;
+  readonly own: Pick<ReturnType<typeof egressCollections>, "places" | "isThere" | "ways">;
+  /** By `markKey`. */
+  readonly marked: Collection<Mark>;
+  /** What Envoys of egresses have acknowledged, by name; absent: nothing said yet. */
+  readonly served: Collection<Ways>;
+}
+
+/** The egresses of this zone, for its proxies. */
+export function egressesAsMet(graph: Graph, { zone, own, marked, served }: EgressesInput) {
+  const met = graph.derive("egresses as met", own.places, (place, read, name): Egress | undefined => {
+    const mark = read.one(marked, egressMarkKey(name));
+    const ways = read.one(served, name) ?? read.one(own.ways, name);
+    if (mark === "new" || mark === "refused" || !ways) return undefined;
+    return { at: { address: place.address ?? "", port: place.port ?? 0 }, isMarked: mark !== undefined, ways };
+  });
+  const group = graph.group("egresses in use", met, (egress) => [[here, egress]]);
+  const used = graph.derive("used egresses", group, (all) => usedEgresses(all.values()));
+  const bundles = graph.derive("cluster of egresses", own.isThere, (_, read) =>
+    bundleOf(
+      egressesDrafts(
+        zone,
+        (read.one(used, here) ?? []).map(({ at }) => at),
+      ),
+    ),
+  );
+  return {
+    bundles,
+    used: (read: Read): readonly Egress[] => read.one(used, here) ?? [],
+    /** Of the cluster that leads to them; none where there is no egress at all. */
+    clusterRefs: (read: Read) => (read.one(bundles, here) ? [{ from: bundles, key: here }] : []),
+  };
+}
+
+const here = "here";
+
+/** In `marked`, where Dataplanes are, too. */
+export const egressMarkKey = (name: string): string => `ZoneEgress ${name}`;

@@ -1,0 +1,111 @@
+// A zone egress: connections of this zone's proxies, led to the ingresses of other zones by the zone that their ALPN names, or by their
+// SNI (decision 17). It ends no TLS of these.
+
+import { tcpCluster } from "#envoy/cluster.ts";
+import { egressName, wayMatcher } from "#envoy/egress.ts";
+import { listener } from "#envoy/listener.ts";
+import { serviceSni } from "#envoy/tls.ts";
+import type { ClusterJson } from "#gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { ZoneEgress_NetworkingJson } from "#gen/kuma/mesh/v1alpha1/zoneegress_pb.ts";
+import { type HostPort, hostPortText } from "#lib/address.ts";
+import { assignment } from "#proxy/assignment.ts";
+import type { Draft } from "#proxy/bundle.ts";
+import { chainTo, type IngressTarget, ingressClusterName, nowhere, throughTo } from "#proxy/ingress.ts";
+import { inboundListenerName } from "#proxy/names.ts";
+import type { RemoteOffer } from "#topology/provider.ts";
+
+/** No service is called so. */
+export const zoneClusterName = (zone: string): string => `kodiak:zone:${zone}`;
+
+/** A host that cannot be connected to leaves at once; it is tried again after three seconds. */
+const outlierDetection = {
+  splitExternalLocalOriginErrors: true,
+  consecutiveLocalOriginFailure: 1,
+  enforcingConsecutiveLocalOriginFailure: 100,
+  interval: "1s",
+  baseEjectionTime: "3s",
+  maxEjectionTime: "3s",
+  maxEjectionPercent: 100,
+};
+
+/** A hop on the way to another zone: the next connection goes to the next host. */
+const hop = (name: string): ClusterJson =>
+  tcpCluster(name, {
+    ...{ connectTimeout: "1s", lbPolicy: "ROUND_ROBIN", outlierDetection },
+    // By default a second host that is out of order within a second would be left in for the rest of it.
+    commonLbConfig: { healthyPanicThreshold: { value: 1 }, updateMergeWindow: "0s" },
+  });
+
+const hopDrafts = (name: string, zone: string, addresses: readonly HostPort[]): readonly Draft[] => {
+  const endpoints = addresses.map((at) => ({ ...at, zone, weight: 1, tags: {}, isMarked: false, priority: 0 }));
+  return [
+    { type: "cluster", name, json: hop(name) },
+    { type: "endpoint", name, json: assignment(name, endpoints) },
+  ];
+};
+
+/** On an egress: the ingresses of a zone. */
+export const zoneDrafts = (zone: string, ingresses: readonly HostPort[]): readonly Draft[] =>
+  hopDrafts(zoneClusterName(zone), zone, ingresses);
+
+/** On a client: the egresses of its own zone. */
+export const egressesDrafts = (zone: string, egresses: readonly HostPort[]): readonly Draft[] =>
+  hopDrafts(egressName, zone, egresses);
+
+export function egressListenerDraft(
+  name: string,
+  zone: string,
+  networking: ZoneEgress_NetworkingJson,
+  targets: readonly IngressTarget[],
+  zones: readonly string[],
+): Draft {
+  const at = { address: networking.address ?? "", port: networking.port ?? 0 };
+  const listenerName = inboundListenerName(at);
+  const services = targets.map((target) => [serverNameOf(target), ingressClusterName(target)] as const);
+  const ways = zones.map((other) => [other, zoneClusterName(other)] as const);
+  const clusters = [...services, ...ways].map(([, cluster]) => cluster);
+  const chains = [
+    // The matcher goes by names alone; what Kuma's would match is there to be read.
+    ...targets.map((target) => ({ name: ingressClusterName(target), ...chainTo(target) })),
+    ...ways.map(([, cluster]) => ({ name: cluster, filters: [throughTo(cluster)] })),
+  ];
+  return {
+    type: "listener",
+    name: listenerName,
+    refers: clusters,
+    json: listener({
+      ...{ name: listenerName, at, direction: "INBOUND", inspectTls: true },
+      ...(chains.length === 0
+        ? { chains: [nowhere(name, zone)] }
+        : { chains, matcher: wayMatcher(new Map(ways), new Map(services)) }),
+    }),
+  };
+}
+
+const serverNameOf = ({ mesh, service, subset }: IngressTarget): string => serviceSni(mesh, service, subset);
+
+/** Of one ingress: where it is, and for how many services it says it leads there. */
+export interface Entrance extends HostPort {
+  readonly services: number;
+}
+
+/**
+ * The ingresses of a zone that lead to as much as any of them does: who has just come and leads to less must not be met by a connection
+ * that asks for the rest. Sorted, each address once.
+ */
+export function completeIngresses(entrances: Iterable<Entrance>): readonly HostPort[] {
+  const all = [...entrances];
+  const most = Math.max(0, ...all.map(({ services }) => services));
+  const byText = new Map(
+    all
+      .filter(({ services }) => services > 0 && services === most)
+      .map(({ address, port }) => [hostPortText({ address, port }), { address, port }]),
+  );
+  return [...byText].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, at]) => at);
+}
+
+/** Zone and entrance of an ingress by what it offers. */
+export function entranceOf(offers: ReadonlyMap<string, RemoteOffer>): Iterable<readonly [string, Entrance]> {
+  const [first] = offers.values();
+  return first ? [[first.zone, { address: first.address, port: first.port, services: offers.size }]] : [];
+}

@@ -1,0 +1,58 @@
+// The egresses of this zone as its proxies meet them, and what stands for other zones behind them (decision 17).
+
+import { type HostPort, hostPortText } from "#lib/address.ts";
+import { sha256Hex } from "#lib/hash.ts";
+import type { RemoteZone } from "#topology/weights.ts";
+
+/** What an egress leads to. */
+export interface Ways {
+  /** By SNI: service keys, sorted. */
+  readonly services: readonly string[];
+  /** By ALPN: zones, and the addresses of their ingresses, as `hostPortText`. */
+  readonly zones: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface Egress {
+  readonly at: HostPort;
+  /** It may have ended: used as long as there is no other. */
+  readonly isMarked: boolean;
+  readonly ways: Ways;
+}
+
+/** Those that are used, sorted. */
+export function usedEgresses(egresses: Iterable<Egress>): readonly Egress[] {
+  const all = [...egresses].sort((a, b) => (hostPortText(a.at) < hostPortText(b.at) ? -1 : 1));
+  const alive = all.filter(({ isMarked }) => !isMarked);
+  return alive.length > 0 ? alive : all;
+}
+
+/** How a proxy reaches other zones through egresses: `zones`, each by a way of its own; `addresses`, all of them at the egresses. */
+export type EgressForm = "zones" | "addresses";
+
+/** `egresses`: those that are used. `service`: as `serviceKey`. What not all of them lead to is not there. */
+export function throughEgresses(
+  form: EgressForm,
+  egresses: readonly Egress[],
+  service: string,
+): (zones: readonly RemoteZone[]) => readonly RemoteZone[] {
+  if (egresses.length === 0 || !egresses.every(({ ways }) => ways.services.includes(service))) return () => [];
+  return form === "zones"
+    ? (zones) => zones.flatMap((zone) => wayTo(zone, egresses))
+    : (zones) => together(zones, egresses);
+}
+
+function wayTo({ zone, instances, addresses }: RemoteZone, egresses: readonly Egress[]): readonly RemoteZone[] {
+  const known = new Set(addresses.map(hostPortText));
+  const behind = egresses.map(({ ways }) => ways.zones[zone] ?? []);
+  // A connection may end at each of these, and each must lead to the service.
+  if (!behind.every((ingresses) => ingresses.length > 0 && ingresses.every((at) => known.has(at)))) return [];
+  const revision = sha256Hex(JSON.stringify(egresses.map(({ at }, i) => [hostPortText(at), behind[i]]))).slice(0, 8);
+  return [{ zone, instances, addresses: [{ address: zone, port: 0, way: `${zone}/${revision}` }] }];
+}
+
+/** As Kuma does it. */
+function together(zones: readonly RemoteZone[], egresses: readonly Egress[]): readonly RemoteZone[] {
+  const instances = zones.reduce((sum, zone) => sum + zone.instances, 0);
+  if (instances === 0) return [];
+  return [{ zone: zones.map(({ zone }) => zone).join(","), instances, addresses: egresses.map(({ at }) => at) }];
+}

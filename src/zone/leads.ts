@@ -1,0 +1,57 @@
+// Where ingresses and egresses of this zone lead to, as their Envoys have acknowledged it: others are told of a way when it is there.
+
+import type { Collection, Source } from "#incremental/collection.ts";
+import { type Bundle, bundlesOf, type ProxyConfig } from "#proxy/bundle.ts";
+import { keyOf, type ResourceId } from "#resources/resource.ts";
+import type { Ways } from "#topology/egress.ts";
+import { isHeld, type Session } from "#xds/session.ts";
+
+export interface LeadsOptions {
+  /** What they should lead to, and with what, by name. */
+  readonly configs: {
+    readonly ingressServices: Collection<readonly string[]>;
+    readonly ingressListeners: Collection<Bundle>;
+    readonly egressWays: Collection<Ways>;
+    readonly egresses: Collection<ProxyConfig>;
+  };
+  /** What they do, by name. */
+  readonly services: Source<readonly string[]>;
+  readonly ways: Source<Ways>;
+}
+
+export interface Leads {
+  /** After a message of its Envoy. Whether something is known that was not. */
+  progress(id: ResourceId, session: Pick<Session, "versionHeld">): boolean;
+  /** One that is refused leads nowhere, whoever wrote it. */
+  refused(id: ResourceId): void;
+}
+
+export function leads({ configs, services, ways }: LeadsOptions): Leads {
+  const { ingressServices, ingressListeners, egressWays, egresses } = configs;
+  return {
+    progress(id, session) {
+      const key = keyOf(id);
+      switch (id.kind) {
+        case "ZoneIngress": {
+          const wanted = ingressServices.get(key);
+          if (wanted === services.get(key) || !isHeld(session, ingressListeners.get(key))) return false;
+          services.set(key, wanted);
+          return true;
+        }
+        case "ZoneEgress": {
+          const wanted = egressWays.get(key);
+          const config = egresses.get(key);
+          if (wanted === ways.get(key) || !config) return false;
+          // Of a zone it is the endpoints that say where it is.
+          if (!bundlesOf(config).every(({ from, key: bundle }) => isHeld(session, from.get(bundle)))) return false;
+          ways.set(key, wanted);
+          return true;
+        }
+      }
+      return false;
+    },
+    refused(id) {
+      if (id.kind === "ZoneIngress") services.set(keyOf(id), []);
+    },
+  };
+}
