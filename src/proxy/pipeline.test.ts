@@ -17,6 +17,7 @@ import type { IssuedCertificate } from "#proxy/secrets.ts";
 import { kinds } from "#resources/kinds.ts";
 import { keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
+import type { Ways } from "#topology/egress.ts";
 import { departedFrom, type Mark, type Provided, serviceKey } from "#topology/provider.ts";
 
 const histories = process.env.SOAK_RECORD === undefined ? 1_000 : 10_000;
@@ -96,9 +97,19 @@ const ingress = fc
       })),
     }),
   );
+const egress = fc
+  .record({ zone: fc.constantFrom("", "zone-a", "zone-b"), host: small })
+  .map(({ zone, host }): JsonObject => ({ zone, networking: { address: `10.2.0.${host}`, port: 10002 } }));
+const ways = fc.record({ services: fc.subarray(["m1/s1", "m1/s2"]), ingress: small }).map(
+  ({ services, ingress }): JsonObject => ({
+    services: ["m2/s1", "m2/s2", "m2/s3", "m3/s1", ...services],
+    zones: { "zone-b": [`10.1.0.${ingress}:10001`], "zone-c": [`10.1.0.${ingress}:10001`] },
+  }),
+);
 const meshSpec = fc.constantFrom<JsonObject>(
   {},
   { mtls: { enabledBackend: "ca", backends: [{ name: "ca", type: "builtin" }] } },
+  { mtls: { enabledBackend: "ca", backends: [{ name: "ca", type: "builtin" }] }, routing: { zoneEgress: true } },
   { mtls: { enabledBackend: "ca", backends: [{ name: "ca", type: "builtin", mode: "PERMISSIVE" }] } },
 );
 const timeout = fc.record({ top: target, to: target, ms: small }).map(
@@ -135,6 +146,9 @@ const none = fc.constant("");
 const anyChange = fc.oneof(
   { weight: 4, arbitrary: change("Dataplane", "dp", mesh, dataplane) },
   { weight: 2, arbitrary: change("ZoneIngress", "zi", none, ingress) },
+  { weight: 1, arbitrary: change("ZoneEgress", "ze", none, egress) },
+  { weight: 1, arbitrary: change("ways", "ze", none, ways) },
+  { weight: 1, arbitrary: change("listens", "dp", mesh, fc.constant<JsonObject>({})) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -169,7 +183,10 @@ function built(graph: Graph) {
   const certificates = graph.source<IssuedCertificate & { status: never }>("certificates");
   const marked = graph.source<Mark>("marked");
   const departed = graph.source<Provided>("departed");
-  const pipeline = proxyPipeline(graph, { of, certificates, marked, departed }, "zone-a");
+  const internalListeners = graph.source<true>("internal listeners");
+  const egressWays = graph.source<Ways>("ways");
+  const facts = { of, certificates, marked, departed, internalListeners, egressWays };
+  const pipeline = proxyPipeline(graph, facts, "zone-a");
   const statuses = graph.source<ProxyStatus>("statuses");
   const served = graph.source<readonly string[]>("served");
   const everything = meshes.flatMap((name) => ["s1", "s2", "s3"].map((one) => serviceKey(name, one)));
@@ -184,6 +201,14 @@ function built(graph: Graph) {
       }
       if (kind === "mark") {
         marked.set(key, spec && "doubtful");
+        return;
+      }
+      if (kind === "listens") {
+        internalListeners.set(key, spec && true);
+        return;
+      }
+      if (kind === "ways") {
+        egressWays.set(key, spec as unknown as Ways | undefined);
         return;
       }
       if (kind === "status") {
@@ -201,10 +226,12 @@ function built(graph: Graph) {
     assertApart: () => {
       assertApart(pipeline.dataplanes);
       assertApart(pipeline.ingresses);
+      assertApart(pipeline.egresses);
     },
     state: () => ({
       dataplanes: resolved(pipeline.dataplanes),
       ingresses: resolved(pipeline.ingresses),
+      egresses: resolved(pipeline.egresses),
       wanted: entries(owned.wantedCertificates),
       services: entries(owned.ingresses),
     }),
@@ -251,6 +278,7 @@ const resolved = (configs: Collection<ProxyConfig>) =>
 
 test(`incremental equals from scratch for ${histories} histories of what users and zones may do`, () => {
   let configured = 0;
+  let throughEgresses = 0;
   let tried = 0;
   fc.assert(
     fc.property(
@@ -270,6 +298,7 @@ test(`incremental equals from scratch for ${histories} histories of what users a
         const state = live.state();
         assert.deepEqual(state, scratch.state());
         configured += state.dataplanes.length;
+        if (JSON.stringify(state.dataplanes).includes("kodiak:egress")) throughEgresses++;
         if (++tried % progressEvery === 0 && tried < histories)
           process.stderr.write(`${tried} of ${histories} histories tried\n`);
       },
@@ -278,4 +307,5 @@ test(`incremental equals from scratch for ${histories} histories of what users a
   );
   // The histories are not empty ones.
   assert.ok(configured > histories, `${configured} proxies in all`);
+  assert.ok(throughEgresses > histories / 20, `${throughEgresses} with egresses`);
 });

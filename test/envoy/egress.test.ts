@@ -40,5 +40,9 @@ test("requests to another zone go through the egress of their own and the ingres
 
   const client = await stage.frontend.admin("/config_dump?include_eds");
   assert.match(client, new RegExp(`"${at.address}"`));
-  assert.doesNotMatch(client, new RegExp(`"${stage.ingressAt.host}"`), "the other zone's ingress is not known to clients");
+  assert.doesNotMatch(
+    client,
+    new RegExp(`"${stage.ingressAt.host}"`),
+    "the other zone's ingress is not known to clients",
+  );
 });
