@@ -24,6 +24,8 @@ export interface Running {
 
 export interface StartOptions {
   readonly env?: NodeJS.ProcessEnv;
+  /** Its standard input; without it there is none. */
+  readonly input?: string;
   /** Each line of stdout and stderr. */
   readonly onLine?: (line: string) => void;
   /** Should this program die without a word (kill -9), the child is killed and these paths are removed. */
@@ -38,10 +40,12 @@ export async function startProcess(
 ): Promise<Running> {
   const child = spawn(command, args, {
     detached: true,
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
     ...(options.env && { env: options.env }),
   });
-  for (const stream of [child.stdout, child.stderr])
+  // Who ends without having read it says why by itself.
+  child.stdin?.on("error", () => {}).end(options.input);
+  for (const stream of [child.stdout!, child.stderr!])
     createInterface({ input: stream }).on("line", (line) => options.onLine?.(line));
   const gone = once(child, "close");
   try {

@@ -26,7 +26,18 @@ describe("help", () => {
     const { code, out } = await kodiak(["--help"]);
     assert.equal(code, 0);
     const commands = [...out.matchAll(/^ {2}([a-z-]+)[ \n]/gm)].map(([, name]) => name);
-    assert.deepEqual(commands, ["demo", "run", "apply", "get", "describe", "delete", "zone", "token", "install"]);
+    assert.deepEqual(commands, [
+      "demo",
+      "run",
+      "apply",
+      "get",
+      "describe",
+      "delete",
+      "zone",
+      "token",
+      "install",
+      "uninstall",
+    ]);
   });
 
   it("and the version go to standard output", async () => {

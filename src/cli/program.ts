@@ -14,7 +14,8 @@ const groups: Readonly<Record<string, string>> = {
   run: "start a component and stay with it",
   token: "issue a token",
   zone: "look after the link to a zone",
-  install: "fetch what Kodiak works with",
+  install: "put in place what Kodiak works with",
+  uninstall: "take away what install has put in place",
 };
 
 /** As this process: with its arguments and its terminal. */

@@ -11,6 +11,7 @@ import { runEgressVerb, runIngressVerb, runProxyVerb } from "#cli/run-proxy.ts";
 import { runZoneVerb } from "#cli/run-zone.ts";
 import { dataplaneTokenVerb, joinTokenVerb, userTokenVerb, zoneTokenVerb } from "#cli/token.ts";
 import { tokenKeyVerb } from "#cli/token-key.ts";
+import { installTransparentProxyVerb, uninstallTransparentProxyVerb } from "#cli/transparent-proxy.ts";
 import type { Verb } from "#cli/verb.ts";
 import { zoneAcceptVerb } from "#cli/zone-accept.ts";
 import { zoneForgetVerb, zoneRevokeVerb } from "#cli/zone-certificate.ts";
@@ -35,5 +36,7 @@ export const verbs: readonly Verb[] = [
   userTokenVerb,
   tokenKeyVerb,
   installEnvoyVerb,
+  installTransparentProxyVerb,
+  uninstallTransparentProxyVerb,
   demoAppVerb,
 ];

@@ -24,7 +24,8 @@ export type Setting = {
   | { readonly type: "string" | "file"; readonly default?: string; readonly choices?: readonly string[] }
   | { readonly type: "integer"; readonly default?: number; readonly min?: number; readonly max?: number }
   | { readonly type: "boolean"; readonly default?: boolean }
-  | { readonly type: "list"; readonly default?: readonly string[] }
+  /** `separator` stands between items, `,` if it is absent. */
+  | { readonly type: "list"; readonly default?: readonly string[]; readonly separator?: string }
   /** `--var a=b --var c=d`, `KODIAK_VAR=a=b,c=d`, in YAML a map. */
   | { readonly type: "map"; readonly default?: Readonly<Record<string, string>> }
   /** Written as in Go (`1h30m`), read as milliseconds. */
@@ -164,7 +165,7 @@ function parsed(setting: Setting, value: unknown): unknown {
     case "boolean":
       return typeof value === "boolean" ? value : value === "true" ? true : value === "false" ? false : undefined;
     case "list": {
-      const items = textsIn(value)?.flatMap((item) => item.split(",").map((part) => part.trim()));
+      const items = textsIn(value)?.flatMap((item) => item.split(setting.separator ?? ",").map((part) => part.trim()));
       return items?.every((item) => item !== "") ? items : undefined;
     }
     case "map":

@@ -9,7 +9,7 @@ export interface App {
 }
 
 /** Answers `{ "instance", "path", "headers" }`; `/slow?ms=100` waits that long. */
-export async function startApp(instance: string, host = "127.0.0.1"): Promise<App> {
+export async function startApp(instance: string, host = "127.0.0.1", port = 0): Promise<App> {
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? "/", "http://app");
     const answer = () => {
@@ -20,7 +20,7 @@ export async function startApp(instance: string, host = "127.0.0.1"): Promise<Ap
     if (ms > 0) setTimeout(answer, ms);
     else answer();
   });
-  await new Promise<void>((done) => server.listen(0, host, done));
+  await new Promise<void>((done) => server.listen(port, host, done));
   return {
     port: (server.address() as AddressInfo).port,
     close: () =>

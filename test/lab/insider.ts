@@ -1,0 +1,78 @@
+// A process inside a host of a test's network: an application and a client that know nothing of any mesh, told over Node's own channel
+// what to do. It runs as a user who is not the proxy's, and ends with the test.
+
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { type Answer, get, startApp } from "./http.ts";
+import type { NetHost } from "./namespaces.ts";
+
+export interface Insider {
+  /** An HTTP server that says this name, on all addresses. */
+  serve(name: string, port: number): Promise<void>;
+  /** Over a connection of its own. Rejects where there is no HTTP answer. */
+  get(url: string): Promise<Answer>;
+}
+
+type Order =
+  | { readonly kind: "serve"; readonly name: string; readonly port: number }
+  | { readonly kind: "get"; readonly url: string };
+type Said = { readonly answer?: Answer; readonly error?: string };
+
+export async function startInsider(
+  of: { atEnd(end: () => Promise<unknown>): void },
+  host: NetHost,
+  user = 65534,
+): Promise<Insider> {
+  const [command, ...args] = host.inside(process.execPath);
+  const child = fork(fileURLToPath(import.meta.url), [String(user)], { execPath: command, execArgv: args });
+  const gone = once(child, "exit");
+  of.atEnd(() => {
+    child.kill("SIGKILL");
+    return gone;
+  });
+  const waiting = new Map<number, (said: Said) => void>();
+  let orders = 0;
+  const started = once(child, "message");
+  const ended = gone.then(([code, signal]): never => {
+    throw new Error(`the process in ${host.address} ended: ${signal ?? code}`);
+  });
+  ended.catch(() => {});
+  await Promise.race([started, ended]);
+  child.on("message", ({ number, said }: { number: number; said: Said }) => {
+    waiting.get(number)?.(said);
+    waiting.delete(number);
+  });
+  const order = async (of: Order): Promise<Answer> => {
+    const number = orders++;
+    const said = new Promise<Said>((resolve) => waiting.set(number, resolve));
+    child.send({ number, order: of });
+    const { answer, error } = await Promise.race([said, ended]);
+    if (error !== undefined) throw new Error(error);
+    return answer!;
+  };
+  return {
+    get: (url) => order({ kind: "get", url }),
+    serve: async (name, port) => void (await order({ kind: "serve", name, port })),
+  };
+}
+
+/** This file is the process, too. */
+if (process.argv[1] === fileURLToPath(import.meta.url) && process.send) {
+  process.setuid?.(Number(process.argv[2]));
+  process.on("disconnect", () => process.exit());
+  process.on("message", async ({ number, order }: { number: number; order: Order }) => {
+    const said = await carriedOut(order).then(
+      (answer) => ({ answer }),
+      (error: Error & { code?: string }) => ({ error: `${error.code ?? ""} ${error.message}` }),
+    );
+    process.send?.({ number, said });
+  });
+  process.send("started");
+}
+
+async function carriedOut(order: Order): Promise<Answer | undefined> {
+  if (order.kind === "get") return get(order.url, { connection: "close" });
+  await startApp(order.name, "::", order.port);
+  return undefined;
+}
