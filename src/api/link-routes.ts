@@ -4,15 +4,28 @@
 import type { Route } from "#api/router.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { JsonObject } from "#lib/json.ts";
+import type { WithoutEgress } from "#owned/without-egress.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import type { Links, LinkView } from "#resources/links.ts";
 
-/** `frozenSince`: of this control plane itself. */
-export const linkRoutes = (links: Links, frozenSince: () => number | undefined = () => undefined): Route[] => [
+/** `frozenSince`: of this control plane itself. `withoutEgress`: zones that cannot reach others for want of one. */
+export const linkRoutes = (
+  links: Links,
+  frozenSince: () => number | undefined = () => undefined,
+  withoutEgress: () => readonly WithoutEgress[] = () => [],
+): Route[] => [
   {
     path: "/_links",
     access: { kind: kindNamed("Zone") },
-    methods: { GET: () => ({ json: { items: links.list().map(viewOf), ...frozenIn(frozenSince()) } }) },
+    methods: {
+      GET: () => ({
+        json: {
+          items: links.list().map(viewOf),
+          ...frozenIn(frozenSince()),
+          ...withoutEgressIn(withoutEgress()),
+        },
+      }),
+    },
   },
   {
     path: "/_links/:peer/accept",
@@ -59,6 +72,9 @@ function viewOf({ peer, connection, held, heldSince, refused, behind, frozenSinc
     ...frozenIn(frozenSince),
   };
 }
+
+const withoutEgressIn = (zones: readonly WithoutEgress[]): JsonObject =>
+  zones.length === 0 ? {} : { withoutEgress: zones.map(({ zone, meshes }) => ({ zone, meshes: [...meshes] })) };
 
 const frozenIn = (since: number | undefined): JsonObject => (since === undefined ? {} : { frozenSince: time(since) });
 

@@ -19,6 +19,7 @@ import type { AuditLog } from "#host/audit-log.ts";
 import { hostPort } from "#host/connection-failure.ts";
 import type { Log } from "#host/log.ts";
 import { KodiakError } from "#lib/failure.ts";
+import { type WithoutEgress, zonesWithoutEgress } from "#owned/without-egress.ts";
 import type { Links } from "#resources/links.ts";
 import type { Store } from "#resources/store.ts";
 
@@ -101,10 +102,16 @@ const routesOf = (options: ApiOptions): Route[] => [
   rotationRoute(options.store, options.rules),
   applyRoute(options.store, options.rules),
   ...tokenRoutes(options.tokens),
-  ...linkRoutes(options.links ?? noLinks, options.frozenSince),
+  ...linkRoutes(options.links ?? noLinks, options.frozenSince, () => withoutEgress(options)),
   ...(options.revokeZone ? zoneRoutes(options.store, options.revokeZone) : []),
   ...metaRoutes(options),
 ];
+
+/** On global of all zones that it knows, on a zone of this one. */
+function withoutEgress({ store, rules: { place } }: ApiOptions): readonly WithoutEgress[] {
+  const zones = place.kind === "zone" ? [place.zone] : store.list("Zone").map(({ name }) => name);
+  return zonesWithoutEgress(store, zones, place.kind === "zone" ? place.zone : undefined);
+}
 
 function metaRoutes({ rules, about, config }: ApiOptions): Route[] {
   const { clusterId, instanceId, hostname, version } = about;

@@ -8,6 +8,7 @@ import { heldColumns, heldText, type LinksShown, linksAt, rowsBesides } from "#c
 import { kindCalled, pathOf } from "#cli/kind-noun.ts";
 import { jsonOf, tableOf, yamlDocuments, yamlOf } from "#cli/print.ts";
 import { defineVerb } from "#cli/verb.ts";
+import { withoutEgressText } from "#cli/without-egress.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 import type { Kind } from "#resources/kind.ts";
 import { describeId } from "#resources/resource.ts";
@@ -40,14 +41,14 @@ export const getVerb = defineVerb({
     const mesh = values.allMeshes && name === undefined ? undefined : values.mesh;
     const isTable = values.output === "table";
     // Tables of proxies and zones say who is online, which the resource itself does not.
-    const { links, frozenSince } = isTable && kind.name === "Zone" ? await linksAt(api) : noLinks;
+    const { links, frozenSince, withoutEgress } = isTable && kind.name === "Zone" ? await linksAt(api) : noLinks;
     const suffix = isTable && shownByOverview.has(kind.name) ? "/_overview" : "";
     if (name === undefined) {
       const listed = await listOf(api, kind, `${pathOf(kind, mesh)}${suffix}`);
       const items = [...listed, ...rowsBesides(links, listed)];
       if (isTable && items.length === 0) {
         terminal.err(`there are no ${kind.plural}${where(kind, mesh)}\n`);
-        terminal.out(frozenText(links, frozenSince, terminal));
+        terminal.out(`${frozenText(links, frozenSince, terminal)}${withoutEgressText(withoutEgress)}`);
       } else terminal.out(shown(items));
       return 0;
     }
@@ -75,8 +76,11 @@ export const getVerb = defineVerb({
         columns.map(({ head }) => head),
         rows,
       );
-      const texts = [heldText(links, terminal), refusedText(troubles, terminal)];
-      return `${table}${texts.join("")}${frozenText(links, frozenSince, terminal)}`;
+      const texts = [
+        ...[heldText(links, terminal), refusedText(troubles, terminal)],
+        ...[frozenText(links, frozenSince, terminal), withoutEgressText(withoutEgress)],
+      ];
+      return `${table}${texts.join("")}`;
     }
   },
 });
@@ -84,7 +88,7 @@ export const getVerb = defineVerb({
 /** Where an overview has what is known of a proxy. */
 const insightOf = ({ name }: Kind): string => `${name[0]?.toLowerCase()}${name.slice(1)}Insight`;
 
-const noLinks: LinksShown = { links: new Map(), frozenSince: undefined };
+const noLinks: LinksShown = { links: new Map(), frozenSince: undefined, withoutEgress: [] };
 
 const where = (kind: Kind, mesh: string | undefined): string =>
   kind.scope === "Mesh" && mesh !== undefined ? ` in mesh "${mesh}"` : "";

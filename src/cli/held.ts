@@ -12,6 +12,8 @@ export interface LinksShown {
   readonly links: ReadonlyMap<string, JsonObject>;
   /** Of the control plane itself. */
   readonly frozenSince: string | undefined;
+  /** Zones that reach no other for want of an egress, and the meshes that it is for. */
+  readonly withoutEgress: readonly JsonObject[];
 }
 
 /** As `/_links` answers. Empty from a control plane that does not know such links. */
@@ -19,7 +21,8 @@ export async function linksAt(api: Api): Promise<LinksShown> {
   const { status, json } = await api.ask("GET", "/_links");
   const items = status === 200 && Array.isArray(json.items) ? json.items.filter(isObject) : [];
   const frozenSince = typeof json.frozenSince === "string" ? json.frozenSince : undefined;
-  return { links: new Map(items.map((link) => [String(link.peer), link])), frozenSince };
+  const withoutEgress = status === 200 && Array.isArray(json.withoutEgress) ? json.withoutEgress.filter(isObject) : [];
+  return { links: new Map(items.map((link) => [String(link.peer), link])), frozenSince, withoutEgress };
 }
 
 /** None while nothing is held. */

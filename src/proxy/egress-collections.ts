@@ -108,6 +108,7 @@ export function egressesAsMet(graph: Graph, { zone, own, marked, served }: Egres
   });
   const group = graph.group("egresses in use", met, (egress) => [[here, egress]]);
   const used = graph.derive("used egresses", group, (all) => usedEgresses(all.values()));
+  const usable = graph.derive("egresses at all", used, (all): true | undefined => (all.length > 0 ? true : undefined));
   const bundles = graph.derive("cluster of egresses", own.isThere, (_, read) =>
     bundleOf(
       egressesDrafts(
@@ -119,6 +120,8 @@ export function egressesAsMet(graph: Graph, { zone, own, marked, served }: Egres
   return {
     bundles,
     used: (read: Read): readonly Egress[] => read.one(used, here) ?? [],
+    /** Whether there is any. */
+    isAny: (read: Read): boolean => read.one(usable, here) === true,
     /** Of the cluster that leads to them; none where there is no egress at all. */
     clusterRefs: (read: Read) => (read.one(bundles, here) ? [{ from: bundles, key: here }] : []),
   };

@@ -57,11 +57,14 @@ export interface OutboundInput {
   /** Of any service of the mesh; `undefined` for one that nobody provides. */
   readonly factsOf: (service: string) => ServiceFacts | undefined;
   readonly policies: Applied;
+  /** Why a part of a service cannot be reached at all; absent: it can, as far as is known. */
+  readonly cutOff?: (service: string, subset: Tags) => string | undefined;
 }
 
 const destination = (service: string, tags: Tags): Destination => ({ kind: "service", service, tags });
 
-export function outboundOf({ view, mesh, egress, service, factsOf, policies }: OutboundInput): Outbound {
+export function outboundOf(input: OutboundInput): Outbound {
+  const { view, mesh, egress, service, factsOf, policies } = input;
   // Nobody provides it: a 503 says so better than a connection that closes, and if it comes to be HTTP, the listener stays.
   const protocolOf = (to: string): string => factsOf(to)?.protocol ?? "http";
   const protocol = protocolOf(service);
@@ -72,7 +75,7 @@ export function outboundOf({ view, mesh, egress, service, factsOf, policies }: O
     return name;
   };
   const own = destination(service, {});
-  const routes = isHttp(protocol) ? [routeDraft(service, protocol, policies, clusterFor)] : [];
+  const routes = isHttp(protocol) ? [routeDraft(service, protocol, input, clusterFor)] : [];
   if (routes.length === 0) clusterFor(service, {});
 
   const sorted = [...targets.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -130,7 +133,7 @@ function clusterJson(
 function routeDraft(
   service: string,
   protocol: string,
-  policies: Applied,
+  { policies, cutOff = () => undefined }: OutboundInput,
   clusterFor: (service: string, tags: Tags) => string,
 ): Draft {
   const name = outboundRouteName(service);
@@ -145,7 +148,7 @@ function routeDraft(
   const own = destination(service, {});
   const routes = policies.routes(own).map((rule) => {
     const said = policies.to(own, { protocol, routes: rule.origins }).route;
-    return routeJson(service, rule, said, cluster);
+    return routeJson(service, rule, said, cluster, cutOff);
   });
   return {
     type: "route",
@@ -155,14 +158,17 @@ function routeDraft(
   };
 }
 
+const answer = (status: number, why: string) => ({ directResponse: { status, body: { inlineString: why } } });
+
 /** What a route answers that leads to nothing that is known. */
-const noBackend = { directResponse: { status: 500, body: { inlineString: "no backend of this route is known" } } };
+const noBackend = answer(500, "no backend of this route is known");
 
 function routeJson(
   service: string,
   rule: HttpRule,
   said: RouteActionJson | undefined,
   cluster: (backend: Backend) => string | undefined,
+  cutOff: (service: string, subset: Tags) => string | undefined,
 ): RouteJson {
   const base = { name: rule.name, match: rule.match, ...rule.piece };
   if (rule.piece.redirect || rule.piece.directResponse) return base;
@@ -172,6 +178,10 @@ function routeJson(
     return name === undefined ? [] : [{ name, weight: backend.weight }];
   });
   if (to.length === 0) return { ...base, ...noBackend };
+  // The clusters stay: they are used again when there is a way.
+  const whys = backends.map((one) => (one.kind === "service" ? cutOff(one.service, one.tags) : undefined));
+  const why = whys.every((one) => one !== undefined) ? whys[0] : undefined;
+  if (why !== undefined) return { ...base, ...answer(503, why) };
   const mirrors = rule.mirrors.flatMap(({ backend, fraction }) => {
     const name = cluster(backend);
     return name === undefined ? [] : [{ cluster: name, ...(fraction && { runtimeFraction: fraction }) }];

@@ -14,7 +14,6 @@ import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import type { ZoneEgressJson } from "#gen/kuma/mesh/v1alpha1/zoneegress_pb.ts";
-import type { SecretJson } from "#gen/kuma/system/v1alpha1/secret_pb.ts";
 import type { Collection, Graph, Group, Read } from "#incremental/collection.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { policies } from "#policies/all.ts";
@@ -49,12 +48,21 @@ import {
 import { routeSubsetsOf } from "#proxy/ingress.ts";
 import { ingressCollections } from "#proxy/ingress-collections.ts";
 import { entryOf, type Outbound, outboundListenerDraft, outboundOf } from "#proxy/outbound.ts";
-import { type IssuedCertificate, identityDraft, trustDraft } from "#proxy/secrets.ts";
-import { keyOf, type Resource } from "#resources/resource.ts";
+import { secretCollections } from "#proxy/secret-collections.ts";
+import type { IssuedCertificate } from "#proxy/secrets.ts";
+import type { Resource } from "#resources/resource.ts";
 import { throughEgresses, type Ways } from "#topology/egress.ts";
 import { sectionOf } from "#topology/inbound.ts";
-import { authoritiesOf, type MeshFacts, meshFactsOf, pemData } from "#topology/mesh.ts";
-import { instancesOf, type Mark, offersOf, type Provided, serviceKey } from "#topology/provider.ts";
+import { type MeshFacts, meshFactsOf } from "#topology/mesh.ts";
+import {
+  instancesOf,
+  isSubset,
+  type Mark,
+  offersOf,
+  type Provided,
+  serviceKey,
+  type Tags,
+} from "#topology/provider.ts";
 import { endpointsOf, factsOfInstances, factsOfOffers, mergeFacts, type ServiceFacts } from "#topology/service.ts";
 
 export interface Sources {
@@ -283,6 +291,13 @@ function sharedCollections(
 ) {
   const { meshes, instances, offers, facts } = topology;
   const needs = graph.group("needs", reaches, needsOf);
+  /** Without an egress. */
+  const cutOff = (read: Read, mesh: MeshFacts, service: string, subset: Tags): string | undefined => {
+    const own = [...(read.one(instances, serviceKey(mesh.name, service))?.values() ?? [])].flat();
+    if (own.some(({ isHealthy, tags }) => isHealthy && isSubset(subset, tags))) return undefined;
+    if (!facts(read, mesh, service)?.zones.length) return undefined;
+    return `no way out of ${zone}: mesh ${mesh.name} reaches other zones through a zone egress, and none is alive`;
+  };
   const outbounds = graph.derive("outbounds", needs, (group, read): Outbound | undefined => {
     const need = firstOf(group);
     const mesh = need && read.one(meshes, need.mesh);
@@ -294,6 +309,7 @@ function sharedCollections(
       service: need.service,
       factsOf: (service) => facts(read, mesh, service),
       policies: applied(need.toPolicies, (kind, key) => policiesOfMesh.one(read, kind, key)),
+      ...(need.egress && !met.isAny(read) && { cutOff: (service, subset) => cutOff(read, mesh, service, subset) }),
     });
   });
   const entries = graph.derive("outbound entries", outbounds, entryOf);
@@ -348,28 +364,6 @@ function sharedCollections(
     ];
   });
   return { listeners, routes, clusters, assignments, bundles };
-}
-
-function secretCollections(graph: Graph, sources: Sources, meshes: Collection<MeshFacts>) {
-  const secrets = sources.of<SecretJson>("Secret");
-  const identities = graph.derive("identities", sources.certificates, (issued) => bundleOf([identityDraft(issued)]));
-  const authorities = graph.derive("authorities", sources.of<MeshJson>("Mesh"), (mesh, read) => {
-    const { name, mtls } = read.one(meshes, mesh.name) ?? {};
-    if (name === undefined || !mtls) return undefined;
-    const secretData = (secret: string) => read.one(secrets, keyOf({ mesh: name, name: secret }))?.spec.data;
-    const found = authoritiesOf(mesh).flatMap(({ backend, certificate }) => {
-      const data = pemData(certificate, secretData);
-      return data === undefined ? [] : [{ backend, data }];
-    });
-    // Without the one that signs, no certificate of this mesh would be believed.
-    return found.some(({ backend }) => backend === mtls.backend) ? found : undefined;
-  });
-  const trusts = graph.derive("trusts", authorities, (found, _, mesh): Bundle => {
-    const all = found.map(({ data }) => data);
-    return bundleOf([trustDraft(mesh, all)]);
-  });
-  const trusted = graph.derive("trusted", authorities, (found) => found.map(({ backend }) => backend));
-  return { identities, trusts, trusted };
 }
 
 const firstOf = <V>(group: Group<V>): V | undefined => group.values().next().value;

@@ -15,11 +15,13 @@ import {
   startProxy,
   startZone,
 } from "../lab/lab.ts";
-import { allowAll, dataplane, mesh, zoneIngress } from "../lab/manifests.ts";
+import { allowAll, dataplane, mesh, zoneEgress, zoneIngress } from "../lab/manifests.ts";
+import { startStockProxy } from "../lab/stock-proxy.ts";
 
 export interface ZoneShape {
   readonly instances: number;
   readonly ingresses: number;
+  readonly egresses?: number;
 }
 
 export interface ZoneOfMany {
@@ -34,8 +36,11 @@ export interface ManyZones {
   readonly zones: ReadonlyMap<string, ZoneOfMany>;
   readonly frontend: LabProxy;
   readonly url: string;
+  readonly egresses: readonly LabProxy[];
   /** Waits until `frontend` knows these numbers of instances behind each zone's endpoints. */
   knows(instances: Readonly<Record<string, number>>, deadlineMs?: number): Promise<void>;
+  /** The same for a client as kuma-dp runs it, which is started; resolves with where it calls. */
+  stockKnows(instances: Readonly<Record<string, number>>): Promise<string>;
 }
 
 /** How many Envoys start at once. */
@@ -53,7 +58,7 @@ export async function manyZones(
     post(global.api, "/tokens/dataplane", { mesh: "default", validFor: "1h" }),
   );
   const zoneToken = await eventually("a token", 10_000, () =>
-    post(global.api, "/tokens/zone", { scope: ["ingress"], validFor: "1h" }),
+    post(global.api, "/tokens/zone", { scope: ["ingress", "egress"], validFor: "1h" }),
   );
 
   const starting: LabProxy[] = [];
@@ -72,12 +77,17 @@ export async function manyZones(
   };
 
   const zones = new Map<string, ZoneOfMany>();
+  const egresses: LabProxy[] = [];
   for (const [i, [name, shape]] of Object.entries(shapes).entries()) {
     const zone = await startZone(own, name, global);
     const addresses = `127.0.${10 + i}`;
     for (let k = 1; k <= shape.ingresses; k++) {
       const address = `${addresses}.${100 + k}`;
       await start(zone, zoneIngress(`ingress-${name}-${k}`, address, await freePort(address)), zoneToken);
+    }
+    for (let k = 1; k <= (shape.egresses ?? 0); k++) {
+      const address = `${addresses}.${200 + k}`;
+      egresses.push(await start(zone, zoneEgress(`egress-${name}-${k}`, address, await freePort(address)), zoneToken));
     }
     const backends: ZoneOfMany["backends"] = [];
     const addBackend = async () => {
@@ -94,15 +104,33 @@ export async function manyZones(
   const frontend = await startDataplane(first.zone, "frontend", "frontend", "127.0.9.1", { outbounds });
   const url = `http://127.0.0.1:${out}`;
   await eventually("an answer", 60_000, async () => assert.equal((await get(url)).status, 200));
+  const knows = (client: Pick<LabProxy, "admin">, instances: Readonly<Record<string, number>>, deadlineMs: number) =>
+    eventually(`weights of ${JSON.stringify(instances)}`, deadlineMs, async () => {
+      const weights = await weightsAt(client);
+      assert.ok(sameShares(weights, instances), JSON.stringify(weights));
+    });
   return {
     global,
     zones,
+    egresses,
     frontend,
     url,
-    knows: (instances, deadlineMs = 60_000) =>
-      eventually(`weights of ${JSON.stringify(instances)}`, deadlineMs, async () => {
-        assert.ok(sameShares(await weightsAt(frontend), instances));
-      }),
+    knows: (instances, deadlineMs = 60_000) => knows(frontend, instances, deadlineMs),
+    async stockKnows(instances) {
+      const [port, address] = [await freePort(), "127.0.9.2"];
+      const outbounds = { [port]: "backend" };
+      const options = { mesh: "default", name: "stock", service: "stock", address, appPort: 9, outbounds };
+      const client = await startStockProxy(
+        own,
+        first.zone,
+        dataplane({ ...options, port: await freePort(address) }),
+        token,
+      );
+      await knows(client, instances, 60_000);
+      const url = `http://127.0.0.1:${port}`;
+      await eventually("an answer", 10_000, async () => assert.equal((await get(url)).status, 200));
+      return url;
+    },
   };
 }
 
@@ -110,7 +138,7 @@ const serves = (proxy: LabProxy): Promise<void> =>
   eventually("an Envoy that serves", 60_000, async () => assert.equal(await proxy.admin("/ready"), "LIVE\n"));
 
 /** Sums of the weights of healthy endpoints, by zone, as the Envoy has them. */
-async function weightsAt(frontend: LabProxy): Promise<Readonly<Record<string, number>>> {
+async function weightsAt(frontend: Pick<LabProxy, "admin">): Promise<Readonly<Record<string, number>>> {
   const dump = JSON.parse(await frontend.admin("/config_dump?include_eds&resource=dynamic_endpoint_configs"));
   const sums: Record<string, number> = {};
   for (const { endpoint_config: config } of dump.configs ?? []) {
