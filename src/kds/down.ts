@@ -15,16 +15,10 @@ import { meshOfExceptions } from "#topology/vips.ts";
 export interface Circumstances {
   /** A zone that is not known counts as enabled. */
   isEnabled(zone: string): boolean;
-  /** Of a Secret: an authority of its mesh signs with it. */
-  isAuthorityKey(secret: Resource): boolean;
 }
 
 /** `undefined`: no zone gets it. */
-export function downward(
-  kind: Kind,
-  resource: Resource,
-  { isEnabled, isAuthorityKey }: Circumstances,
-): Outgoing | undefined {
+export function downward(kind: Kind, resource: Resource, { isEnabled }: Circumstances): Outgoing | undefined {
   if (isHeldBack(resource) || !mayLeave(resource)) return undefined;
   const audience =
     resource.labels[label.origin] === "zone" ? fromZone(kind, resource, isEnabled) : fromGlobal(kind, resource);
@@ -33,12 +27,19 @@ export function downward(
   if (!sent) return undefined;
   const outgoing = { ...audience, item: itemOf(kind, sent) };
   if (kind.name !== "Secret") return outgoing;
-  if (isAuthorityKey(resource)) return { ...outgoing, keyless: "nothing" };
-  if (!resource.name.startsWith(dataplaneSigningKey)) return outgoing;
+  if (!resource.name.startsWith(dataplaneSigningKey))
+    return holdsPrivateKey(resource) ? { ...outgoing, keyless: "nothing" } : outgoing;
   const data = publicKeyOf(sent.spec.data);
   const { wire: _, ...rest } = sent;
   return { ...outgoing, keyless: data === undefined ? "nothing" : itemOf(kind, { ...rest, spec: { data } }) };
 }
+
+/**
+ * An authority's key is there before its Mesh names it and after, so it is known by what it is. No zone of ours uses the private key in
+ * a Secret.
+ */
+const holdsPrivateKey = ({ spec }: Resource): boolean =>
+  typeof spec.data === "string" && Buffer.from(spec.data, "base64").includes("PRIVATE KEY-----");
 
 /** Zones check dataplane tokens with the public halves, under the same names. */
 const dataplaneSigningKey = "dataplane-token-signing-key-";

@@ -10,30 +10,21 @@ import { type Audience, itemFor, type Outgoing } from "#kds/audience.ts";
 import { downward } from "#kds/down.ts";
 import { upward } from "#kds/up.ts";
 import { globalToZoneKinds, zoneToGlobalKinds } from "#resources/kinds.ts";
-import { asMesh } from "#resources/mesh.ts";
 import type { Resource } from "#resources/resource.ts";
-import { authoritiesOf } from "#topology/mesh.ts";
 
 export type SourceOf = (kind: string) => Collection<Resource>;
 /** By the name of the kind. */
 export type OutgoingByKind = ReadonlyMap<string, Collection<Outgoing>>;
 
-const keySecretsOf = (mesh: Resource): readonly string[] =>
-  authoritiesOf(asMesh(mesh)).flatMap(({ privateKey }) =>
-    privateKey && "secret" in privateKey ? privateKey.secret : [],
-  );
-
 /** What global sends to its zones. A zone that is disabled takes back what it shared with the others. */
 export function downwardResources(graph: Graph, sourceOf: SourceOf): OutgoingByKind {
   const zones = sourceOf("Zone");
-  const authorityKeys = graph.derive<Resource, readonly string[]>("authority keys", sourceOf("Mesh"), keySecretsOf);
   return new Map(
     globalToZoneKinds.map((kind) => [
       kind.name,
       graph.derive<Resource, Outgoing>(`kds ${kind.name}`, sourceOf(kind.name), (resource, read) =>
         downward(kind, resource, {
           isEnabled: (zone) => read.one(zones, zone)?.spec.enabled !== false,
-          isAuthorityKey: ({ mesh, name }) => read.one(authorityKeys, mesh)?.includes(name) === true,
         }),
       ),
     ]),

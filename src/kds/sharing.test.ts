@@ -48,7 +48,7 @@ function contentOf(kind: string, outgoing: Outgoing | undefined): Resource | und
 
 const all = new Set<string>(features);
 const without = (feature: string) => new Set([...all].filter((one) => one !== feature));
-const everything = { isEnabled: () => true, isAuthorityKey: () => false };
+const everything = { isEnabled: () => true };
 const ofZone = (zone: string, more: Labels = {}): Labels => ({
   "kuma.io/origin": "zone",
   "kuma.io/zone": zone,
@@ -230,22 +230,26 @@ describe("how global sends it", () => {
   it("private keys go only to zones that are given them", () => {
     const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
     const data = Buffer.from(privateKey.export({ type: "pkcs1", format: "pem" })).toString("base64");
-    const seen = (name: string, spec: Resource["spec"], isAuthorityKey: boolean, getsKeys: boolean) => {
+    const seen = (name: string, spec: Resource["spec"], getsKeys: boolean) => {
       const secret = { ...resource({ kind: "Secret", name, spec }), mesh: "default" };
-      const outgoing = downward(kindNamed("Secret"), secret, { ...everything, isAuthorityKey: () => isAuthorityKey });
+      const outgoing = downward(kindNamed("Secret"), secret, everything);
       const item = outgoing && itemFor(outgoing, { zone: "a", features: all, getsKeys });
       return item && contentOf("Secret", { needs: [], item });
     };
     const signing = "dataplane-token-signing-key-default-1";
-    assert.deepEqual(seen(signing, { data }, false, true)?.spec, { data });
-    const known = seen(signing, { data }, false, false);
+    assert.deepEqual(seen(signing, { data }, true)?.spec, { data });
+    const known = seen(signing, { data }, false);
     const pem = Buffer.from(String(known?.spec.data), "base64").toString();
     assert.equal(pem, publicKey.export({ type: "pkcs1", format: "pem" }));
     assert.equal(known?.name, signing);
-    assert.equal(seen(signing, { data: "bm8ga2V5" }, false, false), undefined);
-    assert.deepEqual(seen("ca-key", { data }, true, true)?.spec, { data });
-    assert.equal(seen("ca-key", { data }, true, false), undefined);
-    assert.deepEqual(seen("a-users-own", { data }, false, false)?.spec, { data });
+    assert.equal(seen(signing, { data: "bm8ga2V5" }, false), undefined);
+    // Whether the Mesh names it, does so no more or not yet.
+    assert.deepEqual(seen("ca-key", { data }, true)?.spec, { data });
+    assert.equal(seen("ca-key", { data }, false), undefined);
+    const forElliptic = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
+    const sec1 = Buffer.from(forElliptic.export({ type: "sec1", format: "pem" })).toString("base64");
+    assert.equal(seen("ca-key", { data: sec1 }, false), undefined);
+    assert.deepEqual(seen("ca-cert", { data: "bm8ga2V5" }, false)?.spec, { data: "bm8ga2V5" });
   });
   it("3 of the key for zone tokens only the public half, under another name", () => {
     const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
