@@ -225,8 +225,11 @@ function mediaRefusal({ method, headers }: FastifyRequest): number | undefined {
   return mediaTypes(headers.accept ?? "*/*").some((type) => acceptable.includes(type)) ? undefined : 406;
 }
 
+/** What is empty has no type. */
 const text = (reply: FastifyReply, status: number, content: string): FastifyReply =>
-  reply.code(status).header("content-type", "text/plain").send(exactly(content));
+  content === ""
+    ? reply.code(status).send()
+    : reply.code(status).header("content-type", "text/plain").send(exactly(content));
 
 function json(reply: FastifyReply, status: number, value: unknown, isCompact = false): FastifyReply {
   const text = JSON.stringify(value, undefined, isCompact ? 0 : 1);

@@ -14,6 +14,7 @@ import {
   zoneTokenKeys,
 } from "#identity/signing-key.ts";
 import {
+  checkDataplaneClaims,
   type DataplaneClaims,
   issueDataplaneToken,
   issueJoinToken,
@@ -45,6 +46,8 @@ export function tokenIssuer(store: Store, clock: Clock, random: Random) {
   return {
     issue: {
       dataplane: async ({ validForMs, ...claims }: For<DataplaneClaims>) => {
+        // Without a mesh there is no key to look for.
+        checkDataplaneClaims(claims, { validForMs });
         const key = keyAt(dataplaneTokenKeys(claims.mesh), "it comes with its mesh: apply that first");
         return issueDataplaneToken(claims, key, issuance(validForMs));
       },

@@ -42,17 +42,22 @@ const dataplaneShape = z.object({
   workload: text,
 });
 
-/** Rejects with `invalid` and the paths of the request to `/tokens/dataplane`. */
-export async function issueDataplaneToken(
-  claims: DataplaneClaims,
-  key: SigningKey,
-  issuance: Issuance,
-): Promise<string> {
+/** Throws `invalid` with the paths of the request to `/tokens/dataplane`. */
+export function checkDataplaneClaims(claims: DataplaneClaims, issuance: Pick<Issuance, "validForMs">): void {
   const issues = validityIssues(issuance);
   if (claims.mesh === "") issues.push({ path: "mesh", message: "cannot be empty" });
   if (!dataplaneTypes.includes(claims.type))
     issues.push({ path: "type", message: `must be one of ${list(dataplaneTypes.slice(1))}, or empty` });
   refuseIssues("dataplane token", issues);
+}
+
+/** Rejects as `checkDataplaneClaims` throws. */
+export async function issueDataplaneToken(
+  claims: DataplaneClaims,
+  key: SigningKey,
+  issuance: Issuance,
+): Promise<string> {
+  checkDataplaneClaims(claims, issuance);
   const { name, mesh, tags, type, workload } = claims;
   return signToken({ Name: name, Mesh: mesh, Tags: tags, Type: type, Workload: workload }, key, issuance);
 }
@@ -199,7 +204,7 @@ export const verifyUserToken = (token: string, keys: VerifyingKeys, now: number)
 const different = (what: string, ofBearer: string, inToken: string): string =>
   `${what} from requestor: ${ofBearer} is different than in token: ${inToken}`;
 
-const validityIssues = ({ validForMs }: Issuance): Issue[] =>
+const validityIssues = ({ validForMs }: Pick<Issuance, "validForMs">): Issue[] =>
   validForMs >= 1000 ? [] : [{ path: "validFor", message: "must be a second or more, like 24h" }];
 
 function refuseIssues(what: string, issues: readonly Issue[]): void {
