@@ -13,8 +13,8 @@ export interface Relay {
   close(): Promise<void>;
 }
 
-/** `at`: its own port; 0: a free one. */
-export async function relayTo(port: number, at = 0): Promise<Relay> {
+/** `at`: its own port; 0: a free one. `host`: its own address. */
+export async function relayTo(port: number, at = 0, host = "127.0.0.1"): Promise<Relay> {
   const sockets = new Set<Socket>();
   const server = createServer((near) => {
     const far = connect(port, "127.0.0.1");
@@ -31,7 +31,7 @@ export async function relayTo(port: number, at = 0): Promise<Relay> {
       socket.pipe(other);
     }
   });
-  server.listen(at, "127.0.0.1");
+  server.listen(at, host);
   await once(server, "listening");
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("a relay without a port");

@@ -103,7 +103,8 @@ export async function network(t: TestContext): Promise<Network> {
     return nft(`table ip net { chain faults {
       iifname ${one} oifname ${two} ${verdict}
       iifname ${two} oifname ${one} ${verdict}
-    } }`);
+    }
+    }`);
   };
 
   async function addZone(zone: string): Promise<void> {
@@ -174,9 +175,11 @@ export async function network(t: TestContext): Promise<Network> {
   };
 }
 
+export const networkName = (number: number): string => `network of tests ${number}`;
+
 async function freeNumber(): Promise<{ readonly number: number; readonly release: () => void }> {
   for (let number = 0; number < 256; number++) {
-    const release = await takeAlone(`network of tests ${number}`);
+    const release = await takeAlone(networkName(number));
     if (release) return { number, release };
   }
   throw new Error("256 tests of this machine have networks");

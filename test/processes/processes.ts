@@ -33,8 +33,8 @@ export interface Processes extends Lab {
   done(...args: readonly string[]): Promise<string>;
   /** The rows of the table that `kodiak get` prints with these arguments, each as its cells. */
   table(...args: readonly string[]): Promise<readonly (readonly string[])[]>;
-  /** Starts `kodiak` with these arguments; it stays. Its log is in the folder as `<name>.log`. */
-  start(name: string, args: readonly string[]): Promise<Child>;
+  /** Starts `kodiak` with these arguments; it stays. Its log is in the folder as `<name>.log`. `by`: what runs it. */
+  start(name: string, args: readonly string[], by?: readonly string[]): Promise<Child>;
   /** Writes a file of the test's folder; objects become JSON, which is YAML, too. Resolves with its path. */
   file(name: string, content: string | object): Promise<string>;
 }
@@ -81,8 +81,8 @@ export async function processes(t: TestContext): Promise<Processes> {
       const [, ...rows] = (await done("get", ...args)).trimEnd().split("\n");
       return rows.map((row) => row.trim().split(/ {2,}/));
     },
-    async start(name, args) {
-      const child = await startChild({ folder: own.folder, name, args, program });
+    async start(name, args, by = []) {
+      const child = await startChild({ folder: own.folder, name, args, program, by });
       children.push(child);
       return child;
     },

@@ -23,6 +23,8 @@ export interface ChildOptions {
   readonly args: readonly string[];
   /** Absent: the program that runs. */
   readonly program?: string;
+  /** What runs it, as `ip netns exec …` does; ends with it. */
+  readonly by?: readonly string[];
 }
 
 /** Longer than any drain time that the demo sets. */
@@ -31,12 +33,13 @@ const tailLines = 12;
 /** Starting all at once on two cores takes a few seconds. */
 const readyMs = 60_000;
 
-export async function startChild({ folder, name, args, program }: ChildOptions): Promise<Child> {
+export async function startChild({ folder, name, args, program, by = [] }: ChildOptions): Promise<Child> {
   const log = createWriteStream(join(folder, `${name}.log`));
   const lines: string[] = [];
   const waiting = new Set<(line: string) => void>();
   const entry = program ?? process.argv[1] ?? "";
-  const running: Running = await startProcess(process.execPath, [entry, ...args], {
+  const [command = "", ...words] = [...by, process.execPath, entry, ...args];
+  const running: Running = await startProcess(command, words, {
     // Everything that a process leaves in a temporary place lies in the demo's folder, and goes with it.
     // Control planes side by side take any free port for diagnostics.
     env: { ...process.env, TMPDIR: folder, KODIAK_LOG_FORMAT: "json", KODIAK_DIAGNOSTICS_PORT: "0" },
