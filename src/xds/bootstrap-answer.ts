@@ -3,7 +3,7 @@
 // again on 5xx. Other than Kuma's: what is wrong with a request is never a 500, as it would not get right by being sent again;
 // and where Kuma answers with an empty body, a sentence says why.
 
-import { parse, stringify } from "yaml";
+import { parse } from "yaml";
 import type { Dataplane_NetworkingJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { HttpRequest, HttpResponse } from "#host/world.ts";
 import { describeIssues } from "#lib/issue.ts";
@@ -84,7 +84,8 @@ export function prepareBootstrap(http: HttpRequest, context: BootstrapContext): 
   if (issues.length > 0) return refusal(422, describeIssues(issues));
 
   const networking = resource.kind === "Dataplane" ? asDataplane(resource).spec.networking : undefined;
-  const bootstrap = stringify(
+  // JSON is YAML, too, and a hundredth of the time to write: all proxies of a zone may ask at once.
+  const bootstrap = JSON.stringify(
     bootstrapFor(
       { ...request, dataplaneResource: found.text },
       {
@@ -96,8 +97,6 @@ export function prepareBootstrap(http: HttpRequest, context: BootstrapContext): 
         unifiedNames: mesh !== undefined && hasUnifiedNames(request, mesh),
       },
     ),
-    // Readers in Go know YAML 1.1, where a plain `on` or `1:20` is no string.
-    { version: "1.1", lineWidth: 0, aliasDuplicateObjects: false },
   );
   const to = { resource, token: request.dataplaneToken };
   if (http.headers.accept?.join(",") !== "application/json") return { response: ok("text/x-yaml", bootstrap), to };

@@ -21,9 +21,16 @@ export function hostOf(authority: string): string {
   return url ? url.hostname.replace(/^\[(.*)\]$/, "$1") : "";
 }
 
+let parsed: { readonly pem: string; readonly x509: X509Certificate } | undefined;
+/** It is the same for all who ask, until it is replaced. */
+function parsedOnce(pem: string): X509Certificate {
+  if (parsed?.pem !== pem) parsed = { pem, x509: new X509Certificate(pem) };
+  return parsed.x509;
+}
+
 /** Envoy will check the certificate against the name that the proxy used here, so it must be in the certificate. */
 export function refusedHost(host: string, certificate: string): HttpResponse | undefined {
-  const x509 = new X509Certificate(certificate);
+  const x509 = parsedOnce(certificate);
   const matches = isIP(host) === 0 ? x509.checkHost(host, { subject: "never" }) : x509.checkIP(host);
   if (matches !== undefined) return undefined;
   const names = (x509.subjectAltName ?? "").split(", ").map((name) => JSON.stringify(name.replace(/^[^:]*:/, "")));

@@ -89,7 +89,7 @@ test("bootstrap of a recorded proxy with unified names in an Exclusive mesh", ()
     expected("bootstrap-sidecar-unified-names-exclusive-mesh.response.yaml"),
   );
   const legacy = ask({ body: { ...sidecar.request, features } });
-  assert.match(bootstrapIn(legacy.text), /name: ads_cluster/);
+  assert.match(bootstrapIn(legacy.text), /"name":"ads_cluster"/);
 });
 
 const leafCertificate = `-----BEGIN CERTIFICATE-----

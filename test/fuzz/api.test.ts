@@ -1,11 +1,14 @@
-// As for bootstrap: whatever comes to the HTTP API.
+// As for bootstrap: whatever comes to the HTTP API, plain and over TLS, and to the port for diagnostics.
 
 import { test } from "node:test";
-import { apiInputs } from "./api-inputs.ts";
 import { fuzzed } from "./fuzzed.ts";
 import { startStage } from "./stage.ts";
 
 test("the HTTP API, fuzzed", async (t) => {
-  const { of, api, isInTheZone } = await startStage(t);
-  await fuzzed(t, of, { ...api, inputs: apiInputs, bystander: isInTheZone });
+  const { of, facts, api, apiOverTls, diagnostics, isInTheZone: bystander } = await startStage(t);
+  await t.test("by an administrator", (t) => fuzzed(t, of, { ...api, inputs: "api", facts, bystander }));
+  await t.test("over TLS, by who may do nothing", (t) =>
+    fuzzed(t, of, { ...apiOverTls, inputs: "api as user", facts, bystander }),
+  );
+  await t.test("diagnostics", (t) => fuzzed(t, of, { ...diagnostics, inputs: "diagnostics", facts, bystander }));
 });

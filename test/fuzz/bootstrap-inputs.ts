@@ -2,13 +2,14 @@
 
 import fc from "fast-check";
 import { zoneIngress } from "../lab/manifests.ts";
+import { askedBy, type Facts, proxyNamed, recorded } from "./facts.ts";
 import { type Input, mutated, mutatedJson, rawTls, withRaw } from "./inputs.ts";
-import { laneName } from "./sending.ts";
-import { proxyNamed, recorded, type Stage } from "./stage.ts";
+import { laneName } from "./lanes.ts";
+import { type Make, oneOf, picked, supplied } from "./made.ts";
 
-export async function bootstrapInputs({ asked }: Stage): Promise<fc.Arbitrary<Input>> {
+export async function bootstrapInputs({ token }: Facts): Promise<Make<Input>> {
+  const own = askedBy(laneName(0), token);
   const { request: stock } = JSON.parse(await recorded("dp-server/bootstrap-sidecar.json"));
-  const own = asked(laneName(0));
   const ingress = zoneIngress("ingress", "127.0.8.2", 80);
   const wire = (manifest: object | string) => ({
     ...own,
@@ -18,26 +19,25 @@ export async function bootstrapInputs({ asked }: Stage): Promise<fc.Arbitrary<In
   // An alias of YAML for an alias of an alias: a gigabyte, for who follows them all.
   const aliases = Array.from({ length: 10 }, (_, i) => `a${i + 1}: &a${i + 1} [${`*a${i},`.repeat(9)}]`);
   const laughs = ["a0: &a0 x", ...aliases].join("\n");
-  const manifests = fc.oneof(
-    { weight: 8, arbitrary: mutatedJson([proxyNamed(laneName(0)), ingress]) },
-    { weight: 1, arbitrary: mutated([laughs, "type: Dataplane\nname: a\n", `${"- ".repeat(3_000)}1`]).map(String) },
+  const inYaml = mutated([laughs, "type: Dataplane\nname: a\n", `${"- ".repeat(3_000)}1`]);
+  const manifest = oneOf<string>(
+    [8, mutatedJson([proxyNamed(laneName(0)), ingress])],
+    [1, (of) => inYaml(of).toString()],
   );
-  const bodies: fc.Arbitrary<string | Buffer> = fc.oneof(
-    { weight: 3, arbitrary: mutatedJson(requests) },
-    { weight: 3, arbitrary: manifests.map((manifest) => JSON.stringify(wire(manifest))) },
-    { weight: 1, arbitrary: mutated(requests.map((request) => JSON.stringify(request))) },
-    { weight: 1, arbitrary: fc.json() },
+  const body = oneOf<string | Buffer>(
+    [3, mutatedJson(requests)],
+    [3, (of) => JSON.stringify(wire(manifest(of)))],
+    [1, mutated(requests.map((request) => JSON.stringify(request)))],
+    [1, supplied(fc.json())],
   );
-  const paths = fc.oneof(
-    { weight: 8, arbitrary: fc.constant("/bootstrap") },
-    { weight: 1, arbitrary: fc.constantFrom("/leave", "/bootstrap?a=b", "/", "/bootstrap/..", "//") },
+  const path = oneOf<string>(
+    [8, picked("/bootstrap")],
+    [1, picked("/leave", "/bootstrap?a=b", "/", "/bootstrap/..", "//")],
   );
-  const requested: fc.Arbitrary<Input> = fc.record({ body: bodies, path: paths }).map(({ body, path }) => ({
-    kind: "http",
-    method: "POST",
-    path,
+  const requested: Make<Input> = (of) => ({
+    ...{ kind: "http", method: "POST", path: path(of) },
     headers: { "content-type": "application/json" },
-    body: Buffer.from(body),
-  }));
+    body: Buffer.from(body(of)),
+  });
   return withRaw(requested, rawTls);
 }

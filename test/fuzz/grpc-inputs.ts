@@ -1,7 +1,7 @@
 // Streams of discovery, of proxies and of zones, and tokens on them.
 
 import assert from "node:assert/strict";
-import { create, fromJson, type JsonValue, type MessageInitShape, toBinary, toJsonString } from "@bufbuild/protobuf";
+import { create, fromJson, type JsonValue, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import {
   DeltaDiscoveryRequestSchema,
@@ -10,10 +10,12 @@ import {
 import { saidText } from "#kds/resume.ts";
 import { headersOf, metadataOf, path } from "#kds/wire.ts";
 import { adsPath } from "#xds/server.ts";
+import { type Facts, recorded } from "./facts.ts";
 import { frame, framesOf, type GrpcInput, type Input, mutated, mutatedJson, rawTls, withRaw } from "./inputs.ts";
+import { laneName } from "./lanes.ts";
+import { type Make, oneOf, picked, supplied } from "./made.ts";
 import { oddProtobuf } from "./protobuf-inputs.ts";
-import { laneName } from "./sending.ts";
-import { recorded, type Stage } from "./stage.ts";
+import type { Answered } from "./sending.ts";
 
 type Headers = Readonly<Record<string, string>>;
 
@@ -21,49 +23,37 @@ interface Streams {
   readonly paths: readonly string[];
   readonly headers: readonly Headers[];
   /** Frames. */
-  readonly bytes: fc.Arbitrary<Buffer>;
+  readonly bytes: Make<Buffer>;
   /** Absent: they are calls, each half-closed. */
   readonly answered?: string;
 }
 
-const streams = ({ paths, headers, bytes, answered }: Streams): fc.Arbitrary<Input> =>
-  fc
-    .record({
-      path: fc.constantFrom(...paths),
-      headers: fc.constantFrom(...headers),
-      encoding: fc.constantFrom(...Array(20).fill("gzip"), ...Array(10).fill("identity"), "br"),
-      bytes,
-      ending: fc.constantFrom<GrpcInput["ending"][]>(
-        ...Array(3).fill(answered === undefined ? "half-close" : { answered }),
-        ...(["half-close", "reset"] as const),
-      ),
-    })
-    .map(({ encoding, headers, ...rest }) => ({
-      kind: "grpc",
-      headers: { ...headers, "grpc-encoding": encoding },
-      ...rest,
-    }));
+function streams({ paths, headers, bytes, answered }: Streams): Make<Input> {
+  const usual: GrpcInput["ending"] = answered === undefined ? "half-close" : { answered };
+  const encodings = [...Array(20).fill("gzip"), ...Array(10).fill("identity"), "br"];
+  return (of) => ({
+    kind: "grpc",
+    path: of.pick(paths),
+    headers: { ...of.pick(headers), "grpc-encoding": of.pick(encodings) },
+    bytes: bytes(of),
+    ending: of.pick<GrpcInput["ending"]>([usual, usual, usual, "half-close", "reset"]),
+  });
+}
 
-const joined = (...parts: readonly fc.Arbitrary<Buffer>[]): fc.Arbitrary<Buffer> =>
-  fc.tuple(...parts).map((all) => Buffer.concat(all));
-const nothing = fc.constant(Buffer.alloc(0));
+const joined =
+  (...parts: readonly Make<Buffer>[]): Make<Buffer> =>
+  (of) =>
+    Buffer.concat(parts.map((part) => part(of)));
+const nothing = Buffer.alloc(0);
 
 /** Of the proxy that has the name of its lane. */
-const ownFirst = ({ first }: Stage) => {
-  const text = toJsonString(DeltaDiscoveryRequestSchema, first).replaceAll("web-1", laneName(0));
-  const json = JSON.parse(text);
-  return { json, message: create(DeltaDiscoveryRequestSchema, { ...first, node: own(first.node) }) };
+function ownFirst({ first }: Facts) {
+  const json = JSON.parse(first.replaceAll("web-1", laneName(0)));
+  return { json, message: fromJson(DeltaDiscoveryRequestSchema, json) };
+}
 
-  function own(node: Stage["first"]["node"]) {
-    if (!node) return undefined;
-    const metadata = JSON.parse(JSON.stringify(node.metadata).replaceAll("web-1", laneName(0)));
-    return { ...node, id: node.id.replace("web-1", laneName(0)), metadata };
-  }
-};
-
-export function adsInputs(stage: Stage): fc.Arbitrary<Input> {
-  const { token } = stage;
-  const { message, json } = ownFirst(stage);
+export function adsInputs(facts: Facts): Make<Input> {
+  const { message, json } = ownFirst(facts);
   const { node, typeUrl } = message;
   const bytesOf = (more: MessageInitShape<typeof DeltaDiscoveryRequestSchema>): Buffer =>
     Buffer.from(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { node, typeUrl, ...more })));
@@ -74,20 +64,19 @@ export function adsInputs(stage: Stage): fc.Arbitrary<Input> {
     bytesOf({ initialResourceVersions: { a: "1", "*": "", "": "x" } }),
     bytesOf({ typeUrl: "type.googleapis.com/envoy.config.listener.v3.Listener" }),
   ];
-  const inJson = mutatedJson([json]).map((text) => Buffer.from(text));
-  const messages = fc.oneof({ weight: 10, arbitrary: oddProtobuf([ask, ...later]) }, { weight: 1, arbitrary: inJson });
-  const asked = fc.constantFrom(frame(ask));
+  const inJson = mutatedJson([json]);
+  const messages = oneOf<Buffer>([10, oddProtobuf([ask, ...later])], [1, (of) => Buffer.from(inJson(of))]);
   const inputs = streams({
     paths: [adsPath, adsPath, adsPath, adsPath, `${adsPath}s`],
-    headers: [...Array(6).fill({ authorization: token }), { authorization: token.slice(0, -9) }, {}],
-    bytes: joined(fc.oneof(asked, nothing), framesOf(messages)),
+    headers: [...Array(6).fill({ authorization: facts.token }), { authorization: facts.token.slice(0, -9) }, {}],
+    bytes: joined(picked(frame(ask), nothing), framesOf(messages)),
     answered: "",
   });
   return withRaw(inputs, rawTls);
 }
 
 /** `isMember`: with certificates, of the zone that has the name of its lane. */
-export async function kdsInputs(isMember: boolean): Promise<fc.Arbitrary<Input>> {
+export async function kdsInputs(isMember: boolean): Promise<Make<Input>> {
   const { requests, responses } = await exchanged();
   assert.ok(requests.length > 20 && responses.length > 20);
   const zone = laneName(0);
@@ -120,35 +109,31 @@ export async function kdsInputs(isMember: boolean): Promise<fc.Arbitrary<Input>>
     { ...usual, "client-id": "../a" },
     {},
   ];
-  const unary = { json: ['{"request":"x","now":1,"token":"y"}', '{"mesh":"default","backend":"ca-1","request":"x"}'] };
-  const inputs = fc.oneof(
-    {
-      weight: 3,
-      arbitrary: streams({
+  const unary = ['{"request":"x","now":1,"token":"y"}', '{"mesh":"default","backend":"ca-1","request":"x"}'];
+  const unaryText = mutatedJson(unary.map((text) => JSON.parse(text)));
+  const inputs = oneOf<Input>(
+    [
+      3,
+      streams({
         ...{ paths: [path.zoneToGlobal], headers, answered: marked },
-        bytes: joined(framesOf(up), fc.constant(frame(response(marked)))),
+        bytes: joined(framesOf(up), picked(frame(response(marked)))),
       }),
-    },
-    {
-      weight: 3,
-      arbitrary: streams({
+    ],
+    [
+      3,
+      streams({
         ...{ paths: [path.globalToZone], headers, answered: "" },
-        bytes: joined(fc.oneof(fc.constant(frame(ask("Mesh"))), nothing), framesOf(down)),
+        bytes: joined(picked(frame(ask("Mesh")), nothing), framesOf(down)),
       }),
-    },
-    {
-      weight: 2,
-      arbitrary: streams({
+    ],
+    [
+      2,
+      streams({
         paths: [path.certificate, path.intermediate, path.healthCheck, path.heard, path.configDump, path.stats],
         headers,
-        bytes: framesOf(
-          fc.oneof(
-            mutated(unary.json),
-            mutatedJson(unary.json.map((text) => JSON.parse(text))).map((text) => Buffer.from(text)),
-          ),
-        ),
+        bytes: framesOf(oneOf<Buffer>([1, mutated(unary)], [1, (of) => Buffer.from(unaryText(of))])),
       }),
-    },
+    ],
   );
   return isMember ? inputs : withRaw(inputs, rawTls);
 }
@@ -175,44 +160,48 @@ async function exchanged() {
 }
 
 /** As ADS takes them. */
-export function tokenInputs({ token, user, first }: Stage): fc.Arbitrary<Input> {
-  const bytes = frame(toBinary(DeltaDiscoveryRequestSchema, first));
-  const shown = forged(token, user).map(
-    (authorization): Input => ({
-      kind: "grpc",
-      path: adsPath,
-      headers: { authorization },
-      bytes,
-      ending: { answered: "" },
-    }),
-  );
-  return withRaw(shown, rawTls);
+export function tokenInputs(facts: Facts): Make<Input> {
+  const bytes = frame(toBinary(DeltaDiscoveryRequestSchema, ownFirst(facts).message));
+  const shown = forged(facts);
+  const shows: Make<Input> = (of) => ({
+    ...{ kind: "grpc", path: adsPath, headers: { authorization: shown(of) } },
+    ...{ bytes, ending: { answered: "" } },
+  });
+  return withRaw(shows, rawTls);
 }
 
 /** A token that its issuer did not make so: another header or other claims below the same signature, or bytes of it changed. */
-function forged(token: string, user: string): fc.Arbitrary<string> {
+function forged({ token, user }: Facts): Make<string> {
   const [head = "", claims = "", signature = ""] = token.split(".");
   const partOf = (text: string): object => JSON.parse(Buffer.from(text, "base64url").toString());
-  const encoded = (text: string): string => Buffer.from(text).toString("base64url");
+  const changed = (own: string, ...bases: readonly object[]): Make<string> => {
+    const odd = mutatedJson(bases);
+    return oneOf<string>([1, picked(own)], [1, (of) => Buffer.from(odd(of)).toString("base64url")]);
+  };
   const heads = ["none", "HS256", "RS512", ""].flatMap((alg) =>
     ["1", "../../etc/passwd", "2", 1, null].map((kid) => ({ ...partOf(head), alg, kid })),
   );
-  const parts = fc
-    .record({
-      head: fc.oneof(fc.constant(head), mutatedJson([partOf(head), ...heads]).map(encoded)),
-      claims: fc.oneof(fc.constant(claims), mutatedJson([partOf(claims)]).map(encoded)),
-      signature: fc.oneof(fc.constant(signature), fc.constant(""), mutated([signature]).map(String)),
-    })
-    .map(({ head, claims, signature }) => `${head}.${claims}.${signature}`);
-  return fc.oneof(
-    { weight: 4, arbitrary: parts },
-    { weight: 2, arbitrary: mutated([token, user]).map((bytes) => bytes.toString("latin1")) },
-    { weight: 1, arbitrary: fc.string() },
+  const heading = changed(head, partOf(head), ...heads);
+  const claiming = changed(claims, partOf(claims));
+  const signed = mutated([signature]);
+  const signing = oneOf<string>([2, picked(signature, "")], [1, (of) => signed(of).toString("latin1")]);
+  const bytes = mutated([token, user]);
+  return oneOf<string>(
+    [4, (of) => `${heading(of)}.${claiming(of)}.${signing(of)}`],
+    [2, (of) => bytes(of).toString("latin1")],
+    [1, supplied(fc.string())],
   );
 }
 
+export const isForgedTaken =
+  ({ token }: Facts) =>
+  (input: Input, { bytes }: Answered): string | undefined =>
+    input.kind === "grpc" && bytes > 0 && !isSameToken(input.headers.authorization ?? "", token)
+      ? "a forged token was taken"
+      : undefined;
+
 /** The last letter of base64 has bits that nobody reads, and a header has no space around it. */
-export function isSameToken(a: string, b: string): boolean {
+function isSameToken(a: string, b: string): boolean {
   const bytes = (text: string) =>
     text
       .trim()

@@ -2,6 +2,8 @@
 
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
+import type { Chance } from "../simulation/random.ts";
+import { anyBytes, listOf, type Make, number, oneOf, picked, supplied } from "./made.ts";
 
 export interface HttpInput {
   readonly kind: "http";
@@ -27,33 +29,35 @@ export interface RawInput {
 }
 export type Input = HttpInput | GrpcInput | RawInput;
 
-const mutation = fc.record({
-  what: fc.constantFrom("flip", "insert", "remove", "repeat", "cut"),
-  at: fc.nat(),
-  bytes: fc.uint8Array({ minLength: 1, maxLength: 8 }),
-  size: fc.integer({ min: 1, max: 64 }),
-});
-
 /** One of these with some bytes changed, none more often than many. */
-export const mutated = (bases: readonly (Buffer | string)[]): fc.Arbitrary<Buffer> =>
-  fc.tuple(fc.constantFrom(...bases), fc.array(mutation, { maxLength: 5 })).map(([base, mutations]) =>
-    mutations.reduce((bytes, { what, at, bytes: more, size }) => {
-      const from = bytes.length === 0 ? 0 : at % bytes.length;
-      const [before, after] = [bytes.subarray(0, from), bytes.subarray(from)];
-      switch (what) {
-        case "insert":
-          return Buffer.concat([before, more, after]);
-        case "remove":
-          return Buffer.concat([before, after.subarray(size)]);
-        case "repeat":
-          return Buffer.concat([before, after.subarray(0, size), after]);
-        case "cut":
-          return before;
-        default:
-          return Buffer.concat([before, more.subarray(0, after.length), after.subarray(more.length)]);
-      }
-    }, Buffer.from(base)),
-  );
+export const mutated =
+  (bases: readonly (Buffer | string)[]): Make<Buffer> =>
+  (of) => {
+    let bytes: Buffer = Buffer.from(of.pick(bases));
+    for (let left = of.between(0, 5); left > 0; left--) bytes = mutation(bytes, of);
+    return bytes;
+  };
+
+const fewBytes = anyBytes(1, 8);
+
+function mutation(bytes: Buffer, of: Chance): Buffer {
+  const at = of.between(0, Math.max(0, bytes.length - 1));
+  const [before, after] = [bytes.subarray(0, at), bytes.subarray(at)];
+  switch (of.between(0, 4)) {
+    case 0:
+      return Buffer.concat([before, fewBytes(of), after]);
+    case 1:
+      return Buffer.concat([before, after.subarray(of.between(1, 64))]);
+    case 2:
+      return Buffer.concat([before, after.subarray(0, of.between(1, 64)), after]);
+    case 3:
+      return Buffer.from(before);
+    default: {
+      const more = fewBytes(of).subarray(0, after.length);
+      return Buffer.concat([before, more, after.subarray(more.length)]);
+    }
+  }
+}
 
 export const oddTexts: readonly string[] = [
   "",
@@ -66,53 +70,51 @@ export const oddTexts: readonly string[] = [
   "default",
   "a".repeat(5_000),
 ];
-/** Stands for what is deeper than `JSON.stringify` writes. */
-const deep = "how deep";
-const deeply = [100, 1_000, 10_000].map((depth) => `${'{"a":['.repeat(depth)}1${"]}".repeat(depth)}`);
-const many: readonly unknown[] = [
-  Object.fromEntries(Array.from({ length: 2_000 }, (_, i) => [`m${i}`, i])),
-  Array.from({ length: 5_000 }, () => 0),
+/** Stands for what is deeper or more than is worth writing anew each time. */
+const large = JSON.stringify("how large");
+const larges: readonly string[] = [
+  ...[100, 1_000, 10_000].map((depth) => `${'{"a":['.repeat(depth)}1${"]}".repeat(depth)}`),
+  JSON.stringify(Object.fromEntries(Array.from({ length: 2_000 }, (_, i) => [`m${i}`, i]))),
+  JSON.stringify(Array.from({ length: 5_000 }, () => 0)),
 ];
-const oddValue: fc.Arbitrary<unknown> = fc.oneof(
-  {
-    weight: 10,
-    arbitrary: fc.constantFrom<unknown>(...oddTexts, null, true, -1, 0, 1e308, 2 ** 53, [], {}, { "": [[[[]]]] }),
-  },
-  { weight: 5, arbitrary: fc.jsonValue({ maxDepth: 2 }) },
-  { weight: 1, arbitrary: fc.constantFrom(deep, ...many) },
+const inJson = (...values: readonly unknown[]): Make<string> => picked(...values.map((value) => JSON.stringify(value)));
+const oddValue: Make<string> = oneOf<string>(
+  [10, inJson(...oddTexts, null, true, -1, 0, 1e308, 2 ** 53, [], {}, { "": [[[[]]]] })],
+  [5, supplied(fc.jsonValue({ maxDepth: 2 }).map((value) => JSON.stringify(value)))],
+  [1, picked(large)],
 );
 
 /** One of these objects with some of its members, however deep, replaced, removed or called otherwise; as JSON. */
-export const mutatedJson = (bases: readonly object[]): fc.Arbitrary<string> =>
-  fc
-    .tuple(
-      fc.constantFrom(...bases),
-      fc.array(fc.record({ at: fc.nat(), what: fc.constantFrom("set", "set", "remove", "name"), value: oddValue }), {
-        maxLength: 4,
-      }),
-    )
-    .map(([base, changes]) => {
-      const root = structuredClone(base);
-      for (const { at, what, value } of changes) {
-        const places = placesIn(root);
-        const place = places[at % places.length];
-        if (!place) break;
-        const [parent, key] = place;
-        if (what === "set") Reflect.set(parent, key, structuredClone(value));
-        else {
-          if (what === "name") Reflect.set(parent, String(oddTexts[at % oddTexts.length]), Reflect.get(parent, key));
-          Reflect.deleteProperty(parent, key);
-        }
+export function mutatedJson(bases: readonly object[]): Make<string> {
+  const texts = bases.map((base) => JSON.stringify(base));
+  return (of) => {
+    const root = JSON.parse(of.pick(texts));
+    for (let left = of.between(0, 4); left > 0; left--) {
+      const places = placesIn(root);
+      if (places.length === 0) break;
+      const [parent, key] = of.pick(places);
+      const what = of.pick(["set", "set", "remove", "name"]);
+      if (what === "set") Reflect.set(parent, key, JSON.parse(oddValue(of)));
+      else {
+        if (what === "name") Reflect.set(parent, of.pick(oddTexts), Reflect.get(parent, key));
+        Reflect.deleteProperty(parent, key);
       }
-      return (JSON.stringify(root) ?? "").replaceAll(`"${deep}"`, deeply[changes.length % deeply.length] ?? "");
-    });
+    }
+    const text = JSON.stringify(root) ?? "";
+    return text.includes(large) ? text.replaceAll(large, () => of.pick(larges)) : text;
+  };
+}
 
 /** Not all of what is endless. */
 const mostDepth = 12;
-function placesIn(value: unknown, depth = 0): readonly (readonly [object, string])[] {
-  if (typeof value !== "object" || value === null || depth > mostDepth) return [];
-  const names = Object.keys(value).slice(0, 50);
-  return names.flatMap((key) => [[value, key] as const, ...placesIn(Reflect.get(value, key), depth + 1)]);
+type Place = readonly [parent: object, key: string];
+function placesIn(value: unknown, depth = 0, found: Place[] = []): readonly Place[] {
+  if (typeof value !== "object" || value === null || depth > mostDepth) return found;
+  for (const key of Object.keys(value).slice(0, 50)) {
+    found.push([value, key]);
+    placesIn(Reflect.get(value, key), depth + 1, found);
+  }
+  return found;
 }
 
 const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024));
@@ -124,20 +126,20 @@ export function frame(message: Uint8Array, flags = 0, length = message.length): 
   return Buffer.concat([head, message]);
 }
 
+/** The smallest window: to begin costs more than to compress. */
+const packed = (message: Buffer): Buffer => gzipSync(message, { level: 1, windowBits: 9, memLevel: 1 });
+
 /** gRPC's frames around messages: mostly as they should be, some that lie about their length or what they are. */
-export function framesOf(messages: fc.Arbitrary<Buffer>): fc.Arbitrary<Buffer> {
-  const one = fc.oneof(
-    { weight: 40, arbitrary: messages.map((message) => frame(message, 0)) },
-    { weight: 4, arbitrary: messages.map((message) => frame(gzipSync(message), 1)) },
-    { weight: 1, arbitrary: fc.tuple(messages, fc.nat(255)).map(([message, flags]) => frame(message, flags)) },
-    { weight: 1, arbitrary: fc.tuple(messages, fc.nat()).map(([message, length]) => frame(message, 0, length)) },
-    {
-      weight: 1,
-      arbitrary: fc.constantFrom(frame(Buffer.alloc(9), 0, 0xffff_ffff), frame(Buffer.alloc(9), 0, 10 * 1024 * 1024)),
-    },
+export function framesOf(messages: Make<Buffer>): Make<Buffer> {
+  const one = oneOf<Buffer>(
+    [40, (of) => frame(messages(of))],
+    [4, (of) => frame(packed(messages(of)), 1)],
+    [1, (of) => frame(messages(of), of.between(0, 255))],
+    [1, (of) => frame(messages(of), 0, number(of))],
+    [1, picked(frame(Buffer.alloc(9), 0, 0xffff_ffff), frame(Buffer.alloc(9), 0, 10 * 1024 * 1024))],
   );
-  const many = fc.array(one, { maxLength: 4 }).map((frames) => Buffer.concat(frames));
-  return fc.oneof({ weight: 500, arbitrary: many }, { weight: 1, arbitrary: fc.constant(frame(bomb, 1)) });
+  const many = listOf(one, 4);
+  return oneOf<Buffer>([500, (of) => Buffer.concat(many(of))], [1, picked(frame(bomb, 1))]);
 }
 
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -175,20 +177,20 @@ const tls = [
   Buffer.from("15030100020100", "hex"),
 ];
 
-const raw = (protocol: RawInput["protocol"], bytes: fc.Arbitrary<Buffer>): fc.Arbitrary<RawInput> =>
-  bytes.map((bytes) => ({ kind: "raw", protocol, bytes }));
-const anyBytes = fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes));
+const raw =
+  (protocol: RawInput["protocol"], bytes: Make<Buffer>): Make<RawInput> =>
+  (of) => ({ kind: "raw", protocol, bytes: bytes(of) });
+const noise = anyBytes(0, 300);
 
 /** Of a port that speaks TLS. */
-export const rawTls: fc.Arbitrary<RawInput> = fc.oneof(
-  { weight: 3, arbitrary: raw("h2", mutated(http2)) },
-  { weight: 2, arbitrary: raw("http/1.1", mutated(http1)) },
-  { weight: 1, arbitrary: raw("h2", anyBytes) },
-  { weight: 1, arbitrary: raw("tcp", mutated([...tls, ...http1])) },
+export const rawTls: Make<RawInput> = oneOf(
+  [3, raw("h2", mutated(http2))],
+  [2, raw("http/1.1", mutated(http1))],
+  [1, raw("h2", noise)],
+  [1, raw("tcp", mutated([...tls, ...http1]))],
 );
 /** Of one that does not. */
-export const rawTcp: fc.Arbitrary<RawInput> = raw("tcp", fc.oneof(mutated([...http1, ...http2]), anyBytes));
+export const rawTcp: Make<RawInput> = raw("tcp", oneOf([1, mutated([...http1, ...http2])], [1, noise]));
 
 /** Mostly `those`; a connection for a single input costs a hundred times as much as a stream of one that stands. */
-export const withRaw = (those: fc.Arbitrary<Input>, raws: fc.Arbitrary<RawInput>): fc.Arbitrary<Input> =>
-  fc.oneof({ weight: 40, arbitrary: those }, { weight: 1, arbitrary: raws });
+export const withRaw = (those: Make<Input>, raws: Make<RawInput>): Make<Input> => oneOf<Input>([40, those], [1, raws]);

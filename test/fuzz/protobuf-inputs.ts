@@ -1,8 +1,9 @@
 // Messages of protobuf that are well-formed and odd: fields that come again, are called otherwise, are of another type or unknown,
 // nest deeper than anybody reads, hold text that is none, or say another length than they have.
 
-import fc from "fast-check";
+import type { Chance } from "../simulation/random.ts";
 import { mutated } from "./inputs.ts";
+import { type Make, number, oneOf } from "./made.ts";
 
 interface Field {
   readonly number: number;
@@ -12,24 +13,30 @@ interface Field {
   readonly value: Buffer;
 }
 
-const change = fc.record({
-  what: fc.constantFrom("repeat", "number", "type", "unknown", "nest", "text", "length", "remove", "empty"),
-  at: fc.array(fc.nat(40), { minLength: 1, maxLength: 6 }),
-  by: fc.nat(),
-});
-type Change = ReturnType<typeof change.generate>["value"];
+const kinds = ["repeat", "number", "type", "unknown", "nest", "text", "length", "remove", "empty"] as const;
+interface Change {
+  readonly what: (typeof kinds)[number];
+  readonly by: number;
+}
 
 /** One of these with some fields changed, however deep, or some bytes. */
-export const oddProtobuf = (bases: readonly Buffer[]): fc.Arbitrary<Buffer> =>
-  fc.oneof(
-    {
-      weight: 3,
-      arbitrary: fc
-        .tuple(fc.constantFrom(...bases), fc.array(change, { maxLength: 3 }))
-        .map(([base, changes]) => changes.reduce((bytes, one) => changed(bytes, one, one.at), base)),
-    },
-    { weight: 1, arbitrary: mutated(bases) },
+export const oddProtobuf = (bases: readonly Buffer[]): Make<Buffer> => {
+  const change = (of: Chance, bytes: Buffer): Buffer => {
+    const at = Array.from({ length: of.between(1, 6) }, () => of.between(0, 40));
+    return changed(bytes, { what: of.pick(kinds), by: number(of) }, at);
+  };
+  return oneOf<Buffer>(
+    [
+      3,
+      (of) => {
+        let bytes = of.pick(bases);
+        for (let left = of.between(0, 3); left > 0; left--) bytes = change(of, bytes);
+        return bytes;
+      },
+    ],
+    [1, mutated(bases)],
   );
+};
 
 /** What is no message stays as it is. */
 function changed(bytes: Buffer, how: Change, [at = 0, ...deeper]: readonly number[]): Buffer {
@@ -61,12 +68,8 @@ function fieldChanged(field: Field, { what, by }: Change): readonly Buffer[] {
       return [Buffer.concat([varint(field.number * 8 + (by % 8)), field.value])];
     case "unknown":
       return [asIs, written({ number: 1_000 + (by % 100), type: 2, value: field.value })];
-    case "nest": {
-      let { value } = field;
-      for (let depth = depths[by % depths.length] ?? 0; depth > 0; depth--)
-        value = written({ ...field, type: 2, value });
-      return [value];
-    }
+    case "nest":
+      return [nested(field, depths[by % depths.length] ?? 0)];
     case "text":
       return [written({ ...field, type: 2, value: noText[by % noText.length] ?? Buffer.alloc(0) })];
     case "length":
@@ -78,22 +81,43 @@ function fieldChanged(field: Field, { what, by }: Change): readonly Buffer[] {
   }
 }
 
+function nested({ number, value }: Field, depth: number): Buffer {
+  const heads: Buffer[] = [];
+  for (let inside = value.length; heads.length < depth; inside += heads.at(-1)!.length)
+    heads.push(Buffer.concat([varint(number * 8 + 2), varint(inside)]));
+  return Buffer.concat([...heads.reverse(), value]);
+}
+
 function written({ number, type, value }: Field): Buffer {
   const tag = varint(number * 8 + type);
   return type === 2 ? Buffer.concat([tag, varint(value.length), value]) : Buffer.concat([tag, value]);
 }
 
 function varint(value: number): Buffer {
-  const bytes: number[] = [];
+  let length = 1;
+  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) length++;
+  const bytes = Buffer.allocUnsafe(length);
   let rest = value;
-  for (; rest >= 128; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 128);
-  return Buffer.from([...bytes, rest]);
+  for (let at = 0; at < length; at++) {
+    bytes[at] = (rest % 128) | (at < length - 1 ? 128 : 0);
+    rest = Math.floor(rest / 128);
+  }
+  return bytes;
 }
 
 const sizes: Readonly<Record<number, number>> = { 1: 8, 5: 4 };
 
+/** What was read once: mostly it is what never changes. */
+const read = new WeakMap<Buffer, readonly Field[] | "no message">();
+
 /** `undefined`: these bytes are no message. */
 function fieldsIn(bytes: Buffer): readonly Field[] | undefined {
+  const fields = read.get(bytes) ?? fieldsOf(bytes) ?? "no message";
+  read.set(bytes, fields);
+  return fields === "no message" ? undefined : fields;
+}
+
+function fieldsOf(bytes: Buffer): readonly Field[] | undefined {
   const fields: Field[] = [];
   let at = 0;
   const readVarint = (): number => {

@@ -3,10 +3,12 @@
 
 import { Agent, request as httpRequest } from "node:http";
 import { type ClientHttp2Session, connect as connectHttp2, constants } from "node:http2";
+import { request as httpsRequest, Agent as TlsAgent } from "node:https";
 import { connect as connectTcp } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, createSecureContext } from "node:tls";
 import type { Identity } from "#host/world.ts";
 import type { GrpcInput, HttpInput, Input, RawInput } from "./inputs.ts";
+import { namedBytes, namedText } from "./lanes.ts";
 
 /** Of a stream or request; 0 and empty of what had none, or of a connection. */
 export interface Answered {
@@ -24,15 +26,10 @@ export interface Sender {
   close(): void;
 }
 
-/**
- * In an input the first stands for the lane that sends it, so that lanes are different proxies or zones. It is what a zone is called in
- * recorded exchanges; none is called as the well-behaved one.
- */
-export const laneName = (lane: number): string => `zone-${"1023456789bcdefghijklmnopqrstuvwxyz".charAt(lane)}`;
-const placeholder = laneName(0);
-
-/** Side by side, where there is no reason for fewer. */
-export const usualLanes = 32;
+/** Side by side, where there is no reason for fewer: some wait for what does not come. */
+export const usualLanes = 128;
+/** Lanes of a connection. */
+const lanesTogether = 32;
 
 const nothing: Answered = { status: 0, grpcStatus: "", message: "", bytes: 0 };
 /** For an answer; a server that reads no more is let go of by then. */
@@ -42,20 +39,26 @@ const rawMs = 300;
 /** So may a stream for the rest of a message. */
 const quietMs = 200;
 
-/** `identities`: the certificate that a lane shows; lanes without one share a connection. */
-export function sender(port: number, isTls: boolean, identities: readonly Identity[] = []): Sender {
-  const agent = new Agent({ keepAlive: true, maxSockets: usualLanes });
-  const sessions = new Map<Identity | undefined, ClientHttp2Session>();
+/** What a port speaks. */
+export type Protocol = "http" | "https" | "h2";
+
+/** `identities`: the certificate that a lane shows; lanes without one share connections. */
+export function sender(port: number, protocol: Protocol, identities: readonly Identity[] = []): Sender {
+  const pool = { keepAlive: true, maxSockets: usualLanes };
+  const agent = protocol === "https" ? new TlsAgent({ ...pool, rejectUnauthorized: false }) : new Agent(pool);
+  const sessions = new Map<Identity | number, ClientHttp2Session>();
+  const secureContext = createSecureContext();
 
   function sessionOf(lane: number): ClientHttp2Session {
     const identity = identities[lane];
-    const session = sessions.get(identity);
+    const which = identity ?? Math.floor(lane / lanesTogether);
+    const session = sessions.get(which);
     if (session && !session.closed && !session.destroyed) return session;
     const shown = identity && { cert: identity.certificate, key: identity.privateKey };
     const opened = connectHttp2(`https://127.0.0.1:${port}`, { rejectUnauthorized: false, ...shown });
     opened.on("error", () => {});
     opened.setMaxListeners(0);
-    sessions.set(identity, opened);
+    sessions.set(which, opened);
     return opened;
   }
 
@@ -95,7 +98,8 @@ export function sender(port: number, isTls: boolean, identities: readonly Identi
 
   function overHttp1({ method, path, headers, body }: HttpInput): Promise<Answered | undefined> {
     return settled("a request", (done) => {
-      const sent = httpRequest({ host: "127.0.0.1", port, agent, method, path, headers }, (response) => {
+      const request = protocol === "https" ? httpsRequest : httpRequest;
+      const sent = request({ host: "127.0.0.1", port, agent, method, path, headers }, (response) => {
         let bytes = 0;
         response.on("data", (chunk: Buffer) => {
           bytes += chunk.length;
@@ -113,7 +117,7 @@ export function sender(port: number, isTls: boolean, identities: readonly Identi
       const socket =
         protocol === "tcp"
           ? connectTcp(at)
-          : connectTls({ ...at, rejectUnauthorized: false, ALPNProtocols: [protocol] });
+          : connectTls({ ...at, secureContext, rejectUnauthorized: false, ALPNProtocols: [protocol] });
       socket.on("error", () => {});
       socket.on("close", () => done(nothing));
       socket.once(protocol === "tcp" ? "connect" : "secureConnect", () => socket.end(bytes));
@@ -124,21 +128,20 @@ export function sender(port: number, isTls: boolean, identities: readonly Identi
 
   return {
     send(input, lane) {
-      const own = (bytes: Buffer): Buffer => renamed(bytes, laneName(lane));
       switch (input.kind) {
         case "raw":
           return bytes(input);
         case "grpc":
-          return overHttp2(lane, grpcHeaders(input, laneName(lane)), own(input.bytes), input.ending);
+          return overHttp2(lane, grpcHeaders(input, lane), namedBytes(input.bytes, lane), input.ending);
         case "http":
-          return isTls
+          return protocol === "h2"
             ? overHttp2(
                 lane,
                 { ...input.headers, ":method": input.method, ":path": input.path },
-                own(input.body),
+                namedBytes(input.body, lane),
                 "half-close",
               )
-            : overHttp1({ ...input, body: own(input.body) });
+            : overHttp1({ ...input, body: namedBytes(input.body, lane) });
       }
     },
     close() {
@@ -148,19 +151,10 @@ export function sender(port: number, isTls: boolean, identities: readonly Identi
   };
 }
 
-const grpcHeaders = ({ path, headers }: GrpcInput, lane: string) => ({
-  ":method": "POST",
-  ":path": path,
-  "content-type": "application/grpc",
-  te: "trailers",
-  ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value.replaceAll(placeholder, lane)])),
+const grpcHeaders = ({ path, headers }: GrpcInput, lane: number) => ({
+  ...{ ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers" },
+  ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, namedText(value, lane)])),
 });
-
-function renamed(bytes: Buffer, lane: string): Buffer {
-  const copy = Buffer.from(bytes);
-  for (let at = copy.indexOf(placeholder); at >= 0; at = copy.indexOf(placeholder, at + 1)) copy.write(lane, at);
-  return copy;
-}
 
 function settled(what: string, begin: (done: (answered: Answered) => void) => void): Promise<Answered | undefined> {
   return new Promise((resolve, reject) => {

@@ -1,6 +1,7 @@
 // What wrong inputs are given to: a global control plane, zone-a that is joined to it, and the program `kodiak`: each row a
 // process of its own, in a folder of its own with the row's files, so that messages name files as the row does.
 
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
@@ -12,7 +13,7 @@ import type { Log } from "#host/log.ts";
 import { fingerprintOf } from "#identity/pem.ts";
 import { loadOrCreateServerCertificate } from "#identity/server-certificate.ts";
 import { envoy } from "../../lab/envoy.ts";
-import { type Lab, type LabGlobal, type LabZone, lab, put, startGlobal, startZone } from "../../lab/lab.ts";
+import { eventually, type Lab, type LabGlobal, type LabZone, lab, put, startGlobal, startZone } from "../../lab/lab.ts";
 
 const program = fileURLToPath(new URL("../../../dist/kodiak.js", import.meta.url));
 
@@ -58,6 +59,11 @@ export async function openStage(t: TestContext, log?: Log): Promise<Stage> {
   const zone = await startZone(of, "zone-a", global);
   await put(global.api, "/meshes/other", { type: "Mesh", name: "other" });
   for (const mesh of ["default", "other"]) await zone.tokenFor(mesh);
+  // With its first policies: what is refused, and why, depends on what the zone has heard of.
+  await eventually("the meshes in the zone", 10_000, async () => {
+    assert.equal(zone.store.list("Mesh").length, 2);
+    assert.equal(zone.store.list("MeshTimeout").length, 4);
+  });
   const taken = createServer().listen(0, "127.0.0.1");
   await once(taken, "listening");
   of.atEnd(async () => void taken.close());
