@@ -49,7 +49,7 @@ export function proxies({ dp, global, fingerprint, takenPort, stranger }: Stage)
     {
       args: "run proxy",
       code: 2,
-      err: "error: --dataplane: is required (or the variable KODIAK_DATAPLANE): manifest of the proxy: a Dataplane, of an ingress a ZoneIngress",
+      err: "error: --dataplane: is required (or the variable KODIAK_DATAPLANE): manifest of the proxy: a Dataplane, of an ingress a ZoneIngress, of an egress a ZoneEgress",
     },
     {
       args: "run proxy --tls-skip-verify -d nope.yaml",
