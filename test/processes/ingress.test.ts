@@ -1,4 +1,5 @@
-// `kodiak run ingress`: the one way into a zone, which opens no TLS and leads to this zone's instances only.
+// `kodiak run ingress`: the one way into a zone, which opens no TLS and leads to this zone's instances only. `kodiak run egress`: the
+// one way out, where a mesh wants it.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,7 +7,7 @@ import { freePort } from "#host/free-port.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { get } from "../lab/http.ts";
 import { eventually } from "../lab/lab.ts";
-import { allowAll, mesh } from "../lab/manifests.ts";
+import { allowAll, egressMesh, mesh, zoneEgress } from "../lab/manifests.ts";
 import { handshake } from "../lab/openssl.ts";
 import {
   apply,
@@ -17,7 +18,9 @@ import {
   startGlobal,
   startIngress,
   startInstance,
+  startProxy,
   startZone,
+  tokenOf,
 } from "./processes.ts";
 
 // Addresses say where something is: 127.0.1x.… in zone-a, 127.0.2x.… in zone-b, a zone's ingress beside its instances.
@@ -104,6 +107,31 @@ test("zone ingresses", async (t) => {
       /socket hang up|ECONNRESET/,
       "plain HTTP",
     );
+  });
+
+  await t.test("an egress is the way out", async () => {
+    const at = { address: "127.0.12.2", port: await freePort("127.0.12.2") };
+    const manifest = zoneEgress("egress-a", at.address, at.port);
+    await apply(global, egressMesh("default"));
+    const egressToken = await tokenOf(global, "zone", { scope: ["egress"] });
+    const egress = await startProxy(of, zoneA, manifest, egressToken);
+    const known = async (from: typeof zoneA | typeof global) =>
+      (await of.table("zoneegresses", "--api", from.api)).flat();
+    for (const from of [zoneA, global])
+      await eventually("an egress that is online", 10_000, async () => {
+        const [name = "", zone, address, status = ""] = await known(from);
+        // On global its name ends with a hash.
+        assert.match(name, /^egress-a/);
+        assert.deepEqual([zone, address], ["zone-a", `${at.address}:${at.port}`]);
+        assert.match(status, /^online/);
+      });
+    await eventually("answers of the other zone through it", 10_000, async () => {
+      const { status, text } = await get(`http://127.0.0.1:${out}/`);
+      assert.equal(status, 200, text);
+      assert.match(await egress.admin("/stats?filter=zone_zone-b.upstream_cx_total"), /: [1-9]/);
+    });
+    assert.deepEqual(await egress.child.end(), { code: 0, signal: undefined });
+    await apply(global, mesh("default"));
   });
 
   await t.test("SIGTERM: it ends with 0, and the other zone has its own instances to go to", async () => {

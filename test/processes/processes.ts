@@ -184,6 +184,8 @@ export interface Instance extends RunningProxy {
   readonly at: TlsAddress;
 }
 
+const verbOf: Readonly<Record<string, string>> = { ZoneIngress: "ingress", ZoneEgress: "egress" };
+
 export async function proxyArgs(
   of: Processes,
   at: Pick<Zone, "url" | "trust">,
@@ -192,7 +194,7 @@ export async function proxyArgs(
 ): Promise<readonly string[]> {
   const { type, name } = manifest;
   return [
-    ...["run", type === "ZoneIngress" ? "ingress" : "proxy", "--dataplane", await of.file(`${name}.yaml`, manifest)],
+    ...["run", verbOf[type] ?? "proxy", "--dataplane", await of.file(`${name}.yaml`, manifest)],
     ...["--token-file", await of.file(`${name}.token`, token), "--work-dir", join(of.folder, `${name}.work`)],
     ...["--control-plane", at.url, ...at.trust],
     ...["--readiness-port", "0", "--concurrency", "1", "--drain-time", "10s"],
