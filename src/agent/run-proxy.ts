@@ -27,6 +27,7 @@ import type { Log } from "#host/log.ts";
 import { takeAlone } from "#host/sole.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { JsonObject } from "#lib/json.ts";
+import { announcesLeaving } from "#proxy/features.ts";
 import { asDataplane } from "#resources/dataplane.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import { type Resource, tag } from "#resources/resource.ts";
@@ -224,7 +225,7 @@ function bootstrapRequest(
     readinessPort,
     operatingSystem: process.platform,
     // Without feature-reuse-port: a second proxy on the same address must be refused, not share its connections.
-    features: ["feature-delta-grpc", "feature-strict-inbound-ports", internalListenersFeature],
+    features: ["feature-delta-grpc", "feature-strict-inbound-ports", internalListenersFeature, announcesLeaving],
     workdir: workDir,
     ipv6Enabled: true,
   };

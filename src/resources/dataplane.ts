@@ -2,11 +2,13 @@
 
 import type {
   Dataplane_Networking_GatewayJson,
+  Dataplane_Networking_Inbound_ServiceProbeJson,
   Dataplane_Networking_InboundJson,
   Dataplane_Networking_OutboundJson,
   Dataplane_NetworkingJson,
   DataplaneJson,
 } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
+import { parseGoDuration } from "#lib/duration.ts";
 import { at, type Issue } from "#lib/issue.ts";
 import { addressIssues, ipIssues, portIssues, reachableIssues } from "#resources/address.ts";
 import { atKey, isTagName, isTagValue } from "#resources/meta.ts";
@@ -59,6 +61,17 @@ function inboundIssues(inbound: Dataplane_Networking_InboundJson, path: Path): r
     ...tagIssues(tags, [...path, "tags"], Object.keys(tags).length > 0),
     ...protocolIssues(tags[tag.protocol], [...path, "tags", tag.protocol]),
     ...protocolIssues(protocol || undefined, [...path, "protocol"]),
+    ...probeIssues(inbound.serviceProbe ?? {}, [...path, "serviceProbe"]),
+  ];
+}
+
+/** As Envoy takes them. */
+function probeIssues(probe: Dataplane_Networking_Inbound_ServiceProbeJson, path: Path): readonly Issue[] {
+  const times = (["interval", "timeout"] as const).filter((name) => (parseGoDuration(probe[name] ?? "1s") ?? 1) <= 0);
+  const counts = (["unhealthyThreshold", "healthyThreshold"] as const).filter((name) => (probe[name] ?? 1) < 1);
+  return [
+    ...times.map((name) => issue([...path, name], "must be longer than 0s")),
+    ...counts.map((name) => issue([...path, name], "must be 1 or more")),
   ];
 }
 

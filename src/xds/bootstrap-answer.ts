@@ -8,6 +8,7 @@ import type { Dataplane_NetworkingJson } from "#gen/kuma/mesh/v1alpha1/dataplane
 import type { HttpRequest, HttpResponse } from "#host/world.ts";
 import { describeIssues } from "#lib/issue.ts";
 import { isObject, isTooDeep, type JsonObject, parseJson } from "#lib/json.ts";
+import { announcesLeaving } from "#proxy/features.ts";
 import { asDataplane } from "#resources/dataplane.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import { asMesh } from "#resources/mesh.ts";
@@ -93,6 +94,7 @@ export function prepareBootstrap(http: HttpRequest, context: BootstrapContext): 
         port: context.port,
         ca: request.caCert || context.certificate,
         service: networking ? serviceOf(networking) : proxyType,
+        reportsHealth: networking !== undefined && hasHealthToReport(request, networking),
         adminPort: adminPortOf(resource),
         unifiedNames: mesh !== undefined && hasUnifiedNames(request, mesh),
       },
@@ -145,6 +147,10 @@ function readObject(text: string): JsonObject | undefined {
     return undefined;
   }
 }
+
+/** A report is sent every few seconds, also at rest. */
+const hasHealthToReport = ({ features }: BootstrapRequest, { inbound = [] }: Dataplane_NetworkingJson): boolean =>
+  !features.includes(announcesLeaving) || inbound.some(({ serviceProbe }) => serviceProbe !== undefined);
 
 const hasUnifiedNames = (request: BootstrapRequest, mesh: Resource): boolean =>
   request.features.includes("feature-unified-resource-naming") && asMesh(mesh).spec.meshServices?.mode === "Exclusive";

@@ -58,7 +58,6 @@ function sorted(bootstrap: ReturnType<typeof parse>) {
 /** The recorded bootstrap with everything that is meant to be different. */
 function expected(file: string) {
   const bootstrap = parse(recorded(file));
-  delete bootstrap.hdsConfig;
   bootstrap.dynamicResources.adsConfig.apiType = "DELTA_GRPC";
   return sorted(bootstrap);
 }

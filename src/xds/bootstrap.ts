@@ -1,7 +1,6 @@
 // Envoy's bootstrap for a data plane proxy, a zone ingress or a zone egress: who it is (node), where it gets its configuration
 // (ADS over TLS at the control plane) and where it can be asked (a unix socket). Shapes as in interop 6.3.
-// Other than Kuma's: ADS is DELTA_GRPC for everyone (Kuma: only on request), and there is no hdsConfig, since health discovery is
-// not served yet: an Envoy whose stream is refused would try again for ever.
+// Other than Kuma's: ADS is DELTA_GRPC for everyone (Kuma: only on request), and there is no hdsConfig where there is nothing to report.
 
 import { isIP } from "node:net";
 import type { JsonObject } from "@bufbuild/protobuf";
@@ -23,6 +22,8 @@ export interface BootstrapFacts {
   readonly ca: string;
   /** `node.cluster`: the proxy's service, `ingress` or `egress`. */
   readonly service: string;
+  /** Its Envoy is to open a stream for health discovery. */
+  readonly reportsHealth: boolean;
   /** `networking.admin.port` of the resource. */
   readonly adminPort: number | undefined;
   /** The mesh is Exclusive and the proxy knows the unified names. */
@@ -65,6 +66,14 @@ export function bootstrapFor(request: BootstrapRequest, facts: BootstrapFacts): 
         grpcServices: [grpcService(adsCluster, request.dataplaneToken)],
       },
     },
+    ...(facts.reportsHealth && {
+      hdsConfig: {
+        apiType: "GRPC",
+        transportApiVersion: "V3",
+        setNodeOnFirstMessageOnly: true,
+        grpcServices: [grpcService(adsCluster, request.dataplaneToken)],
+      },
+    }),
     staticResources: {
       ...(hasInternalListeners && { listeners: [toEgresses] }),
       secrets: [

@@ -1,18 +1,16 @@
 // The discovery server for this zone's Envoys: who is connected, what each refers to, and who hears of a change. The cost
 // of a change is one difference of a bundle and a small write for each Envoy that uses it.
 
-import { messageIn } from "#discovery/message.ts";
 import type { EnvoyType, TypedRefusal } from "#discovery/order.ts";
 import {
   type DeltaDiscoveryRequest,
   DeltaDiscoveryRequestSchema,
 } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
-import { statusOfError } from "#host/grpc-status.ts";
 import type { Log } from "#host/log.ts";
-import { type Clock, grpcCode, type ServerStream, type Status } from "#host/world.ts";
+import { type Clock, grpcCode, type ServerStream } from "#host/world.ts";
 import type { Changes, Collection } from "#incremental/collection.ts";
-import { describeFailure, KodiakError } from "#lib/failure.ts";
 import type { Bundle, BundleRef, ProxyConfig } from "#proxy/bundle.ts";
+import { openStream } from "#xds/open-stream.ts";
 import { type Counters, openSession, type Session } from "#xds/session.ts";
 import { type BundleChange, bundleChanges, changed, type Snapshots, snapshotsOf } from "#xds/wanted.ts";
 
@@ -67,9 +65,6 @@ const restForPush = 3;
 /** A clock that was set says nothing of how long a push took. */
 const longestRestMs = 1_000;
 
-/** An Envoy sends it with the stream; a stranger could hold many streams with a part of it. */
-const firstRequestWithinMs = 10_000;
-
 interface Attached {
   readonly stream: ServerStream;
   readonly session: Session;
@@ -109,55 +104,17 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
   let restUntil = 0;
   let isPushDue = false;
 
-  function serve(stream: ServerStream): void {
-    const early: DeltaDiscoveryRequest[] = [];
-    let session: Session | undefined;
-    let end: Status | undefined;
-    let detach = (): void => {};
-    const cancelWait = clock.alarm(clock.now() + firstRequestWithinMs, () =>
-      stream.end({
-        code: grpcCode.deadlineExceeded,
-        message: `there was no request within ${firstRequestWithinMs / 1000} s`,
-      }),
-    );
-    stream.onMessage((bytes) => {
-      cancelWait();
-      let request: DeltaDiscoveryRequest;
-      try {
-        request = messageIn(DeltaDiscoveryRequestSchema, bytes);
-      } catch (error) {
-        const status = statusOfError(error, adsPath, log);
-        log.warn({ peer: stream.peer, reason: status.message }, "ended a stream that makes no sense");
-        stream.end(status);
-        return;
-      }
-      if (session) session.request(request);
-      else if (early.push(request) === 1) start(request);
+  const serve = (stream: ServerStream): void =>
+    openStream(stream, {
+      ...{ path: adsPath, schema: DeltaDiscoveryRequestSchema, clock, log },
+      admit: (first) => admit(first, stream),
+      attach(admitted) {
+        const own = attach(stream, admitted);
+        const { request, drained } = own.session;
+        return { request, drained, ended: () => release(own) };
+      },
+      abandon: (admitted) => admitted.onGone(),
     });
-    stream.onDrained(() => session?.drained());
-    stream.onEnd((status) => {
-      cancelWait();
-      end = status;
-      detach();
-    });
-
-    function start(first: DeltaDiscoveryRequest): void {
-      admit(first, stream).then(
-        (admitted) => {
-          if (end) return admitted.onGone();
-          const own = attach(stream, admitted);
-          detach = () => release(own);
-          session = own.session;
-          for (const request of early) session.request(request);
-        },
-        (error: unknown) => {
-          if (!(error instanceof KodiakError)) return stream.end(statusOfError(error, adsPath, log));
-          // The code that stock proxies know (interop 5.5).
-          stream.end({ code: grpcCode.unknown, message: describeFailure(error.failure) });
-        },
-      );
-    }
-  }
 
   function attach(stream: ServerStream, admitted: Admitted): Attached {
     const { configs, key } = admitted;

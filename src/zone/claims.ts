@@ -5,9 +5,13 @@ import type { Struct } from "@bufbuild/protobuf/wkt";
 import type { ServerStream } from "#host/world.ts";
 import type { TokenFault } from "#identity/jwt.ts";
 import { KodiakError } from "#lib/failure.ts";
+import type { Issue } from "#lib/issue.ts";
 import { isObject, type JsonObject, parseJson } from "#lib/json.ts";
 import { asDataplane } from "#resources/dataplane.ts";
-import { describeId, label, type Resource } from "#resources/resource.ts";
+import { kindNamed } from "#resources/kinds.ts";
+import { describeId, keyOf, label, type Resource, type ResourceId } from "#resources/resource.ts";
+import { fromRest } from "#resources/rest.ts";
+import { foreignZone } from "#xds/bootstrap-refusal.ts";
 
 /** `cause`: a word for counts. */
 export const refused = (why: string, cause: TokenFault | "definition" = "definition"): KodiakError =>
@@ -35,7 +39,7 @@ export function identityOf(nodeId: string): { readonly mesh: string; readonly na
 
 export const jsonOf = (struct: Struct | JsonObject | undefined): JsonObject => (struct ?? {}) as JsonObject;
 
-export function parsed(text: string): JsonObject {
+function parsed(text: string): JsonObject {
   try {
     const value: unknown = parseJson(text);
     if (isObject(value)) return value;
@@ -43,6 +47,23 @@ export function parsed(text: string): JsonObject {
     // Said below.
   }
   throw refused("the definition that the proxy brings must be a JSON object");
+}
+
+/** `undefined`: it brings nothing. `zone`: this one; `validate`: what is wrong with a resource whose form is right. */
+export function broughtBy(
+  metadata: JsonObject,
+  id: ResourceId,
+  zone: string,
+  validate: (resource: Resource) => readonly Issue[],
+): Resource | undefined {
+  const text = metadata["dataplane.resource"];
+  if (typeof text !== "string" || text === "") return undefined;
+  const { resource, issues } = fromRest(kindNamed(id.kind), parsed(text));
+  if (keyOf(resource) !== keyOf(id))
+    throw refused(`the node is ${keyOf(id)}, but the definition it brings is ${keyOf(resource)}`);
+  const all = [...issues, ...validate(resource), ...foreignZone(resource, zone)];
+  if (all.length > 0) throw new KodiakError({ kind: "invalid", what: `${id.kind} "${id.name}"`, issues: all });
+  return resource;
 }
 
 export function bearerOf(resource: Resource) {

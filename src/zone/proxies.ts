@@ -11,6 +11,7 @@ import { KodiakError } from "#lib/failure.ts";
 import type { Issue } from "#lib/issue.ts";
 import { isEqual, type JsonObject } from "#lib/json.ts";
 import { closedInsight } from "#owned/online.ts";
+import { withProbedState } from "#owned/probed-state.ts";
 import {
   type Holds,
   holdsIn,
@@ -24,14 +25,12 @@ import { egressMarkKey } from "#proxy/egress-collections.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import { completeLabels, type Place } from "#resources/labels.ts";
 import { describeId, keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
-import { fromRest } from "#resources/rest.ts";
 import type { Store } from "#resources/store.ts";
 import type { Mark } from "#topology/provider.ts";
-import { foreignZone } from "#xds/bootstrap-refusal.ts";
 import type { Admitted } from "#xds/server.ts";
 import type { Session } from "#xds/session.ts";
 import { notReady, withZoneTag } from "#zone/brought.ts";
-import { identityOf, jsonOf, parsed, refused, tokenOf } from "#zone/claims.ts";
+import { broughtBy, identityOf, jsonOf, refused, tokenOf } from "#zone/claims.ts";
 import { gathered } from "#zone/gathered.ts";
 import type { Leads } from "#zone/leads.ts";
 import { presence } from "#zone/presence.ts";
@@ -143,7 +142,7 @@ export function proxies(options: ProxiesOptions) {
     const shown = { token, at: clock.now(), since: shownTokens.moment };
     const kind = kindOfProxy[String(metadata["dataplane.proxyType"])] ?? "Dataplane";
     const id = { kind, mesh, name };
-    const brought = broughtBy(metadata, id);
+    const brought = broughtBy(metadata, id, place.zone, validate);
     const existing = store.get(id);
     const resource = brought ?? existing;
     if (!resource)
@@ -153,14 +152,14 @@ export function proxies(options: ProxiesOptions) {
     await tokens.checkBrought(resource, token);
     known.set(statusKey(id), { id, isOwn: brought !== undefined });
     // An Envoy that brings nothing of an earlier stream has just started: others hear of it when it serves.
-    presences.begins(statusKey(id), Object.keys(first.initialResourceVersions).length === 0);
-    if (brought) await bring(completed(brought, existing));
+    const isResumed = Object.keys(first.initialResourceVersions).length > 0;
+    presences.begins(statusKey(id), !isResumed);
+    if (brought) await bring(completed(brought, existing, !isResumed));
     else {
       const edits = notes.edits(id, { brought: false, refused: false });
       if (edits.length > 0) await store.write(edits);
     }
     // An Envoy that starts anew may take what another one refused.
-    const isResumed = Object.keys(first.initialResourceVersions).length > 0;
     const before = isResumed ? { refusals: refusedBefore(id), holds: heldBefore(id) } : startsAnew;
     return admitted(id, metadata, before, stream, { ...shown, proxy: resource });
   }
@@ -301,17 +300,6 @@ export function proxies(options: ProxiesOptions) {
     if (insight) await store.write([{ kind: "put", resource: closedInsight(insight, clock.now()) }]);
   }
 
-  function broughtBy(metadata: JsonObject, id: ResourceId): Resource | undefined {
-    const text = metadata["dataplane.resource"];
-    if (typeof text !== "string" || text === "") return undefined;
-    const { resource, issues } = fromRest(kindNamed(id.kind), parsed(text));
-    if (keyOf(resource) !== keyOf(id))
-      throw refused(`the node is ${keyOf(id)}, but the definition it brings is ${keyOf(resource)}`);
-    const all = [...issues, ...validate(resource), ...foreignZone(resource, place.zone)];
-    if (all.length > 0) throw new KodiakError({ kind: "invalid", what: `${id.kind} "${id.name}"`, issues: all });
-    return resource;
-  }
-
   async function bring(resource: Resource): Promise<void> {
     if (leaving.has(statusKey(resource))) return withdraw(resource);
     await store.write([{ kind: "put", resource }, ...notes.edits(resource, { brought: true, refused: false })]);
@@ -326,7 +314,7 @@ export function proxies(options: ProxiesOptions) {
     ]);
   }
 
-  function completed(brought: Resource, existing: Resource | undefined): Resource {
+  function completed(brought: Resource, existing: Resource | undefined, hasJustStarted: boolean): Resource {
     const labels = completeLabels(place, kindNamed(brought.kind), brought);
     if (brought.kind !== "Dataplane") {
       // What an ingress offers is this control plane's business; a proxy that comes again does not take it away.
@@ -337,7 +325,8 @@ export function proxies(options: ProxiesOptions) {
         spec: { ...brought.spec, ...(services !== undefined && { availableServices: services }) },
       };
     }
-    return { ...brought, labels, spec: withZoneTag(brought.spec, place.zone) };
+    const spec = withZoneTag(brought.spec, place.zone);
+    return withProbedState({ ...brought, labels, spec }, existing, hasJustStarted);
   }
 
   /** New requests go elsewhere from here on. Resolves when the store says so, which is when other proxies are told. */
@@ -359,6 +348,7 @@ export function proxies(options: ProxiesOptions) {
       [...statuses.keys()].flatMap((proxy) =>
         (statuses.get(proxy)?.refusals ?? []).map(({ type }) => ({ kind: type, reason: "proxy" as const })),
       ),
+    isLeaving: (id: ResourceId): boolean => leaving.has(statusKey(id)),
     /** One that starts anew does not leave any more. */
     begin: (id: ResourceId): void => void leaving.delete(statusKey(id)),
     /** Nothing that proxies brought is deleted for the loss of this control plane. */

@@ -6,6 +6,7 @@ import { isObject, type JsonObject, parseJson } from "#lib/json.ts";
 import { keyOf, type ResourceId } from "#resources/resource.ts";
 import { type BootstrapContext, prepareBootstrap } from "#xds/bootstrap-answer.ts";
 import { refusal } from "#xds/bootstrap-refusal.ts";
+import { type HealthServer, hdsPath } from "#xds/health-server.ts";
 import { adsPath, type XdsServer } from "#xds/server.ts";
 import type { RefusedProxies } from "#zone/refused-proxies.ts";
 import type { TokenCheck } from "#zone/token-check.ts";
@@ -13,6 +14,7 @@ import type { TokenCheck } from "#zone/token-check.ts";
 export interface ProxyPortOptions {
   readonly bootstrap: () => BootstrapContext;
   readonly xds: XdsServer;
+  readonly hds: HealthServer;
   readonly tokens: TokenCheck;
   readonly refusedProxies: RefusedProxies;
   /** A proxy starts: it asks for its bootstrap. */
@@ -30,6 +32,7 @@ const longestWaitMs = 600_000;
 export function proxyPort({
   bootstrap,
   xds,
+  hds,
   tokens,
   refusedProxies,
   begin,
@@ -84,7 +87,7 @@ export function proxyPort({
   }
 
   return {
-    streams: { [adsPath]: xds.serve },
+    streams: { [adsPath]: xds.serve, [hdsPath]: hds.serve },
     async http(request) {
       const [path] = request.url.split("?");
       if (path === "/bootstrap") return started(request);

@@ -7,6 +7,7 @@
 import { hostname } from "node:os";
 import { serveDiagnostics } from "#api/diagnostics.ts";
 import { serveApi } from "#api/serve.ts";
+import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import { type AuditLog, noAuditLog } from "#host/audit-log.ts";
 import type { LogLevels } from "#host/log.ts";
 import type { Metrics } from "#host/metrics.ts";
@@ -43,11 +44,14 @@ import { storeMetrics } from "#store/metrics.ts";
 import { vipKeeper } from "#store/vip-keeper.ts";
 import { ownedWriter } from "#store/writer.ts";
 import type { Ways } from "#topology/egress.ts";
+import { probesOf } from "#topology/probe.ts";
 import type { Mark, Provided } from "#topology/provider.ts";
+import { healthServer } from "#xds/health-server.ts";
 import { xdsMetrics } from "#xds/metrics.ts";
 import { xdsServer } from "#xds/server.ts";
 import { certificateKeeper, type KeptCertificate } from "#zone/certificates.ts";
 import { departures } from "#zone/departures.ts";
+import { health } from "#zone/health.ts";
 import { heldSecrets } from "#zone/held-secrets.ts";
 import { intermediates } from "#zone/intermediates.ts";
 import { leads } from "#zone/leads.ts";
@@ -130,6 +134,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const of = <Spec>(kind: string) => (kind === "Mesh" ? meshes : sources.of(kind)) as Collection<Resource<Spec>>;
   const egressWays = graph.source<Ways>("served by egresses");
   const internalListeners = internalListenersOf(graph, statuses, sources.of("DataplaneInsight"));
+  const probes = graph.derive("probes", of<DataplaneJson>("Dataplane"), ({ spec }) => probesOf(spec));
   const facts = { of, certificates, marked, departed, internalListeners, egressWays };
   const pipeline = proxyPipeline(graph, facts, settings.name);
   // As they are sent: what is issued in this turn is not settled yet.
@@ -248,6 +253,11 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     validate,
   });
   const xds = xdsServer({ instanceId, log: logOf("xds"), clock, bundles: pipeline.bundles, admit: known.admit });
+  const reported = health({
+    ...{ zone: settings.name, store, clock, log: logOf("proxies"), tokens: tokensOfProxies, validate },
+    isLeaving: known.isLeaving,
+  });
+  const hds = healthServer({ log: logOf("xds"), clock, probes, admit: reported.admit });
   await firstStart(store, clock, random, place, settings.keepAdminToken);
   // Who is served.
   const dp = await network.listen({
@@ -264,6 +274,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
         validate,
       }),
       xds,
+      hds,
       tokens: tokensOfProxies,
       refusedProxies: refusals,
       begin: known.begin,
@@ -277,6 +288,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     promiseMtls.publish(changes);
     // First who uses it. What follows from it is written before the link sends, so that both travel as one revision.
     xds.publish(changes);
+    hds.publish(changes);
     writer.publish(changes);
     keepVips(changes);
     link?.publish(changes);
@@ -337,6 +349,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       own?.stop();
       link?.stop();
       known.stop();
+      reported.stop();
       departing.stop();
       keeper.stop();
       await api.close();

@@ -8,7 +8,7 @@ export interface App {
   close(): Promise<void>;
 }
 
-/** Answers `{ "instance", "path", "headers" }`; `/slow?ms=100` waits that long. */
+/** `port`: 0 is a free one. Answers `{ "instance", "path", "headers" }`; `/slow?ms=100` waits that long. */
 export async function startApp(instance: string, host = "127.0.0.1", port = 0): Promise<App> {
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? "/", "http://app");

@@ -1,5 +1,7 @@
 // Manifests that many tests need.
 
+import type { JsonObject } from "#lib/json.ts";
+
 /**
  * Without the policies that come with a mesh: a request that fails must not be tried again behind a test's back. But `default` comes
  * with the first start of a control plane, and has had them since: what cannot connect is tried again there until MeshRetry goes.
@@ -29,6 +31,7 @@ export interface DataplaneOptions {
   readonly appPort: number;
   readonly protocol?: string;
   readonly tags?: Readonly<Record<string, string>>;
+  readonly serviceProbe?: JsonObject;
   /** Local port → service. */
   readonly outbounds?: Readonly<Record<number, string>>;
 }
@@ -44,6 +47,7 @@ export const dataplane = (options: DataplaneOptions) => ({
         port: options.port,
         servicePort: options.appPort,
         serviceAddress: "127.0.0.1",
+        ...(options.serviceProbe && { serviceProbe: options.serviceProbe }),
         tags: {
           "kuma.io/service": options.service,
           "kuma.io/protocol": options.protocol ?? "http",

@@ -1,6 +1,7 @@
 // The usual stage of a test inside one zone that stands alone: `frontend`, and as many `backend` as it likes.
 
 import { freePort } from "#host/free-port.ts";
+import type { JsonObject } from "#lib/json.ts";
 import { startApp } from "./http.ts";
 import { type Lab, type LabProxy, type LabZone, put, startProxy, startZone } from "./lab.ts";
 import { allowAll, dataplane, mesh } from "./manifests.ts";
@@ -12,7 +13,12 @@ export interface OneZone {
   readonly url: string;
   readonly frontend: LabProxy;
   /** An instance of `backend`, with its own application. */
-  addBackend(name: string, address: string, tags?: Readonly<Record<string, string>>): Promise<Backend>;
+  addBackend(
+    name: string,
+    address: string,
+    tags?: Readonly<Record<string, string>>,
+    serviceProbe?: JsonObject,
+  ): Promise<Backend>;
 }
 
 export async function oneZone(own: Lab, meshSpec: object = mesh("default")): Promise<OneZone> {
@@ -32,6 +38,6 @@ export async function oneZone(own: Lab, meshSpec: object = mesh("default")): Pro
     zone,
     url: `http://127.0.0.1:${out}`,
     frontend: await start("frontend", "frontend", "127.0.0.4", { outbounds: { [out]: "backend" } }),
-    addBackend: (name, address, tags = {}) => start(name, "backend", address, { tags }),
+    addBackend: (name, address, tags = {}, serviceProbe) => start(name, "backend", address, { tags, serviceProbe }),
   };
 }

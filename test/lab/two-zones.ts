@@ -2,6 +2,7 @@
 
 import { freePort } from "#host/free-port.ts";
 import { type Relay, relayTo } from "#host/relay-for-test.ts";
+import type { JsonObject } from "#lib/json.ts";
 import { type App, startApp } from "./http.ts";
 import {
   eventually,
@@ -33,7 +34,13 @@ export interface TwoZones {
   readonly ingress: LabProxy;
   readonly ingressAt: { readonly host: string; readonly port: number };
   /** An instance of `backend`, with its own application. */
-  addBackend(zone: LabZone, name: string, address: string, tags?: Readonly<Record<string, string>>): Promise<Backend>;
+  addBackend(
+    zone: LabZone,
+    name: string,
+    address: string,
+    tags?: Readonly<Record<string, string>>,
+    serviceProbe?: JsonObject,
+  ): Promise<Backend>;
 }
 
 export interface Backend extends LabProxy {
@@ -86,11 +93,20 @@ export async function twoZones(lab: Lab, meshSpec: object = mesh("default")): Pr
     frontend,
     ingress,
     ingressAt,
-    async addBackend(zone, name, address, tags = {}) {
+    async addBackend(zone, name, address, tags = {}, serviceProbe) {
       const app = await startApp(name);
       lab.atEnd(() => app.close());
       const port = await freePort(address);
-      const manifest = dataplane({ mesh: "default", name, service: "backend", address, port, appPort: app.port, tags });
+      const manifest = dataplane({
+        mesh: "default",
+        name,
+        service: "backend",
+        address,
+        port,
+        appPort: app.port,
+        tags,
+        ...(serviceProbe && { serviceProbe }),
+      });
       const proxy = await startProxy(lab, zone, manifest, token);
       return { ...proxy, app, address, port };
     },

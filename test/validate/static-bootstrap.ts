@@ -45,8 +45,9 @@ export function staticBootstrap(items: readonly BundledItem[]): JsonObject {
 function limits(): JsonObject {
   const parsed = parseBootstrapRequest(new TextEncoder().encode("{}"));
   if (parsed.kind !== "request") throw new Error(parsed.why);
-  const facts = { host: "", port: 0, ca: "", service: "", adminPort: undefined, unifiedNames: false };
-  const { layeredRuntime, defaultRegexEngine } = bootstrapFor(parsed.request, facts);
+  const facts = { host: "", port: 0, ca: "", service: "", adminPort: undefined };
+  const more = { unifiedNames: false, reportsHealth: false };
+  const { layeredRuntime, defaultRegexEngine } = bootstrapFor(parsed.request, { ...facts, ...more });
   return JSON.parse(JSON.stringify({ layeredRuntime, defaultRegexEngine }));
 }
 

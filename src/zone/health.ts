@@ -1,0 +1,117 @@
+// The health of applications and Envoys, as Envoys of this zone report it (HDS): who may report, and what becomes of it in the Dataplane.
+//
+//   report that is news ─► inbounds Ready or NotReady ─► store ─► endpoints of all clients, other zones
+//
+// A Dataplane that is written by somebody else meanwhile gets what was last reported again.
+
+import type { Health } from "#discovery/health.ts";
+import { socketAddress } from "#envoy/address.ts";
+import type { AddressJson } from "#gen/envoy/config/core/v3/address_pb.ts";
+import type { HealthCheckRequest } from "#gen/envoy/service/health/v3/hds_pb.ts";
+import type { Log } from "#host/log.ts";
+import { type Clock, grpcCode, type ServerStream } from "#host/world.ts";
+import { describeFailure, KodiakError } from "#lib/failure.ts";
+import type { Issue } from "#lib/issue.ts";
+import { isObject, type JsonObject } from "#lib/json.ts";
+import { withHealth } from "#owned/probed-state.ts";
+import { announcesLeaving } from "#proxy/features.ts";
+import { asDataplane } from "#resources/dataplane.ts";
+import { describeId, keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
+import type { Store } from "#resources/store.ts";
+import type { Checking } from "#xds/health-server.ts";
+import { broughtBy, identityOf, jsonOf, refused, tokenOf } from "#zone/claims.ts";
+import type { TokenCheck } from "#zone/token-check.ts";
+import { tokenWatch } from "#zone/token-watch.ts";
+
+export interface HealthOptions {
+  readonly zone: string;
+  readonly store: Pick<Store, "get" | "watch" | "write">;
+  readonly clock: Pick<Clock, "now">;
+  readonly log: Log;
+  readonly tokens: TokenCheck;
+  readonly validate: (resource: Resource) => readonly Issue[];
+  /** It takes no new requests any more, however well it is. */
+  readonly isLeaving: (id: ResourceId) => boolean;
+}
+
+export function health({ zone, store, clock, log, tokens, validate, isLeaving }: HealthOptions) {
+  /** Last reported on the streams that are open, by key of the Dataplane. */
+  const reported = new Map<string, Health>();
+  const shownTokens = tokenWatch(store, tokens);
+  const unwatch = store.watch(({ changes }) => {
+    for (const { id, after } of changes) if (id.kind === "Dataplane" && after) apply(id);
+  });
+
+  /** Proxies come here and to discovery at the same time: what one brings is stored there, and here only looked at. */
+  async function admit({ node }: HealthCheckRequest, stream: ServerStream): Promise<Checking> {
+    if (!node?.id) throw refused("the first request of a stream must carry the node with its id");
+    const metadata = jsonOf(node.metadata);
+    const token = tokenOf(stream);
+    const id = { kind: "Dataplane", ...identityOf(node.id) };
+    const shown = { token, at: clock.now(), since: shownTokens.moment };
+    const proxy = broughtBy(metadata, id, zone, validate) ?? store.get(id);
+    if (!proxy) throw refused(`${describeId(id)} does not exist: the proxy must bring it, or it must be applied first`);
+    await tokens.checkBrought(proxy, token);
+    const key = keyOf(id);
+    const letGo = shownTokens.hold({
+      ...{ ...shown, proxy },
+      onRefused(error) {
+        const message = error instanceof KodiakError ? describeFailure(error.failure) : String(error);
+        stream.end({ code: grpcCode.unknown, message });
+      },
+    });
+    let own: Health | undefined;
+    return {
+      key,
+      admin: announces(metadata, announcesLeaving) ? undefined : adminOf(metadata),
+      isTransparent:
+        isObject(metadata.transparentProxy) || asDataplane(proxy).spec.networking?.transparentProxying !== undefined,
+      onHealth(health) {
+        own = health;
+        reported.set(key, health);
+        apply(id);
+      },
+      onGone() {
+        letGo();
+        if (reported.get(key) === own) reported.delete(key);
+      },
+    };
+  }
+
+  function apply(id: ResourceId): void {
+    const health = reported.get(keyOf(id));
+    const dataplane = health && store.get(id);
+    if (!dataplane || isLeaving(id)) return;
+    const resource = withHealth(dataplane, health);
+    if (resource === dataplane) return;
+    log.info({ dataplane: keyOf(id), health: Object.fromEntries(health) }, "what is probed has changed");
+    const expected = { modificationTime: dataplane.modificationTime };
+    store.write([{ kind: "put", resource, expected }]).catch((error: unknown) => {
+      // Somebody else's commit, which brings us here again.
+      if (!(error instanceof KodiakError && error.failure.kind === "conflict")) throw error;
+    });
+  }
+
+  return {
+    admit,
+    stop(): void {
+      unwatch();
+      shownTokens.stop();
+    },
+  };
+}
+
+const announces = ({ features }: JsonObject, feature: string): boolean =>
+  Array.isArray(features) && features.includes(feature);
+
+/** Where Envoy's admin interface is, as the bootstrap said. */
+function adminOf(metadata: JsonObject): AddressJson | undefined {
+  const {
+    "dataplane.admin.socketPath": path,
+    "dataplane.admin.address": address,
+    "dataplane.admin.port": port,
+  } = metadata;
+  if (typeof path === "string" && path !== "") return { pipe: { path } };
+  if (typeof address !== "string" || typeof port !== "string") return undefined;
+  return socketAddress({ address, port: Number(port) });
+}
