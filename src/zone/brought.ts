@@ -12,7 +12,7 @@ export function notReady(dataplane: Resource): Resource {
   return { ...dataplane, spec: { ...dataplane.spec, networking: { ...networking, inbound } } as JsonObject };
 }
 
-/** Every inbound says in which zone it is (interop 4.6.2). */
+/** Every inbound says in which zone it is, and a gateway does (interop 4.6.2). */
 export function withZoneTag(spec: DataplaneJson, zone: string): JsonObject {
   const { networking = {} } = spec;
   const tagged = (tags: Record<string, string> = {}) =>
@@ -21,6 +21,7 @@ export function withZoneTag(spec: DataplaneJson, zone: string): JsonObject {
     ...spec,
     networking: {
       ...networking,
+      ...(networking.gateway && { gateway: { ...networking.gateway, tags: tagged(networking.gateway.tags) } }),
       ...(networking.inbound && { inbound: networking.inbound.map((one) => ({ ...one, tags: tagged(one.tags) })) }),
     },
   } as JsonObject;
