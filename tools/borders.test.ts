@@ -30,6 +30,7 @@ const packages: Readonly<Record<string, readonly string[]>> = {
   asn1js: ["identity"],
   "cli-table3": ["cli"],
   commander: ["cli"],
+  "dns-packet": ["agent"],
   fastify: ["api"],
   jose: ["identity"],
   pino: ["host"],

@@ -20,6 +20,7 @@ import { drainEnvoy, untilIdle } from "#agent/drain.ts";
 import { type Envoy, keepEnvoy } from "#agent/envoy.ts";
 import { type EnvoyVersion, envoyRelease, envoyVersion } from "#agent/envoy-binary.ts";
 import { type ReadinessState, serveReadiness } from "#agent/readiness.ts";
+import { type Names, type Redirect, redirectFeature, redirectMembers, serveNames } from "#agent/redirect.ts";
 import { aborted, type StopSignals } from "#agent/stop-signals.ts";
 import { internalListenersFeature } from "#envoy/egress.ts";
 import type { GrpcSocket } from "#host/grpc-socket.ts";
@@ -48,6 +49,8 @@ export interface ProxyOptions {
   readonly readinessPort: number;
   /** Empty, not there yet, or left by a proxy that was killed; removed at the end. Absent: a temporary one. */
   readonly workDir?: string | undefined;
+  /** Absent: the machine redirects nothing to this proxy. */
+  readonly redirect?: Redirect | undefined;
   /** Of this program; the control plane shows it. */
   readonly version: string;
 }
@@ -97,8 +100,10 @@ async function runIn(
     if (stop.leave.aborted) return { status: 503, state: "TERMINATING" };
     return (await admin?.ready()) ?? { status: 503, state: "envoy not ready" };
   });
+  let names: Names | undefined;
   try {
-    const body = bootstrapRequest(options, version, readiness.port, workDir);
+    names = options.redirect && (await serveNames(options.redirect, log));
+    const body = bootstrapRequest(options, version, readiness.port, workDir, names);
     const bootstrap = await fetchBootstrap(controlPlane, body, log, stop.leave);
     if (bootstrap === undefined) return 0;
     const bootstrapFile = join(workDir, bootstrapName);
@@ -118,6 +123,7 @@ async function runIn(
     }
     return stop.now.aborted ? 1 : 0;
   } finally {
+    names?.close();
     readiness.close();
   }
 }
@@ -211,6 +217,7 @@ function bootstrapRequest(
   envoy: EnvoyVersion,
   readinessPort: number,
   workDir: string,
+  names: Names | undefined,
 ): JsonObject {
   const { resource, controlPlane, version } = options;
   return {
@@ -225,7 +232,11 @@ function bootstrapRequest(
     readinessPort,
     operatingSystem: process.platform,
     // Without feature-reuse-port: a second proxy on the same address must be refused, not share its connections.
-    features: ["feature-delta-grpc", "feature-strict-inbound-ports", internalListenersFeature, announcesLeaving],
+    features: [
+      ...["feature-delta-grpc", "feature-strict-inbound-ports", internalListenersFeature, announcesLeaving],
+      ...(names ? [redirectFeature] : []),
+    ],
+    ...(names && options.redirect && redirectMembers(options.redirect, names)),
     workdir: workDir,
     ipv6Enabled: true,
   };

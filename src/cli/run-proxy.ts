@@ -1,6 +1,9 @@
 // `kodiak run proxy`, `kodiak run ingress` and `kodiak run egress`: Envoy with what it needs beside it.
 
+import { getServers } from "node:dns";
+import { resolverAt } from "#agent/dns.ts";
 import { findEnvoy } from "#agent/envoy-binary.ts";
+import type { Redirect } from "#agent/redirect.ts";
 import { runProxy } from "#agent/run-proxy.ts";
 import { stopSignals } from "#agent/stop-signals.ts";
 import { logSettings, openLogOf } from "#cli/control-plane.ts";
@@ -11,6 +14,8 @@ import { requiredTrust, textOf, trustSettings } from "#cli/trust.ts";
 import { defineVerb, Usage } from "#cli/verb.ts";
 import { version } from "#cli/version.ts";
 import type { Schema, Settings } from "#host/settings.ts";
+import { asDataplane } from "#resources/dataplane.ts";
+import type { Resource } from "#resources/resource.ts";
 
 const settings = {
   controlPlane: {
@@ -51,15 +56,49 @@ const settings = {
   ...logSettings,
 } as const satisfies Schema;
 
+const proxySettings = {
+  ...settings,
+  transparentProxy: {
+    type: "boolean",
+    help: "the machine redirects the application's connections and DNS to this proxy, which then answers the names of the mesh; without it as networking.transparentProxying of the manifest says",
+  },
+  redirectInboundPort: {
+    type: "integer",
+    min: 0,
+    max: 65535,
+    help: "where connections to the application come in; 0: they are not redirected",
+    default: 15006,
+  },
+  redirectOutboundPort: {
+    type: "integer",
+    min: 1,
+    max: 65535,
+    help: "where connections of the application come in",
+    default: 15001,
+  },
+  dnsPort: {
+    type: "integer",
+    min: 0,
+    max: 65535,
+    help: "port on 127.0.0.1 where DNS is answered, over UDP and TCP",
+    default: 15053,
+  },
+  dnsResolver: {
+    type: "list",
+    value: "address[:port]",
+    help: "resolver for names that are not the mesh's; may be repeated (default: this machine's)",
+  },
+} as const satisfies Schema;
+
 export const runProxyVerb = defineVerb({
   name: "run proxy",
   summary: "run a data plane proxy: Envoy beside an application",
-  settings,
+  settings: proxySettings,
   examples: [
     "kodiak run proxy --dataplane web.yaml --token-file web.token --ca-cert-file zone-ca.pem",
     "kodiak run proxy -d web.yaml --var address=10.0.0.7 --token-file web.token --ca-fingerprint 3A:…",
   ],
-  run: (values, _args, terminal) => run("Dataplane", values, terminal),
+  run: (values, _args, terminal) => run("Dataplane", values, terminal, (resource) => redirectOf(values, resource)),
 });
 
 export const runIngressVerb = defineVerb({
@@ -67,7 +106,7 @@ export const runIngressVerb = defineVerb({
   summary: "run a zone ingress: Envoy that takes the traffic of other zones",
   settings,
   examples: ["kodiak run ingress --dataplane ingress.yaml --token-file ingress.token --ca-cert-file zone-ca.pem"],
-  run: (values, _args, terminal) => run("ZoneIngress", values, terminal),
+  run: (values, _args, terminal) => run("ZoneIngress", values, terminal, () => undefined),
 });
 
 export const runEgressVerb = defineVerb({
@@ -75,10 +114,15 @@ export const runEgressVerb = defineVerb({
   summary: "run a zone egress: Envoy that takes the traffic of this zone for other zones",
   settings,
   examples: ["kodiak run egress --dataplane egress.yaml --token-file egress.token --ca-cert-file zone-ca.pem"],
-  run: (values, _args, terminal) => run("ZoneEgress", values, terminal),
+  run: (values, _args, terminal) => run("ZoneEgress", values, terminal, () => undefined),
 });
 
-async function run(kind: ProxyKind, values: Settings<typeof settings>, terminal: Terminal): Promise<number> {
+async function run(
+  kind: ProxyKind,
+  values: Settings<typeof settings>,
+  terminal: Terminal,
+  redirectFor: (resource: Resource) => Redirect | undefined,
+): Promise<number> {
   const { controlPlane: url, dataplane, tokenFile, concurrency, readinessPort, workDir, envoyLogLevel } = values;
   if (!URL.canParse(url) || new URL(url).protocol !== "https:")
     throw new Usage(`--control-plane ${url}: must be like https://zone.example.com:5678`);
@@ -98,9 +142,25 @@ async function run(kind: ProxyKind, values: Settings<typeof settings>, terminal:
       drainTimeMs: values.drainTime,
       readinessPort,
       workDir,
+      redirect: redirectFor(manifest.resource),
       version,
     },
     openLogOf(values).log,
     stopSignals(),
   );
+}
+
+/** What is said here goes before what the manifest says; `undefined`: nothing is redirected. */
+function redirectOf(values: Settings<typeof proxySettings>, resource: Resource): Redirect | undefined {
+  const { transparentProxy, redirectInboundPort, redirectOutboundPort, dnsPort, dnsResolver } = values;
+  const said = asDataplane(resource).spec.networking?.transparentProxying;
+  const inboundPort = transparentProxy ? redirectInboundPort : (said?.redirectPortInbound ?? 0);
+  const outboundPort = transparentProxy ? redirectOutboundPort : (said?.redirectPortOutbound ?? 0);
+  if (outboundPort === 0) return undefined;
+  const resolvers = (dnsResolver ?? getServers()).map((text) => {
+    const at = resolverAt(text);
+    if (!at) throw new Usage(`--dns-resolver ${text}: must be like 10.0.0.2 or [fd00::2]:5353`);
+    return at;
+  });
+  return { inboundPort, outboundPort, dnsPort, resolvers };
 }

@@ -54,6 +54,18 @@ export const serviceCluster = (name: string, piece: ClusterPiece): ClusterJson =
 export const tcpCluster = (name: string, piece: ClusterPiece): ClusterJson =>
   cluster(name, { ...discovered, ...piece }, {});
 
+/** Where a redirected connection was going before. `source`: from which address it goes there. */
+export const originalDestination = (name: string, source?: string): ClusterJson =>
+  cluster(
+    name,
+    {
+      ...{ type: "ORIGINAL_DST", lbPolicy: "CLUSTER_PROVIDED", connectTimeout: "5s" },
+      circuitBreakers: { thresholds: [{ trackRemaining: true }] },
+      ...(source !== undefined && { upstreamBindConfig: { sourceAddress: { address: source, portValue: 0 } } }),
+    },
+    {},
+  );
+
 /** The application behind an inbound. */
 export const localCluster = (name: string, target: HostPort, protocol: string, piece: ClusterPiece): ClusterJson =>
   cluster(

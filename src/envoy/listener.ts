@@ -39,6 +39,10 @@ export interface ListenerOptions {
   readonly inspectTls?: boolean;
   /** Of its connections. */
   readonly accessLog?: AccessLogJson;
+  /** It has the address, but not the socket: what comes in at a listener that takes redirected connections is handed to it. */
+  readonly isVirtual?: boolean;
+  /** Hands connections to the listener that has the address which they were for, and keeps those that none has. */
+  readonly takesRedirected?: boolean;
 }
 
 export const listener = ({
@@ -49,12 +53,16 @@ export const listener = ({
   matcher,
   inspectTls = false,
   accessLog,
+  isVirtual = false,
+  takesRedirected = false,
 }: ListenerOptions): ListenerJson => ({
   name,
   address: socketAddress(at),
   trafficDirection: direction,
   // Of inbound and zone listeners, so that a restarted proxy can bind while the old one drains (interop 6.5).
   ...(direction === "INBOUND" && { enableReusePort: true }),
+  ...(isVirtual && { bindToPort: false }),
+  ...(takesRedirected && { useOriginalDst: true }),
   filterChains: chains.map(chain),
   ...(matcher && { filterChainMatcher: matcher }),
   ...(accessLog && { accessLog: [accessLog] }),
@@ -75,7 +83,7 @@ const chain = ({ name, match, filters, transportSocket }: Chain): FilterChainJso
   filters: [...filters],
 });
 
-const router: HttpFilterJson = {
+export const routerFilter: HttpFilterJson = {
   name: "envoy.filters.http.router",
   typedConfig: any("envoy.extensions.filters.http.router.v3.Router", {}),
 };
@@ -92,7 +100,7 @@ export const httpConnections = (
     statPrefix,
     rds: { routeConfigName: routes, configSource: overAds },
     ...piece,
-    httpFilters: [...filters, router],
+    httpFilters: [...filters, routerFilter],
   }),
 });
 

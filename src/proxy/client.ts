@@ -40,6 +40,8 @@ export interface Reach {
 export interface Outlet {
   readonly at: HostPort;
   readonly service: string;
+  /** The address of a name: connections to it come in by the redirect. */
+  readonly isVirtual?: boolean;
 }
 
 /** A service that proxies of a view call: what clusters and routes depend on, beside the topology. */
@@ -77,9 +79,14 @@ export function clientOf(
   return { mesh: dataplane.mesh, ...(egress && { egress }), calls, toPolicies, inboundPolicies };
 }
 
-/** Equal for proxies that call the same services at the same addresses. */
-export const callsOf = (dataplane: DataplaneJson): string =>
-  sha256Hex(Buffer.from(JSON.stringify(outboundsOf(dataplane))));
+/** Equal for proxies that call the same services at the same addresses. `transparent`: what they may call by name, if they do. */
+export const callsOf = (
+  dataplane: DataplaneJson,
+  transparent: { readonly reachable?: readonly string[] } | undefined,
+): string => {
+  const said = [outboundsOf(dataplane), ...(transparent ? [transparent.reachable ?? "all"] : [])];
+  return sha256Hex(Buffer.from(JSON.stringify(said)));
+};
 
 export function outboundsOf({ networking }: DataplaneJson): readonly Outlet[] {
   return (networking?.outbound ?? []).flatMap(({ address = "127.0.0.1", port = 0, tags = {} }) => {
@@ -124,14 +131,20 @@ export function* needsOf(reach: Reach): Iterable<readonly [string, Need]> {
 export interface Entrance {
   readonly need: Key;
   readonly at: HostPort;
+  readonly isVirtual: boolean;
 }
 
 /** By key. Of two at one address the first is the one that the proxy has. */
 export function entrancesOf(reach: Reach): ReadonlyMap<Key, Entrance> {
   const byAddress = new Map<string, Entrance>();
-  for (const { at, service } of reach.outbounds) {
+  for (const { at, service, isVirtual = false } of reach.outbounds) {
     const address = hostPortText(at);
-    if (!byAddress.has(address)) byAddress.set(address, { need: needKey(reach, service), at });
+    if (!byAddress.has(address)) byAddress.set(address, { need: needKey(reach, service), at, isVirtual });
   }
-  return new Map([...byAddress].map(([address, entrance]) => [`${entrance.need}|${address}`, entrance]));
+  return new Map(
+    [...byAddress].map(([address, entrance]) => {
+      const { need, isVirtual } = entrance;
+      return [`${need}|${isVirtual ? "virtual " : ""}${address}`, entrance];
+    }),
+  );
 }

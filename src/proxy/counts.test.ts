@@ -104,6 +104,7 @@ test("one endpoint among 200 proxies and 50 services: its own proxy, one assignm
     instances: 1,
     "instances behind ingresses": 1,
     "local facts": 1,
+    "transparent proxies": 1,
     calls: 1,
     clients: 1,
     reaches: 1,

@@ -6,7 +6,7 @@
 import type { AnyJson } from "@bufbuild/protobuf/wkt";
 import { deniedConnections, deniedRequests } from "#envoy/access-log.ts";
 import { forwardClientIdentity, fromClient } from "#envoy/client-identity.ts";
-import { localCluster } from "#envoy/cluster.ts";
+import { type ClusterPiece, localCluster } from "#envoy/cluster.ts";
 import { type Chain, httpConnections, listener, tcpProxy } from "#envoy/listener.ts";
 import { denyAllHttp, httpPermissions, tcpPermissions } from "#envoy/rbac.ts";
 import { downstreamTls, meshAlpn } from "#envoy/tls.ts";
@@ -16,6 +16,7 @@ import type { HostPort } from "#lib/address.ts";
 import type { Pieces } from "#policies/policy.ts";
 import type { Draft } from "#proxy/bundle.ts";
 import { inboundListenerName } from "#proxy/names.ts";
+import { inboundSource } from "#proxy/transparent.ts";
 import { tag } from "#resources/resource.ts";
 import { applicationAddress, type Inbound, inboundAddress, isHttp, protocolOf } from "#topology/inbound.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
@@ -28,9 +29,11 @@ export interface InboundCase {
   /** For people: the service, or the listener's name where there is none. */
   readonly service: string;
   readonly pieces: Pieces;
+  /** Connections come in by a redirect. */
+  readonly isRedirected: boolean;
 }
 
-export function inboundCase(spec: DataplaneJson, inbound: Inbound, pieces: Pieces): InboundCase {
+export function inboundCase(spec: DataplaneJson, inbound: Inbound, pieces: Pieces, isRedirected: boolean): InboundCase {
   const at = inboundAddress(spec, inbound);
   return {
     at,
@@ -38,6 +41,7 @@ export function inboundCase(spec: DataplaneJson, inbound: Inbound, pieces: Piece
     protocol: protocolOf(inbound),
     service: inbound.tags?.[tag.service] ?? inboundListenerName(at),
     pieces,
+    isRedirected,
   };
 }
 
@@ -58,9 +62,14 @@ export function listeningHalf(one: InboundCase): InboundCase {
 const clusterName = ({ application }: InboundCase): string => `localhost:${application.port}`;
 
 export function inboundListenerDrafts(mesh: MeshFacts, one: InboundCase): readonly Draft[] {
-  const { at, application, protocol, pieces } = one;
+  const { at, application, protocol, pieces, isRedirected } = one;
   const name = inboundListenerName(at);
   const cluster = clusterName(one);
+  const source = inboundSource[application.address.includes(":") ? "ipv6" : "ipv4"];
+  const clusterPiece: ClusterPiece = {
+    ...pieces.cluster,
+    ...(isRedirected && { upstreamBindConfig: { sourceAddress: { address: source, portValue: 0 } } }),
+  };
   const statPrefix = `localhost_${application.port}`;
   const filters = (isMutual: boolean): readonly FilterJson[] => {
     if (!isHttp(protocol)) {
@@ -76,13 +85,13 @@ export function inboundListenerDrafts(mesh: MeshFacts, one: InboundCase): readon
     return [httpConnections(statPrefix, isMutual ? name : openRoutes(name), connection, isMutual ? [denyAllHttp] : [])];
   };
   return [
-    { type: "cluster", name: cluster, json: localCluster(cluster, application, protocol, pieces.cluster ?? {}) },
+    { type: "cluster", name: cluster, json: localCluster(cluster, application, protocol, clusterPiece) },
     {
       type: "listener",
       name,
       refers: [cluster],
       json: listener({
-        ...{ name, at, direction: "INBOUND" },
+        ...{ name, at, direction: "INBOUND", isVirtual: isRedirected },
         chains: chainsOf(mesh, filters),
         inspectTls: mesh.mtls !== undefined,
         ...(mesh.mtls && { accessLog: deniedConnections }),

@@ -207,7 +207,10 @@ export const entryOf = ({ service, protocol, pieces: { connection = {}, tcp = {}
   pieces: { connection, tcp },
 });
 
-export function outboundListenerDraft(at: HostPort, { service, protocol, pieces }: OutboundEntry): Draft {
+export function outboundListenerDraft(
+  { at, isVirtual }: { readonly at: HostPort; readonly isVirtual: boolean },
+  { service, protocol, pieces }: OutboundEntry,
+): Draft {
   const name = outboundListenerName(at);
   const filter = isHttp(protocol)
     ? httpConnections(service, outboundRouteName(service), { normalizePath: true, ...pieces.connection })
@@ -216,6 +219,6 @@ export function outboundListenerDraft(at: HostPort, { service, protocol, pieces 
     type: "listener",
     name,
     refers: isHttp(protocol) ? [] : [service],
-    json: listener({ name, at, direction: "OUTBOUND", chains: [{ filters: [filter] }] }),
+    json: listener({ name, at, direction: "OUTBOUND", chains: [{ filters: [filter] }], isVirtual }),
   };
 }

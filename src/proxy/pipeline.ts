@@ -14,6 +14,7 @@ import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import type { ZoneEgressJson } from "#gen/kuma/mesh/v1alpha1/zoneegress_pb.ts";
+import type { ConfigJson } from "#gen/kuma/system/v1alpha1/config_pb.ts";
 import type { Collection, Graph, Group, Read } from "#incremental/collection.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { policies } from "#policies/all.ts";
@@ -50,10 +51,12 @@ import { ingressCollections } from "#proxy/ingress-collections.ts";
 import { entryOf, type Outbound, outboundListenerDraft, outboundOf } from "#proxy/outbound.ts";
 import { secretCollections } from "#proxy/secret-collections.ts";
 import type { IssuedCertificate } from "#proxy/secrets.ts";
+import { transparentCollections } from "#proxy/transparent-collections.ts";
 import type { Resource } from "#resources/resource.ts";
 import { throughEgresses, type Ways } from "#topology/egress.ts";
 import { sectionOf } from "#topology/inbound.ts";
 import { type MeshFacts, meshFactsOf } from "#topology/mesh.ts";
+import type { NodeFacts } from "#topology/node.ts";
 import {
   instancesOf,
   isSubset,
@@ -77,6 +80,8 @@ export interface Sources {
   readonly internalListeners?: Collection<true>;
   /** What Envoys of egresses have acknowledged to lead to, by name; absent: nothing said yet. */
   readonly egressWays?: Collection<Ways>;
+  /** What agents say of themselves, by key of the Dataplane; absent: nothing. */
+  readonly nodes?: Collection<NodeFacts>;
 }
 
 export interface Pipeline {
@@ -118,7 +123,13 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
   const topology = topologyCollections(graph, sources, zone);
   const policiesOfMesh = policyCollections(graph, sources);
   const dataplanes = sources.of<DataplaneJson>("Dataplane");
-  const calls = graph.derive("calls", dataplanes, ({ spec }) => callsOf(spec));
+  const transparent = transparentCollections(graph, {
+    ...{ zone, dataplanes, meshes: topology.meshes, nodes: sources.nodes },
+    configs: sources.of<ConfigJson>("Config"),
+  });
+  const calls = graph.derive("calls", dataplanes, ({ spec }, read, key) =>
+    callsOf(spec, read.one(transparent.transparents, key)),
+  );
   const clients = graph.derive("clients", dataplanes, (dataplane, read, key) => {
     const { mtls, usesEgress } = read.one(topology.meshes, dataplane.mesh) ?? {};
     const form = read.one(internalListeners, key) ? "zones" : "addresses";
@@ -132,8 +143,9 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     const caller = firstOf(group);
     const spec = caller && read.one(dataplanes, caller.proxy)?.spec;
     if (!spec) return undefined;
-    const { mesh, egress, toPolicies } = caller;
-    return { mesh, ...(egress && { egress }), toPolicies, outbounds: outboundsOf(spec) };
+    const { mesh, egress, toPolicies, proxy } = caller;
+    const outbounds = [...outboundsOf(spec), ...transparent.outlets(read, proxy)];
+    return { mesh, ...(egress && { egress }), toPolicies, outbounds };
   });
   const subsets = graph.group("route subsets", policiesOfMesh.of<MeshHTTPRoute>("MeshHTTPRoute"), routeSubsetsOf);
   const egress = egressCollections(graph, {
@@ -159,8 +171,9 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     if (!mesh || !spec) return undefined;
     const says = applied(client.inboundPolicies, (kind, policy) => policiesOfMesh.one(read, kind, policy));
     const served = (spec.networking?.inbound ?? []).filter(({ state }) => state !== "Ignored");
+    const isRedirected = transparent.isInboundRedirected(read, key);
     const cases = served.map((inbound) =>
-      inboundCase(spec, inbound, says.inbound({ mesh: mesh.name, section: sectionOf(inbound) })),
+      inboundCase(spec, inbound, says.inbound({ mesh: mesh.name, section: sectionOf(inbound) }), isRedirected),
     );
     return { mesh, cases };
   });
@@ -197,6 +210,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
               { from: trusts, key: mesh.name },
             ]
           : []),
+        ...transparent.refs(read, key),
       ],
     };
   });
@@ -220,6 +234,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     secrets,
     bundles: [
       ...[own, ownRoutes, identities, trusts],
+      ...transparent.bundles,
       ...[shared.listeners, shared.routes, shared.clusters, shared.assignments],
       ...[...ingress.bundles, ...egress.bundles, met.bundles],
     ],
@@ -317,7 +332,7 @@ function sharedCollections(
   const listeners = graph.derive("outbound listeners", entrances, (group, read): Bundle | undefined => {
     const entrance = firstOf(group);
     const entry = entrance && read.one(entries, entrance.need);
-    return entry && bundleOf([outboundListenerDraft(entrance.at, entry)]);
+    return entry && bundleOf([outboundListenerDraft(entrance, entry)]);
   });
   const routeDrafts = graph.derive("outbound routes", outbounds, (outbound) => outbound.routes);
   const routes = graph.derive("outbound route bundles", routeDrafts, bundleOf);

@@ -15,6 +15,8 @@ export interface MeshFacts {
   readonly isLocalFirst: boolean;
   /** Other zones are reached through an egress of the own one, and in no other way. */
   readonly usesEgress: boolean;
+  /** What an application calls outside the mesh passes its redirecting proxy. */
+  readonly passesOthers: boolean;
 }
 export interface MtlsFacts {
   /** That issues. */
@@ -29,7 +31,10 @@ const defaultCertificateMs = 7 * 86_400_000;
 export function meshFactsOf(mesh: Resource<MeshJson>): MeshFacts {
   const { enabledBackend, backends = [] } = mesh.spec.mtls ?? {};
   const { localityAwareLoadBalancing = false, zoneEgress = false } = mesh.spec.routing ?? {};
-  const facts = { name: mesh.name, isLocalFirst: localityAwareLoadBalancing, usesEgress: zoneEgress };
+  const facts = {
+    ...{ name: mesh.name, isLocalFirst: localityAwareLoadBalancing, usesEgress: zoneEgress },
+    passesOthers: mesh.spec.networking?.outbound?.passthrough !== false,
+  };
   const issuing = issuingBackendOf(mesh);
   // One that is named but not listed is not plaintext: nothing can be issued, and proxies keep what they have.
   if (issuing === undefined) return facts;

@@ -30,6 +30,7 @@ import { defaultPolicies } from "#owned/default-policies.ts";
 import { missingKeys } from "#owned/defaults.ts";
 import { internalListenersOf } from "#owned/internal-listeners.ts";
 import { wantedVips } from "#owned/names.ts";
+import { nodesOf } from "#owned/nodes.ts";
 import { mtlsPromises, type PromisedMtls } from "#owned/promised-mtls.ts";
 import type { ProxyStatus } from "#owned/proxy-insight.ts";
 import { openGates } from "#owned/rotation.ts";
@@ -135,7 +136,8 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const egressWays = graph.source<Ways>("served by egresses");
   const internalListeners = internalListenersOf(graph, statuses, sources.of("DataplaneInsight"));
   const probes = graph.derive("probes", of<DataplaneJson>("Dataplane"), ({ spec }) => probesOf(spec));
-  const facts = { of, certificates, marked, departed, internalListeners, egressWays };
+  const nodes = nodesOf(graph, statuses, sources.of("DataplaneInsight"));
+  const facts = { of, certificates, marked, departed, nodes, internalListeners, egressWays };
   const pipeline = proxyPipeline(graph, facts, settings.name);
   // As they are sent: what is issued in this turn is not settled yet.
   const issued = graph.derive("issued", certificates, ({ status }) => status);
@@ -252,7 +254,13 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     refusedProxies: refusals,
     validate,
   });
-  const xds = xdsServer({ instanceId, log: logOf("xds"), clock, bundles: pipeline.bundles, admit: known.admit });
+  // What its node says is settled at the end of this turn: an Envoy that comes back is not sent less for a moment.
+  const admit: typeof known.admit = async (first, stream) => {
+    const admitted = await known.admit(first, stream);
+    await new Promise((settled) => setImmediate(settled));
+    return admitted;
+  };
+  const xds = xdsServer({ instanceId, log: logOf("xds"), clock, bundles: pipeline.bundles, admit });
   const reported = health({
     ...{ zone: settings.name, store, clock, log: logOf("proxies"), tokens: tokensOfProxies, validate },
     isLeaving: known.isLeaving,

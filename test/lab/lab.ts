@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import type { Redirect } from "#agent/redirect.ts";
 import { runProxy } from "#agent/run-proxy.ts";
 import { global, type RunningGlobal } from "#global/global.ts";
 import { type AuditEntry, noAuditLog } from "#host/audit-log.ts";
@@ -131,7 +132,13 @@ export interface LabProxy {
 }
 
 /** Resolves at once; the proxy becomes ready when it has its configuration. */
-export async function startProxy(of: Lab, at: LabZone, resource: object, token: string): Promise<LabProxy> {
+export async function startProxy(
+  of: Lab,
+  at: LabZone,
+  resource: object,
+  token: string,
+  redirect?: Redirect,
+): Promise<LabProxy> {
   const leave = new AbortController();
   const now = new AbortController();
   const said = recordingLog(usualLog);
@@ -147,6 +154,7 @@ export async function startProxy(of: Lab, at: LabZone, resource: object, token: 
       // Who leaves waits for two thirds of it while a test holds the link between control planes, however slow the machine is.
       drainTimeMs: 60_000 * patience,
       readinessPort: 0,
+      redirect,
       version: "test",
     },
     said,

@@ -1,0 +1,57 @@
+// A proxy to which the machine redirects an application's traffic: what the control plane is told of it, and DNS beside Envoy.
+
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { networkInterfaces } from "node:os";
+import { serveDns } from "#agent/dns.ts";
+import type { Log } from "#host/log.ts";
+import type { HostPort } from "#lib/address.ts";
+import type { JsonObject } from "#lib/json.ts";
+
+export interface Redirect {
+  /** Where connections to the application come in; 0: they are not redirected. */
+  readonly inboundPort: number;
+  readonly outboundPort: number;
+  /** Where DNS is answered, on 127.0.0.1; 0: a free one. */
+  readonly dnsPort: number;
+  /** For names that are not the mesh's. */
+  readonly resolvers: readonly HostPort[];
+}
+
+export interface Names {
+  readonly port: number;
+  /** Of Envoy's own DNS listener. */
+  readonly envoyPort: number;
+  close(): void;
+}
+
+export async function serveNames({ dnsPort, resolvers }: Redirect, log: Log): Promise<Names> {
+  const envoyPort = await freeUdpPort();
+  const { port, close } = await serveDns({ port: dnsPort, envoyPort, resolvers }, log);
+  log.info({ dns: `127.0.0.1:${port}` }, "names of the mesh are answered");
+  return { port, envoyPort, close };
+}
+
+async function freeUdpPort(): Promise<number> {
+  const socket = createSocket("udp4");
+  await once(socket.bind(0, "127.0.0.1"), "listening");
+  const { port } = socket.address();
+  socket.close();
+  return port;
+}
+
+/** With it the control plane reads what `redirectMembers` says (interop 6.5). */
+export const redirectFeature = "feature-transparent-proxy-in-dataplane-metadata";
+
+/** Of the request for a bootstrap (interop 6.2). */
+export function redirectMembers({ inboundPort, outboundPort }: Redirect, { envoyPort }: Names): JsonObject {
+  const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ family }) => family === "IPv6"));
+  const at = (port: number): JsonObject => ({ enabled: port !== 0, port });
+  return {
+    dnsPort: envoyPort,
+    dataplaneConfig: {
+      ipFamilyMode: hasIpv6 ? "dualstack" : "ipv4",
+      redirect: { inbound: at(inboundPort), outbound: at(outboundPort), dns: at(envoyPort), vnet: {} },
+    },
+  };
+}

@@ -1,0 +1,81 @@
+// The collections behind proxies with a redirect: the names that each mesh has, and what proxies with the same settings share.
+
+import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
+import type { ConfigJson } from "#gen/kuma/system/v1alpha1/config_pb.ts";
+import type { Collection, Graph, Read } from "#incremental/collection.ts";
+import { type Bundle, type BundleRef, bundleOf } from "#proxy/bundle.ts";
+import type { Outlet } from "#proxy/client.ts";
+import { dnsDraft } from "#proxy/dns.ts";
+import {
+  dnsRecords,
+  inboundPassthrough,
+  outboundPassthrough,
+  type Transparent,
+  transparentOf,
+  virtualOutlets,
+} from "#proxy/transparent.ts";
+import type { Resource } from "#resources/resource.ts";
+import type { MeshFacts } from "#topology/mesh.ts";
+import type { NodeFacts } from "#topology/node.ts";
+import { meshOfTable, type Named, namedIn, tableConfig, tableIn } from "#topology/vips.ts";
+
+export interface TransparentInput {
+  readonly zone: string;
+  readonly meshes: Collection<MeshFacts>;
+  readonly dataplanes: Collection<Resource<DataplaneJson>>;
+  readonly configs: Collection<Resource<ConfigJson>>;
+  /** Absent: nobody says anything. */
+  readonly nodes: Collection<NodeFacts> | undefined;
+}
+
+/** Settings that are shared as a whole, so that their text is the key. */
+interface Shared extends Transparent {
+  readonly mesh: string;
+}
+
+export function transparentCollections(graph: Graph, input: TransparentInput) {
+  const { zone, meshes, dataplanes, configs, nodes } = input;
+  const tables = graph.derive("names with addresses", configs, ({ name, spec }) =>
+    meshOfTable(name) === undefined ? undefined : namedIn(tableIn(spec.config)),
+  );
+  const namedOf = (read: Read, mesh: string): readonly Named[] => read.one(tables, tableConfig(mesh)) ?? [];
+  const transparents = graph.derive("transparent proxies", dataplanes, ({ mesh, spec }, read, key) => {
+    const found = transparentOf(spec, nodes && read.one(nodes, key));
+    return found && { ...found, mesh };
+  });
+  const shared = graph.group("transparent settings", transparents, (one) => [[keyOfShared(one), one] as const]);
+  const settings = graph.derive("settings of transparent proxies", shared, (group) => group.values().next().value);
+  const passthroughs = graph.derive("outbound passthroughs", settings, (one, read): Bundle | undefined => {
+    const mesh = read.one(meshes, one.mesh);
+    return mesh && bundleOf(outboundPassthrough(one, mesh.passesOthers));
+  });
+  const inbounds = graph.derive("inbound passthroughs", transparents, (one, read, key): Bundle | undefined => {
+    const served =
+      read.one(dataplanes, key)?.spec.networking?.inbound?.filter(({ state }) => state !== "Ignored") ?? [];
+    const ports = served.flatMap(({ port }) => port ?? []);
+    return bundleOf(inboundPassthrough(one, ports));
+  });
+  const names = graph.derive("names for DNS", settings, (one, read): Bundle | undefined => {
+    const { mesh, dns } = one;
+    return dns && bundleOf([dnsDraft(dns, dnsRecords(namedOf(read, mesh), one), { mesh, zone })]);
+  });
+  return {
+    transparents,
+    /** What a proxy calls by address. */
+    outlets(read: Read, proxy: string): readonly Outlet[] {
+      const one = read.one(transparents, proxy);
+      return one ? virtualOutlets(namedOf(read, one.mesh), one.reachable) : [];
+    },
+    isInboundRedirected: (read: Read, proxy: string): boolean => (read.one(transparents, proxy)?.inbound ?? 0) !== 0,
+    bundles: [passthroughs, inbounds, names],
+    /** What a proxy has of what is shared; nothing without a redirect. */
+    refs(read: Read, proxy: string): readonly BundleRef[] {
+      const one = read.one(transparents, proxy);
+      if (!one) return [];
+      const key = keyOfShared(one);
+      return [{ from: inbounds, key: proxy }, { from: passthroughs, key }, ...(one.dns ? [{ from: names, key }] : [])];
+    },
+  };
+}
+
+const keyOfShared = (one: Shared): string => JSON.stringify(one);

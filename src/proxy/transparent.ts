@@ -1,0 +1,111 @@
+// A proxy to which the machine redirects an application's connections (interop 7.9): where they come in, what takes those that
+// are for no service of the mesh, and what may be called by name.
+
+import { originalDestination } from "#envoy/cluster.ts";
+import { listener, tcpProxy } from "#envoy/listener.ts";
+import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
+import type { Draft } from "#proxy/bundle.ts";
+import type { Outlet } from "#proxy/client.ts";
+import type { DnsRecord } from "#proxy/dns.ts";
+import { tag } from "#resources/resource.ts";
+import type { DnsWay, NodeFacts, RedirectPorts } from "#topology/node.ts";
+import { mappedAddress, type Named } from "#topology/vips.ts";
+
+export interface Transparent extends RedirectPorts {
+  readonly isStrict: boolean;
+  /** Absent: all services of the mesh. */
+  readonly reachable?: readonly string[];
+  readonly dns?: DnsWay;
+}
+
+/** Absent where nothing is redirected. What the node says goes before what the Dataplane says. */
+export function transparentOf({ networking }: DataplaneJson, node: NodeFacts | undefined): Transparent | undefined {
+  const said = networking?.transparentProxying;
+  const ports = node?.redirect ?? {
+    inbound: said?.redirectPortInbound ?? 0,
+    outbound: said?.redirectPortOutbound ?? 0,
+    ipv6: (node?.ipv6 ?? true) && said?.ipFamilyMode !== "IPv4",
+  };
+  if (ports.outbound === 0 || node?.bindsOutbounds) return undefined;
+  const reachable = said?.reachableServices ?? [];
+  return {
+    ...ports,
+    isStrict: node?.isStrict ?? true,
+    ...(reachable.length > 0 && { reachable: [...new Set(reachable)].sort() }),
+    ...(node?.dns && { dns: node.dns }),
+  };
+}
+
+const isReachable = (reachable: readonly string[] | undefined, service: string | undefined): service is string =>
+  service !== undefined && (reachable === undefined || reachable.includes(service));
+
+/** What is called by address: each port of each name that leads to a service which may be called. */
+export const virtualOutlets = (named: readonly Named[], reachable: readonly string[] | undefined): readonly Outlet[] =>
+  named.flatMap(({ address, outlets }) =>
+    outlets.flatMap(({ port, tags }) => {
+      const service = tags[tag.service];
+      return isReachable(reachable, service) ? [{ at: { address, port }, service, isVirtual: true }] : [];
+    }),
+  );
+
+/** Of the same names, sorted. */
+export const dnsRecords = (
+  named: readonly Named[],
+  { reachable, ipv6 }: Pick<Transparent, "reachable" | "ipv6">,
+): readonly DnsRecord[] =>
+  named
+    .filter(({ outlets }) => outlets.some(({ tags }) => isReachable(reachable, tags[tag.service])))
+    .flatMap(({ domains, address }) =>
+      domains.map((name) => ({ name, addresses: ipv6 ? [address, mappedAddress(address)] : [address] })),
+    )
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+
+const families = (ipv6: boolean): readonly ("ipv4" | "ipv6")[] => (ipv6 ? ["ipv4", "ipv6"] : ["ipv4"]);
+const anyAddress = { ipv4: "0.0.0.0", ipv6: "::" } as const;
+/** Connections to the application come from here, so that the redirect knows them and leaves them alone. */
+export const inboundSource = { ipv4: "127.0.0.6", ipv6: "::6" } as const;
+
+/** What an application calls that has no name in the mesh: it passes, or is closed. The same for all proxies with these ports. */
+export function outboundPassthrough(
+  { outbound: port, ipv6 }: Pick<RedirectPorts, "outbound" | "ipv6">,
+  passes: boolean,
+): readonly Draft[] {
+  return families(ipv6).flatMap((family): readonly Draft[] => {
+    const name = `outbound:passthrough:${family}`;
+    const chains = [{ filters: [tcpProxy(statPrefix(name), { cluster: name })] }];
+    const at = { address: anyAddress[family], port };
+    return [
+      ...(passes ? [{ type: "cluster" as const, name, json: originalDestination(name) }] : []),
+      {
+        ...{ type: "listener", name, refers: passes ? [name] : [] },
+        json: listener({ name, at, direction: "OUTBOUND", chains, takesRedirected: true }),
+      },
+    ];
+  });
+}
+
+/** What comes to an address of the machine that no inbound listens at. `ports`: those of inbounds. */
+export function inboundPassthrough(
+  { inbound: port, ipv6, isStrict }: Transparent,
+  ports: readonly number[],
+): readonly Draft[] {
+  if (port === 0) return [];
+  return families(ipv6).flatMap((family): readonly Draft[] => {
+    const name = `inbound:passthrough:${family}`;
+    const filters = [tcpProxy(statPrefix(name), { cluster: name })];
+    const strict = [...new Set(ports)].map((destinationPort) => ({ match: { destinationPort }, filters }));
+    const at = { address: anyAddress[family], port };
+    return [
+      { type: "cluster", name, json: originalDestination(name, inboundSource[family]) },
+      {
+        ...{ type: "listener", name, refers: [name] },
+        json: listener({
+          ...{ name, at, direction: "INBOUND", takesRedirected: true },
+          chains: isStrict && strict.length > 0 ? strict : [{ filters }],
+        }),
+      },
+    ];
+  });
+}
+
+const statPrefix = (name: string): string => name.replaceAll(":", "_");
