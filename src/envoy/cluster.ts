@@ -40,19 +40,19 @@ const http2: UpstreamHttpJson = { explicitHttpConfig: { http2ProtocolOptions: {}
 const upstreamFor = (protocol: string): UpstreamHttpJson => (protocol === "http2" || protocol === "grpc" ? http2 : {});
 
 /** Endpoints over EDS. Those that are marked unhealthy get nothing while there are others, however few, and all when there are none. */
-const discovered = {
+const discovered = (piece: ClusterPiece): ClusterPiece => ({
   type: "EDS",
   edsClusterConfig: { edsConfig: overAds },
-  commonLbConfig: { healthyPanicThreshold: { value: 1 } },
-} as const;
+  ...piece,
+  commonLbConfig: { healthyPanicThreshold: { value: 1 }, ...piece.commonLbConfig },
+});
 
 /** A service's cluster on a client: inside the mesh always HTTP/2 (interop 7.9). */
 export const serviceCluster = (name: string, piece: ClusterPiece): ClusterJson =>
-  cluster(name, { ...discovered, ...piece }, http2);
+  cluster(name, discovered(piece), http2);
 
 /** A cluster for bytes, not requests: at an ingress. */
-export const tcpCluster = (name: string, piece: ClusterPiece): ClusterJson =>
-  cluster(name, { ...discovered, ...piece }, {});
+export const tcpCluster = (name: string, piece: ClusterPiece): ClusterJson => cluster(name, discovered(piece), {});
 
 /** Where a redirected connection was going before. `source`: from which address it goes there. */
 export const originalDestination = (name: string, source?: string): ClusterJson =>

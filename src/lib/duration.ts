@@ -31,6 +31,9 @@ export function parseGoDuration(text: string): number | undefined {
 /** Protobuf's JSON form of a duration: `1500` is `1.5s`, `0.000001` is `0.000000001s`. */
 export const protoDuration = (ms: number): string => `${(ms / 1000).toFixed(9).replace(/\.?0+$/, "")}s`;
 
+/** From Go's form; what is no duration is none at all. */
+export const goToProto = (text: string): string => protoDuration(parseGoDuration(text) ?? 0);
+
 const ageUnitMs: Readonly<Record<string, number>> = {
   ms: 1,
   s: 1000,

@@ -27,6 +27,12 @@ export const isTooDeep = (value: unknown, levels = mostLevels): boolean =>
 export const whyNotJson = (error: unknown): string =>
   String(error instanceof Error ? error.message : error).replace(/, (\.\.\.)?".*$/s, " in JSON");
 
+type Defined<T> = { -readonly [Member in keyof T]?: Exclude<T[Member], undefined> };
+
+/** Without the members that are `undefined`, for messages whose types know only absent ones. */
+export const definedOf = <T extends object>(members: T): Defined<T> =>
+  Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as Defined<T>;
+
 /** Deep equality of JSON values, `undefined` members counting as absent. Identical objects cost nothing. */
 export function isEqual(a: unknown, b: unknown): boolean {
   if (a === b) return true;

@@ -53,9 +53,12 @@ const policies: readonly { readonly kind: string; readonly prefix: string; reado
   {
     kind: "MeshCircuitBreaker",
     prefix: "mesh-circuit-breaker-all",
+    // Kuma's has three retries at a time: of more requests that an instance takes along when it ends the rest would fail.
     spec: {
       targetRef: { kind: "Mesh" },
-      ...to({ connectionLimits: { maxConnections: 1024, maxPendingRequests: 1024, maxRetries: 3, maxRequests: 1024 } }),
+      ...to({
+        connectionLimits: { maxConnections: 1024, maxPendingRequests: 1024, maxRetries: 1024, maxRequests: 1024 },
+      }),
     },
   },
 ];

@@ -1,11 +1,18 @@
 // The policies that are acted on, in the order in which they are applied (`order` in interop 1.7).
 
+import { meshCircuitBreaker } from "#policies/mesh-circuit-breaker/translate.ts";
 import { meshHttpRoute } from "#policies/mesh-http-route/translate.ts";
 import { meshRetry } from "#policies/mesh-retry/translate.ts";
 import { meshTimeout } from "#policies/mesh-timeout/translate.ts";
 import { meshTrafficPermission } from "#policies/mesh-traffic-permission/translate.ts";
 import type { Policy } from "#policies/policy.ts";
 
-export const policies: readonly Policy[] = [meshHttpRoute, meshTimeout, meshTrafficPermission, meshRetry];
+export const policies: readonly Policy[] = [
+  meshHttpRoute,
+  meshTimeout,
+  meshTrafficPermission,
+  meshCircuitBreaker,
+  meshRetry,
+];
 
 export const findPolicy = (kind: string): Policy | undefined => policies.find((policy) => policy.kind === kind);

@@ -227,7 +227,7 @@ for (const { what, path, ...meta } of metas)
 
 test("what is acted on: the policies built, and what proxies are made of", () => {
   const acted = (...names: string[]) => names.filter((name) => isActedOn(kindNamed(name)));
-  assert.deepEqual(acted("MeshTimeout", "Dataplane", "DataplaneInsight", "MeshCircuitBreaker", "MeshService"), [
+  assert.deepEqual(acted("MeshTimeout", "Dataplane", "DataplaneInsight", "MeshAccessLog", "MeshService"), [
     "MeshTimeout",
     "Dataplane",
     "DataplaneInsight",

@@ -37,12 +37,14 @@ const httpRules = [
 ];
 /** What an entry of a part says, beside its targetRef. */
 const entries: Readonly<Record<string, JsonObject>> = {
+  MeshCircuitBreaker: { default: { connectionLimits: { maxRequests: 1 } } },
   MeshTimeout: { default: { connectionTimeout: "1s" } },
   MeshRetry: { default: { tcp: { maxConnectAttempt: 3 } } },
   MeshTrafficPermission: { default: { action: "Allow" } },
   MeshHTTPRoute: { rules: httpRules },
 };
 const ruleEntries: Readonly<Record<string, JsonObject>> = {
+  MeshCircuitBreaker: { default: { connectionLimits: { maxRequests: 1 } } },
   MeshTimeout: { default: { connectionTimeout: "1s" } },
   MeshTrafficPermission: { default: { allow: [{ spiffeID: { type: "Exact", value: "spiffe://a/b" } }] } },
 };

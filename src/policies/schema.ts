@@ -65,6 +65,12 @@ export const duration = z
   .string()
   .refine((text) => Math.abs(parseGoDuration(text) ?? Infinity) < longestMs, "must be a duration, like 5s or 1h30m");
 
+/** A number that counts: of connections, hosts, requests. */
+export const atLeastOne = z
+  .int()
+  .min(1)
+  .max(2 ** 31 - 1);
+
 /** 0 to 100, an integer or a decimal in a string. */
 export const percentage = z
   .union([z.number(), z.string()], 'must be a number from 0 to 100, a decimal in quotes, like "0.5"')

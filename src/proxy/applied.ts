@@ -1,5 +1,6 @@
 // What the policies that are for a proxy say together, by the place where they say it.
 
+import type { ClusterPiece } from "#envoy/cluster.ts";
 import { policies } from "#policies/all.ts";
 import type { Match } from "#policies/match.ts";
 import type { HttpRule } from "#policies/mesh-http-route/http-rule.ts";
@@ -38,9 +39,8 @@ export function applied(
 function joined(pieces: readonly (Pieces | undefined)[]): Pieces {
   return pieces.reduce<Pieces>((all, piece) => {
     if (!piece) return all;
-    const http = { ...all.cluster?.http, ...piece.cluster?.http };
     return {
-      cluster: { ...all.cluster, ...piece.cluster, ...(Object.keys(http).length > 0 && { http }) },
+      cluster: joinedClusters(all.cluster ?? {}, piece.cluster ?? {}),
       route: { ...all.route, ...piece.route },
       connection: { ...all.connection, ...piece.connection },
       tcp: { ...all.tcp, ...piece.tcp },
@@ -48,4 +48,15 @@ function joined(pieces: readonly (Pieces | undefined)[]): Pieces {
       ...((piece.ofClients ?? all.ofClients) && { ofClients: piece.ofClients ?? all.ofClients }),
     };
   }, {});
+}
+
+function joinedClusters(all: ClusterPiece, piece: ClusterPiece): ClusterPiece {
+  const http = { ...all.http, ...piece.http };
+  const commonLbConfig = { ...all.commonLbConfig, ...piece.commonLbConfig };
+  return {
+    ...all,
+    ...piece,
+    ...(Object.keys(http).length > 0 && { http }),
+    ...(Object.keys(commonLbConfig).length > 0 && { commonLbConfig }),
+  };
 }

@@ -115,8 +115,6 @@ function clusterJson(
   const sni = serviceSni(mesh.name, service, subset);
   return serviceCluster(name, {
     lbPolicy: "ROUND_ROBIN",
-    // Envoy's own limit of three retries at a time would fail what a lost connection carried.
-    circuitBreakers: { thresholds: [{ trackRemaining: true, maxRetries: 1024 }] },
     ...piece,
     http: { ...piece.http, ...(isRemote && { maxRequestsPerConnection: maxRequestsAcrossZones }) },
     ...(mesh.mtls && { transportSocket: upstreamTls(mesh.name, service, sni) }),

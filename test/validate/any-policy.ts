@@ -398,6 +398,43 @@ const permission = fc.oneof(
     rules: few(all({ default: some({ allow: few(client), deny: few(client), allowWithShadowDeny: few(client) }) }), 1),
   }),
 );
+const percent = fc.oneof(number(100), fc.constantFrom("0", "0.5", "99.99999", "100"));
+const failures = some({ consecutive: count });
+const breakerConf = some({
+  connectionLimits: some({
+    maxConnections: count,
+    maxConnectionPools: count,
+    maxPendingRequests: count,
+    maxRequests: count,
+    maxRetries: count,
+  }),
+  outlierDetection: some({
+    disabled: fc.boolean(),
+    interval: duration,
+    baseEjectionTime: duration,
+    maxEjectionPercent: number(100),
+    splitExternalAndLocalErrors: fc.boolean(),
+    healthyPanicThreshold: percent,
+    detectors: some({
+      totalFailures: failures,
+      gatewayFailures: failures,
+      localOriginFailures: failures,
+      successRate: some({
+        minimumHosts: count,
+        requestVolume: count,
+        standardDeviationFactor: fc.constantFrom(1, 1000, "0.001", "1.9", "1000.0001"),
+      }),
+      failurePercentage: some({ minimumHosts: count, requestVolume: count, threshold: number(100) }),
+    }),
+  }),
+});
+const toService = (conf: fc.Arbitrary<JsonObject>) =>
+  few(all({ targetRef: fc.oneof(mesh, all({ kind: fc.constant("MeshService"), name: service })), default: conf }), 1);
+const breaker = fc.oneof(
+  all({ to: toService(breakerConf) }),
+  all({ from: few(all({ targetRef: mesh, default: breakerConf }), 1) }),
+  all({ rules: few(all({ default: breakerConf }), 1) }),
+);
 
 const policy = (kind: string, spec: fc.Arbitrary<JsonObject>): fc.Arbitrary<AnyPolicy> =>
   spec.map((one) => ({ kind, spec: one }));
@@ -405,5 +442,6 @@ export const anyPolicy: fc.Arbitrary<AnyPolicy> = fc.oneof(
   { weight: 3, arbitrary: policy("MeshHTTPRoute", route) },
   { weight: 1, arbitrary: policy("MeshTimeout", timeout) },
   { weight: 1, arbitrary: policy("MeshRetry", retry) },
+  { weight: 1, arbitrary: policy("MeshCircuitBreaker", breaker) },
   { weight: 1, arbitrary: policy("MeshTrafficPermission", permission) },
 );

@@ -2,7 +2,7 @@
 // below, which are Kuma's without a policy (interop 7.3, 7.9, 11.4), not Envoy's own.
 
 import type { RouteActionJson } from "#gen/envoy/config/route/v3/route_components_pb.ts";
-import { parseGoDuration, protoDuration } from "#lib/duration.ts";
+import { goToProto as proto } from "#lib/duration.ts";
 import { type InboundRule, inboundRules } from "#policies/inbound.ts";
 import { mergeConfs } from "#policies/merge.ts";
 import { checkTimeouts } from "#policies/mesh-timeout/check.ts";
@@ -134,6 +134,3 @@ const clusterPiece = ({ connectionTimeout, idleTimeout, http }: TimeoutConf) => 
     maxStreamDuration: proto(http?.maxStreamDuration ?? fallback.maxStreamDuration),
   },
 });
-
-/** The text is a duration: the schema saw to it. */
-const proto = (text: string): string => protoDuration(parseGoDuration(text) ?? 0);
