@@ -14,6 +14,7 @@ import type { Metrics } from "#host/metrics.ts";
 import { refusalRecord } from "#host/refusal-record.ts";
 import { grpcCode, type ServerStream, type World } from "#host/world.ts";
 import { providedAuthorityIssues } from "#identity/authority.ts";
+import type { Credentials } from "#identity/credentials.ts";
 import { clusterIdOf, firstStart } from "#identity/first-start.ts";
 import { keyMaker } from "#identity/key-maker.ts";
 import { rotationKeeper } from "#identity/rotation-keeper.ts";
@@ -60,6 +61,8 @@ export interface GlobalSettings {
   /** Zones that are given private keys of authorities and of dataplane tokens, as those of a Kuma need them. */
   readonly exportKeysTo: readonly string[];
   readonly version: string;
+  /** Absent: with real keys. */
+  readonly credentials?: Pick<Credentials, "signIntermediate">;
   /** As `/config` shows them. */
   readonly shown: Readonly<Record<string, unknown>>;
   /** Whether processes of this machine are administrators of the plain API and of log levels; absent: yes. */
@@ -112,7 +115,9 @@ export async function global(settings: GlobalSettings, { clock, random, network,
     { wanted: owned.serviceInsights, deletes: true, isRecord: true },
   ]);
   const refusals = refusalRecord(audit, clock);
-  const zones = zoneMembers({ store, clock, unauthenticated: settings.unauthenticatedZones });
+  const zones = zoneMembers({
+    ...{ store, clock, unauthenticated: settings.unauthenticatedZones, credentials: settings.credentials },
+  });
   const kds = kdsServer({
     outgoing,
     store,

@@ -4,6 +4,14 @@
 import { X509Certificate } from "node:crypto";
 import { backdatedMs, type KeptAuthority, readAuthority } from "#identity/authority.ts";
 import { authoritySigner, requestedKey, signedCertificate } from "#identity/certificate.ts";
+import { certificatesIn } from "#identity/pem.ts";
+
+/** Not of an authority that the mesh had before. `chain`: of an intermediate, as it is signed here. */
+export function isUnder(chain: string, authority: string): boolean {
+  const [, issuer = ""] = certificatesIn(chain);
+  const [current = ""] = certificatesIn(authority);
+  return issuer !== "" && new X509Certificate(issuer).fingerprint256 === new X509Certificate(current).fingerprint256;
+}
 
 /** Renewed at half of it: a zone may be without global for half a year. */
 const lastsMs = 365 * 86_400_000;

@@ -3,6 +3,7 @@
 
 import type { CallInfo, ClientCertificate, Clock } from "#host/world.ts";
 import { requestedKey } from "#identity/certificate.ts";
+import type { Credentials } from "#identity/credentials.ts";
 import { signIntermediate } from "#identity/intermediate.ts";
 import { secretText } from "#identity/secret.ts";
 import { signingAuthority } from "#identity/signing-authority.ts";
@@ -24,6 +25,8 @@ export interface ZoneMembersOptions {
   readonly clock: Pick<Clock, "now">;
   /** They may come without a certificate. */
   readonly unauthenticated: readonly string[];
+  /** Absent: with real keys. */
+  readonly credentials?: Pick<Credentials, "signIntermediate"> | undefined;
 }
 
 /** What is kept of a zone's certificates; times are milliseconds since the epoch. */
@@ -41,7 +44,8 @@ interface Ask {
   readonly now: number;
 }
 
-export function zoneMembers({ store, clock, unauthenticated }: ZoneMembersOptions) {
+export function zoneMembers(options: ZoneMembersOptions) {
+  const { store, clock, unauthenticated, credentials = { signIntermediate } } = options;
   return {
     check(zone: string, { client }: CallInfo): void {
       if (client) checkCertificate(zone, client);
@@ -76,7 +80,8 @@ export function zoneMembers({ store, clock, unauthenticated }: ZoneMembersOption
       const authority = signingAuthority(store, resource && asMesh(resource), backend);
       if (authority?.privateKey === undefined)
         throw new KodiakError({ kind: "not-found", what: `the authority ${backend} of mesh ${mesh}` });
-      return signIntermediate({ ...authority, privateKey: authority.privateKey }, { mesh, zone, request }, clock.now());
+      const signing = { ...authority, privateKey: authority.privateKey };
+      return credentials.signIntermediate(signing, { mesh, zone, request }, clock.now());
     },
 
     /** All certificates that the zone has: it must join anew. */

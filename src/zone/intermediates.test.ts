@@ -3,6 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import { openLog } from "#host/log.ts";
 import { createBuiltinAuthority } from "#identity/authority.ts";
+import { realCredentials } from "#identity/credentials.ts";
 import { signIntermediate } from "#identity/intermediate.ts";
 import { certificatesIn } from "#identity/pem.ts";
 import { certificateAnswer, intermediateAskIn } from "#kds/members.ts";
@@ -45,6 +46,7 @@ async function stage() {
           await signIntermediate({ what: "root", ...global.root }, { mesh, zone: "zone-a", request }, time.now),
         );
       },
+      credentials: realCredentials,
       store,
       clock,
       log: openLog("silent"),

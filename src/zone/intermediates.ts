@@ -1,13 +1,11 @@
 // Authorities of this zone's own, one for each of a mesh that signs here: global keeps the mesh's key and signs them. Each is kept
 // beside the store's resources, lasts for a year and is renewed at half of it, so that certificates are issued without global, too.
 
-import { X509Certificate } from "node:crypto";
 import type { Log } from "#host/log.ts";
 import type { Clock } from "#host/world.ts";
 import type { KeptAuthority } from "#identity/authority.ts";
-import { newSigningRequest } from "#identity/certificate.ts";
+import type { Credentials } from "#identity/credentials.ts";
 import { certificatesIn } from "#identity/pem.ts";
-import { certificateOf } from "#identity/zone-certificate.ts";
 import { certificateIn, intermediateBytes } from "#kds/members.ts";
 import { path } from "#kds/wire.ts";
 import type { Store } from "#resources/store.ts";
@@ -15,6 +13,7 @@ import type { Store } from "#resources/store.ts";
 export interface IntermediatesOptions {
   /** A call to global; rejects while it is away. */
   readonly ask: (path: string, request: Uint8Array) => Promise<Uint8Array>;
+  readonly credentials: Pick<Credentials, "newSigningRequest" | "certificateOf" | "isUnder">;
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
@@ -46,7 +45,16 @@ export interface Intermediates {
 const noteOf = (mesh: string, backend: string): string => `intermediate ${mesh}/${backend}`;
 const retryAfterMs = 3_600_000;
 
-export function intermediates({ ask, store, clock, log, onArrived, isListed }: IntermediatesOptions): Intermediates {
+export function intermediates({
+  ask,
+  credentials,
+  store,
+  clock,
+  log,
+  onArrived,
+  isListed,
+}: IntermediatesOptions): Intermediates {
+  const { newSigningRequest, certificateOf, isUnder } = credentials;
   /** By note: what is owed, and what ends the wait for its renewal. */
   const owed = new Map<string, { readonly mesh: string; readonly backend: string }>();
   const asking = new Set<string>();
@@ -115,11 +123,4 @@ export function intermediates({ ask, store, clock, log, onArrived, isListed }: I
       for (const cancel of renewals.values()) cancel();
     },
   };
-}
-
-/** Not of an authority that the mesh had before. */
-function isUnder(chain: string, authority: string): boolean {
-  const [, issuer = ""] = certificatesIn(chain);
-  const [current = ""] = certificatesIn(authority);
-  return issuer !== "" && new X509Certificate(issuer).fingerprint256 === new X509Certificate(current).fingerprint256;
 }

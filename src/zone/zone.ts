@@ -162,6 +162,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
         if (!link) throw new KodiakError({ kind: "unavailable", what: "global is not called yet" });
         return link.ask(path, request);
       },
+      credentials,
       store,
       clock,
       log: logOf("certificates"),

@@ -35,7 +35,7 @@ export function downMisfits(global: ControlPlane, zone: ControlPlane): readonly 
   const graph = plainGraph();
   const outgoing = downwardResources(graph, sourcesFrom(graph, global.disk.resources()));
   graph.settle();
-  const audience = { zone: zone.name, features: new Set<string>(features), getsKeys: true };
+  const audience = { zone: zone.name, features: new Set<string>(features), getsKeys: false };
   const should = arriving(outgoing, fromGlobal, (one) => itemFor(one, audience) !== undefined);
   const owned = [...zone.disk.resources()].filter(({ kind }) => globalToZoneKinds.some(({ name }) => name === kind));
   const is = owned.filter((resource) => fromGlobal.owns(kindNamed(resource.kind), resource));

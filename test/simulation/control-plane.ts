@@ -65,18 +65,29 @@ export interface Site {
   program(host: string): Program;
   /** A server certificate that names all hosts: answers to bootstraps are checked against it. */
   readonly certificate: { readonly certificate: string; readonly privateKey: string };
+  /** Of zones' own authorities. */
+  readonly intermediateLastsMs: number;
 }
 
-export function globalControlPlane(site: Site, disk: Disk, zones: readonly string[]): ControlPlane {
-  return controlPlane("global", site, disk, (store, world, settings) =>
-    global({ ...settings, store, kdsPort: ports.kds, unauthenticatedZones: zones, exportKeysTo: zones }, world),
+export function globalControlPlane(site: Site, disk: Disk): ControlPlane {
+  return controlPlane("global", site, disk, (store, world, settings, program) =>
+    global(
+      {
+        ...{ ...settings, store, kdsPort: ports.kds, unauthenticatedZones: [], exportKeysTo: [] },
+        credentials: credentials(program, site.intermediateLastsMs),
+      },
+      world,
+    ),
   );
 }
 
 export function zoneControlPlane(site: Site, name: string, disk: Disk): ControlPlane {
   const target = { host: "global", port: ports.kds, trust: { kind: "skip-verify" as const } };
   return controlPlane(name, site, disk, (store, world, settings, program) =>
-    zone({ ...settings, name, store, global: target, credentials: credentials(program) }, world),
+    zone(
+      { ...settings, name, store, global: target, credentials: credentials(program, site.intermediateLastsMs) },
+      world,
+    ),
   );
 }
 

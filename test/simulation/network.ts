@@ -1,9 +1,10 @@
 // The network of `host/world.ts` without sockets: gRPC streams, calls and HTTP requests as frames over simulated wires. TLS
-// is left out: it is tested where it is, and says nothing about order.
+// is left out: it is tested where it is, and says nothing about order. Who calls is known by its host.
 
 import {
   type CallInfo,
   type CallOptions,
+  type ClientCertificate,
   type ClientStream,
   type Connection,
   GrpcError,
@@ -55,7 +56,7 @@ export interface SimulatedConnection extends Connection {
 const windowBytes = 4_096;
 
 export function simulatedNetwork(links: Links): SimulatedNetwork {
-  const listeners = new Map<string, { readonly program: Program; serve(wire: Wire<Frame>): void }>();
+  const listeners = new Map<string, { readonly program: Program; serve(wire: Wire<Frame>, from: string): void }>();
   return {
     of: (program) => ({
       dial: ({ host, port }) => dial(program, host, port),
@@ -66,7 +67,7 @@ export function simulatedNetwork(links: Links): SimulatedNetwork {
   function listen(program: Program, options: ListenOptions) {
     const name = `${program.host}:${options.port}`;
     const served = new Set<Served>();
-    listeners.set(name, { program, serve: (wire) => void served.add(serve(program, options, wire)) });
+    listeners.set(name, { program, serve: (wire, from) => void served.add(serve(program, options, wire, from)) });
     return {
       port: options.port,
       close: (reason: string) => {
@@ -93,7 +94,7 @@ export function simulatedNetwork(links: Links): SimulatedNetwork {
       () => {
         const listener = listeners.get(name);
         if (!listener?.program.isAlive) return wire.close(1, `cannot connect to ${name}: connection refused`);
-        listener.serve(wire);
+        listener.serve(wire, program.host);
         wire.send(1, { kind: "accepted", id: 0 });
       },
     );
@@ -165,11 +166,18 @@ const headersIn = (options: CallOptions | undefined): Headers =>
     Object.entries(options?.headers ?? {}).map(([name, value]) => [name, typeof value === "string" ? [value] : value]),
   );
 
+/** Of a zone's control plane, as global would have given it. */
+const certificateFor = (zone: string): ClientCertificate => ({
+  ...{ uris: [`spiffe://kodiak/zone/${zone}`], serial: "1" },
+  ...{ notBefore: 0, notAfter: Number.POSITIVE_INFINITY },
+});
+
 interface Served {
   close(reason: string): void;
 }
 
-function serve(program: Program, options: ListenOptions, wire: Wire<Frame>): Served {
+function serve(program: Program, options: ListenOptions, wire: Wire<Frame>, from: string): Served {
+  const client = options.clientAuthorities === undefined ? undefined : certificateFor(from);
   const streams = new Map<number, Half>();
   const send = (frame: Frame): void => wire.send(1, frame);
   const peer = `${program.host}-client:1`;
@@ -186,7 +194,7 @@ function serve(program: Program, options: ListenOptions, wire: Wire<Frame>): Ser
   function open({ id, path, headers }: Extract<Frame, { kind: "open" }>): void {
     const half = halfOf(id, send);
     const handle = options.streams[path];
-    const call: CallInfo = { path, headers, peer, client: undefined };
+    const call: CallInfo = { path, headers, peer, client };
     const stream: ServerStream = { ...half.stream, ...call, sendHeaders: () => {}, end: half.end };
     streams.set(id, half);
     if (handle) handle(stream);
@@ -221,7 +229,7 @@ function serve(program: Program, options: ListenOptions, wire: Wire<Frame>): Ser
     try {
       const handle = options.unary?.[path];
       if (!handle) throw new GrpcError({ code: grpcCode.unimplemented, message: `there is no method ${path} here` });
-      send({ kind: "answer", id, result: await handle(bytes, { path, headers, peer, client: undefined }) });
+      send({ kind: "answer", id, result: await handle(bytes, { path, headers, peer, client }) });
     } catch (error) {
       if (!(error instanceof GrpcError)) throw error;
       send({ kind: "answer", id, result: error.status });

@@ -9,49 +9,13 @@ import { presenceIn } from "#owned/online.ts";
 import { downMisfits, misfits, upMisfits } from "./checks.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { allHeld } from "./loss-checks.ts";
-import { meshSpec, permission, timeout } from "./manifests.ts";
+import { timeout } from "./manifests.ts";
 import type { Frame } from "./network.ts";
 import { proxyMisfits } from "./proxy-checks.ts";
-import { type Stage, stage } from "./stage.ts";
+import type { Stage } from "./stage.ts";
+import { end, instance, twoZones } from "./two-zones.ts";
 
 const minute = 60_000;
-
-/** Two zones that call each other: everybody offers and uses `backend`. */
-async function twoZones(): Promise<Stage & { readonly zoneA: ControlPlane; readonly zoneB: ControlPlane }> {
-  const on = await stage({ seed: 1, zones: 2, meshes: ["m1"] });
-  const [zoneA, zoneB] = on.zones;
-  assert.ok(zoneA && zoneB);
-  on.global.start();
-  for (const zone of on.zones) zone.start();
-  on.put(on.global, meshSpec("m1", "STRICT"));
-  on.put(on.global, permission("m1", "all", "Allow"));
-  for (const zone of on.zones) {
-    ingress(on, zone);
-    instance(on, zone, 1);
-  }
-  await on.time.advance(minute);
-  assert.deepEqual(misfits(on), []);
-  return { ...on, zoneA, zoneB };
-}
-
-function ingress(on: Stage, zone: ControlPlane): void {
-  const address = `10.${on.zones.indexOf(zone)}.1.1`;
-  on.proxy({ zone: zone.name, kind: "ZoneIngress", mesh: "", name: `ingress-${zone.name}` }).start({
-    networking: { address, port: 10001, advertisedAddress: address, advertisedPort: 10001 },
-  });
-}
-
-function instance(on: Stage, zone: ControlPlane, number: number) {
-  const proxy = on.proxy({ zone: zone.name, kind: "Dataplane", mesh: "m1", name: `${zone.name}-${number}` });
-  proxy.start({
-    networking: {
-      address: `10.${on.zones.indexOf(zone)}.0.${number}`,
-      inbound: [{ port: 8080, tags: { "kuma.io/service": "backend", "kuma.io/protocol": "http" } }],
-      outbound: [{ port: 9000, tags: { "kuma.io/service": "backend" } }],
-    },
-  });
-  return proxy;
-}
 
 const revisions = ({ global, zones }: Stage): readonly number[] =>
   [global, ...zones].map(({ disk }) => disk.commits.length);
@@ -86,10 +50,6 @@ const zoneMisfits = (on: Stage, zone: ControlPlane): readonly string[] =>
     zone,
     on.proxies.filter((proxy) => proxy.zone === zone.name),
   );
-
-const end = (on: Stage): void => {
-  for (const one of [on.global, ...on.zones, ...on.proxies]) one.kill();
-};
 
 test("A8: while global is down for an hour, zones scale, take in new proxies and are restarted", async () => {
   const on = await twoZones();

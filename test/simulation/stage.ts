@@ -19,6 +19,7 @@ import { completeLabels, type Place } from "#resources/labels.ts";
 import { describeId, type Resource, type ResourceId } from "#resources/resource.ts";
 import { fromRest } from "#resources/rest.ts";
 import { type ControlPlane, globalControlPlane, type Site, zoneControlPlane } from "./control-plane.ts";
+import { intermediateLastsMs } from "./credentials.ts";
 import { disk } from "./disk.ts";
 import { type Frame, simulatedNetwork } from "./network.ts";
 import { program } from "./program.ts";
@@ -57,6 +58,8 @@ export interface StageOptions {
   readonly meshes: readonly string[];
   /** The share of listeners and routes that Envoys refuse. */
   readonly refuses?: number;
+  /** Of zones' own authorities; absent: as real ones. */
+  readonly lastsMs?: number;
 }
 
 const startMs = Date.UTC(2026, 0, 1);
@@ -67,7 +70,13 @@ const signingKey = createSigningKey();
 const zoneAuthority = createZoneAuthority(Date.now());
 const certificate = certificateFor(["global", ...zoneNames]);
 
-export async function stage({ seed, zones: count, meshes, refuses = 0 }: StageOptions): Promise<Stage> {
+export async function stage({
+  seed,
+  zones: count,
+  meshes,
+  refuses = 0,
+  lastsMs = intermediateLastsMs,
+}: StageOptions): Promise<Stage> {
   const random = chance(seed);
   const time = schedule(startMs);
   const history: string[] = [];
@@ -89,6 +98,7 @@ export async function stage({ seed, zones: count, meshes, refuses = 0 }: StageOp
   const site: Site = {
     network: simulatedNetwork(between),
     certificate: await certificate,
+    intermediateLastsMs: lastsMs,
     program: (host) =>
       program(host, time, random.apart(), (level, text) => {
         if (level === "error") wrong(text);
@@ -99,7 +109,7 @@ export async function stage({ seed, zones: count, meshes, refuses = 0 }: StageOp
   const authority = await zoneAuthority;
   const names = zoneNames.slice(0, count);
   const globalDisk = disk("store-global", (life) => initialGlobal(meshes, { key, authority }, life));
-  const global = globalControlPlane(site, globalDisk, names);
+  const global = globalControlPlane(site, globalDisk);
   const zones = names.map((name) =>
     zoneControlPlane(
       site,
