@@ -53,6 +53,8 @@ export interface ProxyOptions {
 
 /** Envoy waits no longer for what a cluster needs; a control plane that lets it come to that has stalled it. */
 const envoyWaitsMs = 15_000;
+/** After so long at most it dials again: twice as long with each failure. */
+const envoyRetriesMs = { first: 500, most: 30_000 };
 
 export function proxy(id: ProxyId, site: Site, options: ProxyOptions): SimulatedProxy {
   const { zone, kind, mesh, name } = id;
@@ -79,8 +81,12 @@ export function proxy(id: ProxyId, site: Site, options: ProxyOptions): Simulated
     const metadata = { "dataplane.resource": resource, "dataplane.proxyType": proxyType };
     const envoy = fakeEnvoy({ node: { id: `${mesh}.${name}`, metadata } });
     const token = tokenOf(kind === "Dataplane" ? name : zone);
-    const later = (run: () => void): void =>
-      void own.clock.alarm(own.clock.now() + own.random.between(200, 1_500), run);
+    /** Since its control plane said something last. */
+    let tries = 0;
+    const later = (run: () => void): void => {
+      const mostMs = Math.min(envoyRetriesMs.first * 2 ** tries++, envoyRetriesMs.most);
+      own.clock.alarm(own.clock.now() + own.random.between(0, mostMs), run);
+    };
     let isLeaving = false;
 
     async function ask(path: string, body: JsonObject): Promise<number> {
@@ -124,6 +130,7 @@ export function proxy(id: ProxyId, site: Site, options: ProxyOptions): Simulated
       };
       stream.onMessage((bytes) => {
         heardAt = own.clock.now();
+        tries = 0;
         const response = responseOf(bytes);
         const { type } = response;
         const waits = (): void => options.wrong(`${host} waited 15 s for what ${type} ${describe(response)} needs`);

@@ -200,7 +200,7 @@ function initialGlobal(
     ...meshes.flatMap((mesh) => [
       secretResource(signingKeyId(dataplaneTokenKeys(mesh), "1"), `key of ${mesh}${which}`),
       secretResource(builtinCertificateId(mesh, "ca-1"), `authority of ${mesh}${which}`),
-      secretResource(builtinKeyId(mesh, "ca-1"), `key of the authority of ${mesh}${which}`),
+      secretResource(builtinKeyId(mesh, "ca-1"), `-----BEGIN PRIVATE KEY----- of the authority of ${mesh}${which}`),
     ]),
   ];
 }
