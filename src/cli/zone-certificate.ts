@@ -4,6 +4,10 @@ import { apiClient, apiSettings } from "#cli/client.ts";
 import { jsonOf, yamlOf } from "#cli/print.ts";
 import { defineVerb, outputSetting } from "#cli/verb.ts";
 
+/** No proxy of another zone can know it: a certificate of one is as good as that of any zone. */
+const authoritiesStay =
+  'the authorities in its store stay good for services of its meshes, for a year at most: unless that store is destroyed or trusted, give each of these meshes another authority (docs/meshes.md, "From one authority to another")\n';
+
 const settings = { output: outputSetting, ...apiSettings } as const;
 
 export const zoneRevokeVerb = defineVerb({
@@ -14,7 +18,7 @@ export const zoneRevokeVerb = defineVerb({
   examples: ["kodiak zone revoke zone-b"],
   async run(values, [name = ""], terminal) {
     const json = await call(values, name, "revoke");
-    const text = `${name}: its certificates are revoked, what it had open is cut; \`kodiak token join --zone ${name}\` lets it in again\n`;
+    const text = `${name}: its certificates are revoked, what it had open is cut; \`kodiak token join --zone ${name}\` lets it in again\n${authoritiesStay}`;
     terminal.out(shown(values.output, json, text));
     return 0;
   },
@@ -28,7 +32,7 @@ export const zoneForgetVerb = defineVerb({
   examples: ["kodiak zone forget zone-b"],
   async run(values, [name = ""], terminal) {
     const json = await call(values, name, "forget");
-    const text = `${name}: its certificates are revoked, what it had open is cut, ${json.deleted} resources are deleted\n`;
+    const text = `${name}: its certificates are revoked, what it had open is cut, ${json.deleted} resources are deleted\n${authoritiesStay}`;
     terminal.out(shown(values.output, json, text));
     return 0;
   },

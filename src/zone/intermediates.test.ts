@@ -35,11 +35,13 @@ async function stage() {
   const global = { isAway: false, asked: 0, root };
   const store = memoryStore(clock, { uuid: () => "id" });
   let arrived = Promise.withResolvers<void>();
+  let asked = Promise.withResolvers<void>();
   const start = () =>
     intermediates({
       isListed: () => true,
       async ask(_, bytes) {
         global.asked++;
+        asked.resolve();
         if (global.isAway) throw new Error("away");
         const { mesh, request } = intermediateAskIn(bytes);
         return certificateAnswer(
@@ -60,6 +62,13 @@ async function stage() {
       arrived = Promise.withResolvers();
       begin();
       await arrived.promise;
+    },
+    /** Resolves when global is asked after `begin`, and what it answers at once has been taken. */
+    async question(begin: () => void) {
+      asked = Promise.withResolvers();
+      begin();
+      await asked.promise;
+      await new Promise(setImmediate);
     },
   };
 }
@@ -90,6 +99,29 @@ test("what global did not give is asked for when it is back", async () => {
   global.isAway = false;
   await arrival(zone.connected);
   assert.ok(zone.under("default", "ca-1", root));
+});
+
+test("a renewal that failed is asked for when global is back; while it is there and gives none, after one minute, two, four, up to an hour", async () => {
+  const { start, arrival, question, root, global, pass } = await stage();
+  const zone = start();
+  await arrival(() => zone.under("default", "ca-1", root));
+  const first = zone.under("default", "ca-1", root);
+  global.isAway = true;
+  await question(() => pass(183 * day));
+  for (const minutes of [1, 2, 4, 8, 16, 32, 60, 60]) {
+    const before = global.asked;
+    pass(minutes * 60_000 - 1);
+    assert.equal(global.asked, before, `before ${minutes} min`);
+    await question(() => pass(1));
+    assert.equal(global.asked, before + 1);
+  }
+  global.isAway = false;
+  await arrival(zone.connected);
+  assert.notEqual(zone.under("default", "ca-1", root)?.certificate, first?.certificate);
+  const before = global.asked;
+  zone.connected();
+  await new Promise(setImmediate);
+  assert.equal(global.asked, before, "nothing is due");
 });
 
 test("it is renewed at half of its year; without global the old one is used until it ends", async () => {

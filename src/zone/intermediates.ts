@@ -37,13 +37,14 @@ export interface Intermediates {
   under(mesh: string, backend: string, authority: string): KeptAuthority | undefined;
   /** The same without asking for one. */
   held(mesh: string, backend: string, authority: string): KeptAuthority | undefined;
-  /** Global is there: what is owed is asked for. */
+  /** Global is there: what is due is asked for. */
   connected(): void;
   stop(): void;
 }
 
 const noteOf = (mesh: string, backend: string): string => `intermediate ${mesh}/${backend}`;
-const retryAfterMs = 3_600_000;
+/** While global is there and gives none: twice as long with each refusal. */
+const retriesMs = { first: 60_000, most: 3_600_000 };
 
 export function intermediates({
   ask,
@@ -55,8 +56,8 @@ export function intermediates({
   isListed,
 }: IntermediatesOptions): Intermediates {
   const { newSigningRequest, certificateOf, isUnder } = credentials;
-  /** By note: what is owed, and what ends the wait for its renewal. */
-  const owed = new Map<string, { readonly mesh: string; readonly backend: string }>();
+  /** By note: what is due and not here, as there was none or its renewal failed; and what ends the wait for the next attempt. */
+  const due = new Map<string, { readonly mesh: string; readonly backend: string; readonly tries: number }>();
   const asking = new Set<string>();
   const renewals = new Map<string, () => void>();
 
@@ -69,13 +70,15 @@ export function intermediates({
       const certificate = certificateIn(await ask(path.intermediate, intermediateBytes({ mesh, backend, request })));
       const after = JSON.stringify({ certificate, privateKey } satisfies Kept);
       await store.write([{ kind: "note", key: note, before: store.note(note), after }]);
-      owed.delete(note);
+      due.delete(note);
       renewAt(mesh, backend, certificateOf(certificate).renewAt);
       log.info({ mesh, backend }, "this zone has a new authority of its own");
       onArrived();
     } catch (error) {
       log.warn({ mesh, backend, why: String(error) }, "global gives this zone no authority of its own yet");
-      renewAt(mesh, backend, clock.now() + retryAfterMs);
+      const { tries = 0 } = due.get(note) ?? {};
+      due.set(note, { mesh, backend, tries: tries + 1 });
+      renewAt(mesh, backend, clock.now() + Math.min(retriesMs.first * 2 ** tries, retriesMs.most));
     } finally {
       asking.delete(note);
     }
@@ -89,7 +92,7 @@ export function intermediates({
       clock.alarm(atMs, () => {
         if (isListed(mesh, backend)) return void get(mesh, backend);
         renewals.delete(note);
-        owed.delete(note);
+        due.delete(note);
       }),
     );
   }
@@ -111,13 +114,13 @@ export function intermediates({
     under(mesh, backend, authority) {
       const note = noteOf(mesh, backend);
       const found = held(mesh, backend, authority);
-      if (found || owed.has(note)) return found;
-      owed.set(note, { mesh, backend });
+      if (found || due.has(note)) return found;
+      due.set(note, { mesh, backend, tries: 0 });
       void get(mesh, backend);
       return undefined;
     },
     connected() {
-      for (const { mesh, backend } of owed.values()) void get(mesh, backend);
+      for (const { mesh, backend } of due.values()) void get(mesh, backend);
     },
     stop() {
       for (const cancel of renewals.values()) cancel();
