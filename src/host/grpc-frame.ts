@@ -36,6 +36,8 @@ export interface FrameParser {
   push(chunk: Uint8Array, handle: (frame: Frame) => void): void;
   /** Whether a message has begun and not ended. */
   readonly isInside: boolean;
+  /** Memory for what has come of it. */
+  readonly heldBytes: number;
 }
 
 export function frameParser(maxMessageBytes: number): FrameParser {
@@ -58,6 +60,9 @@ export function frameParser(maxMessageBytes: number): FrameParser {
   return {
     get isInside() {
       return gathered > 0;
+    },
+    get heldBytes() {
+      return partial.length;
     },
     push(chunk, handle) {
       let rest = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);

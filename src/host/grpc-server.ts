@@ -6,6 +6,7 @@ import { constants, type Http2Session, type ServerHttp2Stream } from "node:http2
 import { defaultMaxMessageBytes } from "#host/grpc-frame.ts";
 import { statusHeaders, statusOfError, statusOfReset } from "#host/grpc-status.ts";
 import { GrpcStream } from "#host/grpc-stream.ts";
+import type { HeldShare } from "#host/held.ts";
 import type { Log } from "#host/log.ts";
 import {
   type CallInfo,
@@ -27,8 +28,9 @@ export function serveGrpc(
   call: CallInfo,
   services: GrpcServices,
   log: Log,
+  held?: HeldShare,
 ): (status: Status) => void {
-  const stream = new ServerEnd(http2, call, services.maxMessageBytes ?? defaultMaxMessageBytes, log);
+  const stream = new ServerEnd(http2, call, services.maxMessageBytes ?? defaultMaxMessageBytes, log, held);
   const serve = services.streams[call.path];
   const answer = services.unary?.[call.path];
   const encoding = stream.requestEncoding;
@@ -52,6 +54,10 @@ function serveUnary(stream: ServerEnd, answer: Unary): void {
   stream.onMessage((message) => {
     if (request !== undefined) throw internal("a unary call with two messages");
     request = message;
+    stream.waitingBytes = message.length;
+  });
+  stream.onEnd(() => {
+    request = undefined;
   });
   stream.onHalfClose(async () => {
     if (request === undefined) throw internal("a unary call without a message");
@@ -74,14 +80,21 @@ class ServerEnd extends GrpcStream implements ServerStream {
   readonly peer: string;
   readonly client: ClientCertificate | undefined;
   readonly requestEncoding: string | undefined;
+  override waitingBytes = 0;
   readonly #http2: ServerHttp2Stream;
   /** Kept here because a closed stream does not know its session any more. */
   readonly #session: Http2Session | undefined;
   readonly #log: Log;
   #handleHalfClose: () => Promise<void> | void = () => this.end({ code: grpcCode.ok, message: "" });
 
-  constructor(http2: ServerHttp2Stream, call: CallInfo, maxMessageBytes: number, log: Log) {
-    super(http2, maxMessageBytes);
+  constructor(
+    http2: ServerHttp2Stream,
+    call: CallInfo,
+    maxMessageBytes: number,
+    log: Log,
+    held: HeldShare | undefined,
+  ) {
+    super(http2, maxMessageBytes, held);
     this.#http2 = http2;
     this.#session = http2.session;
     this.#log = log;

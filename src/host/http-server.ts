@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Readable } from "node:stream";
 import { hostPort } from "#host/connection-failure.ts";
+import type { HeldShare } from "#host/held.ts";
 import type { Log } from "#host/log.ts";
 import type { Clock, Headers, HttpRequest, HttpResponse } from "#host/world.ts";
 
@@ -18,6 +19,7 @@ export async function serveHttp1(
   request: IncomingMessage,
   response: ServerResponse,
   handle: HttpHandler | undefined,
+  held: HeldShare,
   clock: Clock,
   log: Log,
 ): Promise<void> {
@@ -32,6 +34,7 @@ export async function serveHttp1(
     },
     request,
     handle,
+    held,
     clock,
     log,
   );
@@ -48,6 +51,7 @@ export async function serveHttp2(
   headers: Headers,
   peer: string,
   handle: HttpHandler | undefined,
+  held: HeldShare,
   clock: Clock,
   log: Log,
 ): Promise<void> {
@@ -62,6 +66,7 @@ export async function serveHttp2(
     },
     http2,
     handle,
+    held,
     clock,
     log,
   );
@@ -92,21 +97,24 @@ async function answerTo(
   head: Omit<HttpRequest, "body">,
   source: Readable,
   handle: HttpHandler | undefined,
+  held: HeldShare,
   clock: Clock,
   log: Log,
 ): Promise<HttpResponse | undefined> {
-  let body: Uint8Array | "late" | undefined;
+  let body: Uint8Array | "late" | "unheld" | undefined;
   const late = Promise.withResolvers<"late">();
   const cancel = clock.alarm(clock.now() + bodyWithinMs, () => late.resolve("late"));
   try {
-    body = await Promise.race([bodyOf(source), late.promise]);
+    body = await Promise.race([bodyOf(source, held), late.promise]);
   } catch (error) {
     log.debug({ err: error, method: head.method, url: head.url }, "an HTTP request ended early");
     return undefined;
   } finally {
     cancel();
+    held.release();
   }
   if (body === "late") return text(408, `the body did not come within ${bodyWithinMs / 1000} s`);
+  if (body === "unheld") return text(503, "too many bodies that are not complete are held here; try again later");
   if (body === undefined) return text(413, `the body is larger than the limit of ${maxBodyBytes} bytes`);
   if (handle === undefined) return text(404, `there is nothing at ${head.url}`);
   try {
@@ -117,13 +125,14 @@ async function answerTo(
   }
 }
 
-/** `undefined` when it is too large; the rest is then not read. */
-async function bodyOf(source: Readable): Promise<Uint8Array | undefined> {
+/** `undefined` when it is too large; the rest is then not read. `unheld`: nor when all callers together send too much. */
+async function bodyOf(source: Readable, held: HeldShare): Promise<Uint8Array | "unheld" | undefined> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of source.iterator({ destroyOnReturn: false })) {
     size += chunk.length;
     if (size > maxBodyBytes) return undefined;
+    if (!held.hold(size)) return "unheld";
     chunks.push(chunk);
   }
   return Buffer.concat(chunks, size);

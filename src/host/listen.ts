@@ -14,6 +14,7 @@ import {
 import type { TLSSocket } from "node:tls";
 import { hostPort, inUse, messageOf, whyNotListening } from "#host/connection-failure.ts";
 import { serveGrpc } from "#host/grpc-server.ts";
+import { defaultMaxHeldBytes, heldShares } from "#host/held.ts";
 import { headersOf, serveHttp1, serveHttp2 } from "#host/http-server.ts";
 import { connectionWindowBytes, sessionOptions } from "#host/http2-session.ts";
 import { kernelKeepAlive, watchOver } from "#host/keepalive.ts";
@@ -48,6 +49,7 @@ export async function listen(options: ListenOptions, clock: Clock, log: Log): Pr
   const server = openServer(options);
   const sockets = new Set<Socket>();
   const calls = new Set<(status: Status) => void>();
+  const share = heldShares(options.maxHeldBytes ?? defaultMaxHeldBytes, clock, log);
   const watch = watchOver(clock, (session, why) => session.destroy(new Error(why)));
 
   server.on("connection", (socket) => {
@@ -65,13 +67,13 @@ export async function listen(options: ListenOptions, clock: Clock, log: Log): Pr
   // are ours alone, so that wrapper goes.
   server.on("request", (request, response) => {
     if (request instanceof IncomingMessage && response instanceof ServerResponse) {
-      void serveHttp1(request, response, options.http, clock, log);
+      void serveHttp1(request, response, options.http, share(), clock, log);
     }
   });
   server.removeAllListeners("stream");
   server.on("stream", (http2, headers, _flags, ...[rawHeaders = []]: string[][]) => {
     if (!isGrpc(headers["content-type"])) {
-      void serveHttp2(http2, headers, headersOf(rawHeaders), peerOf(http2), options.http, clock, log);
+      void serveHttp2(http2, headers, headersOf(rawHeaders), peerOf(http2), options.http, share(), clock, log);
       return;
     }
     const call = {
@@ -80,7 +82,7 @@ export async function listen(options: ListenOptions, clock: Clock, log: Log): Pr
       peer: peerOf(http2),
       client: options.clientAuthorities === undefined ? undefined : clientOf(http2),
     };
-    const end = serveGrpc(http2, call, options, log);
+    const end = serveGrpc(http2, call, options, log, share());
     calls.add(end);
     http2.once("close", () => calls.delete(end));
   });

@@ -47,6 +47,8 @@ export interface ListenOptions {
   readonly unary?: Readonly<Record<string, (request: Uint8Array, call: CallInfo) => Promise<Uint8Array> | Uint8Array>>;
   /** Of one gRPC message, as sent and decompressed; a larger one ends its call with RESOURCE_EXHAUSTED. Absent: 10 MiB. */
   readonly maxMessageBytes?: number;
+  /** Of messages and bodies that are not complete, of all callers that have not been answered; see `held.ts`. Absent: 128 MiB. */
+  readonly maxHeldBytes?: number;
   /** Everything that is not gRPC, over HTTP/1.1 or HTTP/2. Absent: 404. */
   readonly http?: (request: HttpRequest) => Promise<HttpResponse>;
 }
