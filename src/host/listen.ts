@@ -17,6 +17,7 @@ import { serveGrpc } from "#host/grpc-server.ts";
 import { defaultMaxHeldBytes, heldShares } from "#host/held.ts";
 import { headersOf, serveHttp1, serveHttp2 } from "#host/http-server.ts";
 import { connectionWindowBytes, sessionOptions } from "#host/http2-session.ts";
+import { endWhenIdle } from "#host/idle.ts";
 import { kernelKeepAlive, watchOver } from "#host/keepalive.ts";
 import type { Log } from "#host/log.ts";
 import { takeAlone } from "#host/sole.ts";
@@ -59,6 +60,7 @@ export async function listen(options: ListenOptions, clock: Clock, log: Log): Pr
   server.on("session", (session) => {
     session.setLocalWindowSize(connectionWindowBytes);
     watch(session);
+    endWhenIdle(session, clock);
   });
   server.on("sessionError", (error) => log.debug({ err: error }, "a connection failed"));
   server.on("tlsClientError", (error, socket) => log.debug({ err: error, peer: socket.remoteAddress }, "TLS failed"));

@@ -6,11 +6,11 @@
 //            scratch, the stores hold what should have travelled and what users were told is written, and nothing more is written
 //
 // What users wrote since a copy is lost with what came after the copy. Found: an instance that died with its control plane, and
-// was not there when that was back, kept its traffic; an instance that a user wrote, and no proxy used, lost it; what a zone had
-// sent before it lost its store reached global after it was back, and stayed. Seen to catch, within 20 seeds each: a cluster that
-// is sent again without its endpoints; a mark that stays; a certificate of an earlier definition; a change that a KDS stream
-// forgets; a proxy's definition that outlives it. Within 80: an absence taken for a deletion; keys of another store taken over;
-// what is accepted not asked for anew.
+// was not there when that was back, kept its traffic; an instance that a user wrote, and no proxy used, lost it; what a zone
+// had sent before it lost its store reached global after it was back, and stayed; keys of authorities whose Mesh was lost went
+// to the zones. Seen to catch, within 20 seeds each: a cluster that is sent again without its endpoints; a mark that stays; a
+// certificate of an earlier definition; a change that a KDS stream forgets; a proxy's definition that outlives it. Within 80:
+// an absence taken for a deletion; keys of another store taken over; what is accepted not asked for anew.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
