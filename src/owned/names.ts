@@ -1,15 +1,21 @@
-// The names that a mesh has (interop 8.1): its services, wherever they are. And what global says of their addresses.
+// The names that a mesh has (interop 8.1): its services, wherever they are, and what VirtualOutbounds make of their tags. And what
+// global says of their addresses.
 
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
+import type { VirtualOutboundJson } from "#gen/kuma/mesh/v1alpha1/virtual_outbound_pb.ts";
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import type { ConfigJson } from "#gen/kuma/system/v1alpha1/config_pb.ts";
 import type { Collection, Graph } from "#incremental/collection.ts";
 import { exceptionsOf } from "#owned/vips.ts";
 import { label, type Resource, tag } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
-import { serviceKey, splitServiceKey } from "#topology/provider.ts";
+import { virtualNameOf } from "#resources/virtual-outbound.ts";
+import { serviceKey, splitServiceKey, type Tags } from "#topology/provider.ts";
 import {
+  byKey,
+  dnsName,
+  domainsOf,
   type Exceptions,
   exceptionsConfig,
   exceptionsIn,
@@ -19,6 +25,7 @@ import {
   serviceName,
   serviceOutbound,
   tableIn,
+  type VipOutbound,
 } from "#topology/vips.ts";
 
 /** What a mesh's table of addresses is made from. */
@@ -32,44 +39,100 @@ type Of = <Spec>(kind: string) => Collection<Resource<Spec>>;
 
 /** By mesh. Global has the Dataplanes of all zones, a zone its own, and of others what their ingresses lead to. */
 export function wantedVips(graph: Graph, of: Of): Collection<WantedVips> {
-  const own = graph.group("services of dataplanes", of<DataplaneJson>("Dataplane"), servicesOfDataplane);
-  const offered = graph.group("services of ingresses", of<ZoneIngressJson>("ZoneIngress"), servicesOfIngress);
-  const there = (): true => true;
-  const services = graph.union(
+  const own = graph.derive("services of dataplanes", of<DataplaneJson>("Dataplane"), servicesOfDataplane);
+  const offered = graph.derive("services of ingresses", of<ZoneIngressJson>("ZoneIngress"), servicesOfIngress);
+  const inDataplanes = graph.group("tags by service of dataplanes", own, (services) => services);
+  const inIngresses = graph.group("tags by service of ingresses", offered, (services) => services);
+  const all = graph.union(
     "services with names",
-    graph.derive("own services", own, there),
-    graph.derive("offered services with names", offered, there),
+    graph.derive("own services", inDataplanes, (): true => true),
+    graph.derive("offered services with names", inIngresses, (): true => true),
   );
-  const byMesh = graph.group("services with names by mesh", services, (_, key) => {
+  const virtual = graph.group("virtual outbounds by mesh", of<VirtualOutboundJson>("VirtualOutbound"), (one) => [
+    [one.mesh, { name: one.name, spec: one.spec }] as const,
+  ]);
+  const named = graph.derive("names of services", all, (_, read, key) => {
     const { mesh, service } = splitServiceKey(key);
-    return [[mesh, service] as const];
+    const policies = [...(read.one(virtual, mesh)?.values() ?? [])].sort((a, b) => (a.name < b.name ? -1 : 1));
+    const sets =
+      policies.length === 0 ? [] : [inDataplanes, inIngresses].flatMap((from) => setsIn(read.one(from, key)));
+    return namesOf(service, sets, policies);
   });
+  const byMesh = graph.group("names by mesh", named, (names, key) => [[splitServiceKey(key).mesh, names] as const]);
   const configs = of<ConfigJson>("Config");
   return graph.derive("wanted addresses", of<MeshJson>("Mesh"), ({ name: mesh, spec }, read): WantedVips => {
     // There the names are those of MeshServices (interop 8.2).
     const isLegacy = spec.meshServices?.mode !== "Exclusive";
-    const named = isLegacy ? [...(read.one(byMesh, mesh)?.values() ?? [])] : [];
     const config = read.one(configs, exceptionsConfig(mesh));
     // Not what this control plane hands down itself.
     const said = config?.labels[label.origin] === "global" ? config : undefined;
     return {
-      names: new Map(named.map((service) => [serviceName(service), [serviceOutbound(service)]])),
+      names: isLegacy ? merged([...(read.one(byMesh, mesh)?.values() ?? [])]) : new Map(),
       exceptions: said && exceptionsIn(said.spec.config),
     };
   });
 }
 
-function servicesOfDataplane({ mesh, spec }: Resource<DataplaneJson>): readonly (readonly [string, true])[] {
+/** Sets of tags, each as a text that is equal for equal sets. */
+type TagSets = ReadonlySet<string>;
+const setOf = (tags: Tags): string => JSON.stringify(Object.entries(tags).sort(byKey));
+const setsIn = (group: ReadonlyMap<string, TagSets> | undefined): readonly string[] =>
+  [...(group?.values() ?? [])].flatMap((sets) => [...sets]);
+
+function servicesOfDataplane({ mesh, spec }: Resource<DataplaneJson>): ReadonlyMap<string, TagSets> {
   const inbounds = (spec.networking?.inbound ?? []).filter(({ state }) => state !== "Ignored");
-  const services = new Set(inbounds.flatMap(({ tags }) => tags?.[tag.service] ?? []));
-  return [...services].map((service) => [serviceKey(mesh, service), true]);
+  return byService(inbounds.map(({ tags = {} }) => ({ mesh, tags })));
 }
 
-function servicesOfIngress({ spec }: Resource<ZoneIngressJson>): readonly (readonly [string, true])[] {
-  return (spec.availableServices ?? []).flatMap(({ mesh = "", tags = {} }) => {
+const servicesOfIngress = ({ spec }: Resource<ZoneIngressJson>): ReadonlyMap<string, TagSets> =>
+  byService((spec.availableServices ?? []).map(({ mesh = "", tags = {} }) => ({ mesh, tags })));
+
+function byService(all: readonly { readonly mesh: string; readonly tags: Tags }[]): ReadonlyMap<string, TagSets> {
+  const found = new Map<string, Set<string>>();
+  for (const { mesh, tags } of all) {
     const service = tags[tag.service];
-    return service === undefined ? [] : [[serviceKey(mesh, service), true]];
-  });
+    if (service === undefined) continue;
+    const key = serviceKey(mesh, service);
+    found.set(key, (found.get(key) ?? new Set()).add(setOf(tags)));
+  }
+  return found;
+}
+
+interface Policy {
+  readonly name: string;
+  readonly spec: VirtualOutboundJson;
+}
+
+/** Of one service. A policy that makes the service's own name adds ports to it, and the name keeps its address. */
+function namesOf(service: string, sets: readonly string[], policies: readonly Policy[]): Names {
+  const own = serviceName(service);
+  const names = new Map<string, readonly VipOutbound[]>([[own, [serviceOutbound(service)]]]);
+  for (const { name, spec } of policies)
+    for (const set of new Set(sets)) {
+      const made = virtualNameOf(spec, Object.fromEntries(JSON.parse(set) as [string, string][]));
+      if (!made) continue;
+      const key = domainsOf(own).includes(made.host) ? own : dnsName(made.host);
+      const { port, tags } = made;
+      names.set(key, [...(names.get(key) ?? []), { port, tags, origin: `virtual-outbound:${name}` }]);
+    }
+  return names;
+}
+
+/** Several services may have a part in one name. Of two outbounds at one port the first is the one that is served, in an order that is always the same. */
+function merged(all: readonly Names[]): Names {
+  const names = new Map<string, readonly VipOutbound[]>();
+  for (const some of all)
+    for (const [name, outbounds] of some) names.set(name, [...(names.get(name) ?? []), ...outbounds]);
+  return new Map([...names].map(([name, outbounds]) => [name, onePerPort(outbounds)]));
+}
+
+function onePerPort(outbounds: readonly VipOutbound[]): readonly VipOutbound[] {
+  if (outbounds.length === 1) return outbounds;
+  const order = ({ origin, tags }: VipOutbound): string => `${origin} ${setOf(tags)}`;
+  const ports = new Map<number, VipOutbound>();
+  for (const one of [...outbounds].sort((a, b) => (order(a) < order(b) ? -1 : 1)))
+    if (!ports.has(one.port)) ports.set(one.port, one);
+  return [...ports.values()].sort((a, b) => a.port - b.port);
 }
 
 /** On global: what zones are told of each mesh's table. To be put and deleted. */

@@ -11,6 +11,7 @@ import type { Kind } from "#resources/kind.ts";
 import { asMesh, meshIssues } from "#resources/mesh.ts";
 import { metaIssues } from "#resources/meta.ts";
 import type { Resource } from "#resources/resource.ts";
+import { asVirtualOutbound, virtualOutboundIssues } from "#resources/virtual-outbound.ts";
 import { asZoneEgress, zoneEgressIssues } from "#resources/zone-egress.ts";
 import { asZoneIngress, zoneIngressIssues } from "#resources/zone-ingress.ts";
 
@@ -28,6 +29,8 @@ function specIssues(kind: Kind, resource: Resource): readonly Issue[] {
       return zoneIngressIssues(asZoneIngress(resource).spec);
     case "ZoneEgress":
       return zoneEgressIssues(asZoneEgress(resource).spec);
+    case "VirtualOutbound":
+      return virtualOutboundIssues(asVirtualOutbound(resource).spec);
     case "Role":
       return roleIssues(resource);
     case "Mesh":
@@ -46,6 +49,7 @@ const actedOn: ReadonlySet<string> = new Set([
   "Mesh",
   "Role",
   "Secret",
+  "VirtualOutbound",
   "Zone",
   "ZoneEgress",
   "ZoneIngress",

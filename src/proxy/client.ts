@@ -8,6 +8,7 @@ import type { PolicySpec } from "#policies/schema.ts";
 import { displayNameOf, type Key, keyOf, type Resource, tag } from "#resources/resource.ts";
 import type { EgressForm } from "#topology/egress.ts";
 import { sectionOf } from "#topology/inbound.ts";
+import type { Tags } from "#topology/provider.ts";
 
 /** A policy that is for a proxy, by reference: what it says is read where it is used. */
 export interface PolicyRef {
@@ -40,6 +41,8 @@ export interface Reach {
 export interface Outlet {
   readonly at: HostPort;
   readonly service: string;
+  /** Of the service: instances with these tags only; absent: all. */
+  readonly subset?: Tags;
   /** The address of a name: connections to it come in by the redirect. */
   readonly isVirtual?: boolean;
 }
@@ -49,6 +52,7 @@ export interface Need {
   readonly mesh: string;
   readonly egress?: EgressForm;
   readonly service: string;
+  readonly subset?: Tags;
   readonly toPolicies: readonly PolicyRef[];
 }
 
@@ -118,13 +122,19 @@ export const viewKey = (view: View): string =>
 export const placeKey = ({ mesh, egress }: Pick<Client, "mesh" | "egress">): string =>
   egress ? `${mesh}|egress ${egress}` : mesh;
 
-export const needKey = (view: View, service: string): string => `${viewKey(view)}|${service}`;
+export function needKey(view: View, { service, subset }: Pick<Outlet, "service" | "subset">): string {
+  const part = subset ? ` ${JSON.stringify(Object.entries(subset).sort())}` : "";
+  return `${viewKey(view)}|${service}${part}`;
+}
 
 export const reachKey = (client: Client): string => `${viewKey(client)}|${client.calls}`;
 
 export function* needsOf(reach: Reach): Iterable<readonly [string, Need]> {
   const { outbounds, ...view } = reach;
-  for (const { service } of outbounds) yield [needKey(view, service), { ...view, service }];
+  for (const outlet of outbounds) {
+    const { service, subset } = outlet;
+    yield [needKey(view, outlet), { ...view, service, ...(subset && { subset }) }];
+  }
 }
 
 /** A listener that proxies of a view have in common: the same service at the same address. */
@@ -137,9 +147,10 @@ export interface Entrance {
 /** By key. Of two at one address the first is the one that the proxy has. */
 export function entrancesOf(reach: Reach): ReadonlyMap<Key, Entrance> {
   const byAddress = new Map<string, Entrance>();
-  for (const { at, service, isVirtual = false } of reach.outbounds) {
+  for (const outlet of reach.outbounds) {
+    const { at, isVirtual = false } = outlet;
     const address = hostPortText(at);
-    if (!byAddress.has(address)) byAddress.set(address, { need: needKey(reach, service), at, isVirtual });
+    if (!byAddress.has(address)) byAddress.set(address, { need: needKey(reach, outlet), at, isVirtual });
   }
   return new Map(
     [...byAddress].map(([address, entrance]) => {

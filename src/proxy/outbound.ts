@@ -28,6 +28,7 @@ export interface Outbound {
   readonly mesh: string;
   readonly egress?: EgressForm;
   readonly service: string;
+  readonly subset: Tags;
   readonly protocol: string;
   /** None for a service that is not HTTP. */
   readonly routes: readonly Draft[];
@@ -54,6 +55,8 @@ export interface OutboundInput {
   readonly mesh: MeshFacts;
   readonly egress?: EgressForm;
   readonly service: string;
+  /** Of the service, where nothing says otherwise; absent: all of it. */
+  readonly subset?: Tags;
   /** Of any service of the mesh; `undefined` for one that nobody provides. */
   readonly factsOf: (service: string) => ServiceFacts | undefined;
   readonly policies: Applied;
@@ -64,7 +67,7 @@ export interface OutboundInput {
 const destination = (service: string, tags: Tags): Destination => ({ kind: "service", service, tags });
 
 export function outboundOf(input: OutboundInput): Outbound {
-  const { view, mesh, egress, service, factsOf, policies } = input;
+  const { view, mesh, egress, service, subset = {}, factsOf, policies } = input;
   // Nobody provides it: a 503 says so better than a connection that closes, and if it comes to be HTTP, the listener stays.
   const protocolOf = (to: string): string => factsOf(to)?.protocol ?? "http";
   const protocol = protocolOf(service);
@@ -76,7 +79,7 @@ export function outboundOf(input: OutboundInput): Outbound {
   };
   const own = destination(service, {});
   const routes = isHttp(protocol) ? [routeDraft(service, protocol, input, clusterFor)] : [];
-  if (routes.length === 0) clusterFor(service, {});
+  if (routes.length === 0) clusterFor(service, subset);
 
   const sorted = [...targets.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   const clusters = sorted.map((target): OutboundCluster => {
@@ -93,6 +96,7 @@ export function outboundOf(input: OutboundInput): Outbound {
     mesh: mesh.name,
     ...(egress && { egress }),
     service,
+    subset,
     protocol,
     clusters,
     pieces: policies.to(own, { protocol }),
@@ -131,10 +135,10 @@ function clusterJson(
 function routeDraft(
   service: string,
   protocol: string,
-  { policies, cutOff = () => undefined }: OutboundInput,
+  { subset = {}, policies, cutOff = () => undefined }: OutboundInput,
   clusterFor: (service: string, tags: Tags) => string,
 ): Draft {
-  const name = outboundRouteName(service);
+  const name = outboundRouteName(subsetClusterName(service, subset));
   const used = new Set<string>();
   const cluster = (backend: Backend): string | undefined => {
     // Backends that are resources come with MeshService.
@@ -146,7 +150,7 @@ function routeDraft(
   const own = destination(service, {});
   const routes = policies.routes(own).map((rule) => {
     const said = policies.to(own, { protocol, routes: rule.origins }).route;
-    return routeJson(service, rule, said, cluster, cutOff);
+    return routeJson({ service, tags: subset }, rule, said, cluster, cutOff);
   });
   return {
     type: "route",
@@ -162,7 +166,7 @@ const answer = (status: number, why: string) => ({ directResponse: { status, bod
 const noBackend = answer(500, "no backend of this route is known");
 
 function routeJson(
-  service: string,
+  usual: { readonly service: string; readonly tags: Tags },
   rule: HttpRule,
   said: RouteActionJson | undefined,
   cluster: (backend: Backend) => string | undefined,
@@ -170,7 +174,7 @@ function routeJson(
 ): RouteJson {
   const base = { name: rule.name, match: rule.match, ...rule.piece };
   if (rule.piece.redirect || rule.piece.directResponse) return base;
-  const backends = rule.split.length > 0 ? rule.split : [{ kind: "service", service, tags: {}, weight: 1 } as const];
+  const backends = rule.split.length > 0 ? rule.split : [{ kind: "service", ...usual, weight: 1 } as const];
   const to = backends.flatMap((backend) => {
     const name = backend.weight > 0 ? cluster(backend) : undefined;
     return name === undefined ? [] : [{ name, weight: backend.weight }];
@@ -195,28 +199,35 @@ function routeJson(
 }
 
 /** What of an outbound its listeners depend on. */
-export type OutboundEntry = Pick<Outbound, "service" | "protocol"> & {
+export type OutboundEntry = Pick<Outbound, "service" | "subset" | "protocol"> & {
   readonly pieces: Pick<Pieces, "connection" | "tcp">;
 };
 
-export const entryOf = ({ service, protocol, pieces: { connection = {}, tcp = {} } }: Outbound): OutboundEntry => ({
+export const entryOf = ({
   service,
+  subset,
+  protocol,
+  pieces: { connection = {}, tcp = {} },
+}: Outbound): OutboundEntry => ({
+  service,
+  subset,
   protocol,
   pieces: { connection, tcp },
 });
 
 export function outboundListenerDraft(
   { at, isVirtual }: { readonly at: HostPort; readonly isVirtual: boolean },
-  { service, protocol, pieces }: OutboundEntry,
+  { service, subset, protocol, pieces }: OutboundEntry,
 ): Draft {
   const name = outboundListenerName(at);
+  const cluster = subsetClusterName(service, subset);
   const filter = isHttp(protocol)
-    ? httpConnections(service, outboundRouteName(service), { normalizePath: true, ...pieces.connection })
-    : tcpProxy(service, { cluster: service, ...pieces.tcp });
+    ? httpConnections(service, outboundRouteName(cluster), { normalizePath: true, ...pieces.connection })
+    : tcpProxy(service, { cluster, ...pieces.tcp });
   return {
     type: "listener",
     name,
-    refers: isHttp(protocol) ? [] : [service],
+    refers: isHttp(protocol) ? [] : [cluster],
     json: listener({ name, at, direction: "OUTBOUND", chains: [{ filters: [filter] }], isVirtual }),
   };
 }

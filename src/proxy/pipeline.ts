@@ -147,7 +147,9 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     const outbounds = [...outboundsOf(spec), ...transparent.outlets(read, proxy)];
     return { mesh, ...(egress && { egress }), toPolicies, outbounds };
   });
-  const subsets = graph.group("route subsets", policiesOfMesh.of<MeshHTTPRoute>("MeshHTTPRoute"), routeSubsetsOf);
+  const inRoutes = graph.derive("route subsets", policiesOfMesh.of<MeshHTTPRoute>("MeshHTTPRoute"), routeSubsetsOf);
+  const parts = graph.union("parts of services", inRoutes, transparent.subsets);
+  const subsets = graph.group("subsets", parts, (services) => services);
   const egress = egressCollections(graph, {
     zone,
     meshes: topology.meshes,
@@ -322,6 +324,7 @@ function sharedCollections(
       mesh,
       ...(need.egress && { egress: need.egress }),
       service: need.service,
+      ...(need.subset && { subset: need.subset }),
       factsOf: (service) => facts(read, mesh, service),
       policies: applied(need.toPolicies, (kind, key) => policiesOfMesh.one(read, kind, key)),
       ...(need.egress && !met.isAny(read) && { cutOff: (service, subset) => cutOff(read, mesh, service, subset) }),
@@ -366,7 +369,7 @@ function sharedCollections(
     return bundleOf([{ type: "endpoint", name: target.name, json: assignment(target.name, endpoints) }]);
   });
   const bundles = graph.derive("bundles of reaches", reaches, (reach, read): readonly BundleRef[] => {
-    const needed = [...new Set(reach.outbounds.map(({ service }) => needKey(reach, service)))];
+    const needed = [...new Set(reach.outbounds.map((outlet) => needKey(reach, outlet)))];
     const names = [...new Set(needed.flatMap((need) => read.one(clusterNames, need) ?? []))].sort();
     const view = viewKey(reach);
     return [

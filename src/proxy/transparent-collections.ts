@@ -9,6 +9,7 @@ import { dnsDraft } from "#proxy/dns.ts";
 import {
   dnsRecords,
   inboundPassthrough,
+  namedSubsets,
   outboundPassthrough,
   type Transparent,
   transparentOf,
@@ -38,6 +39,9 @@ export function transparentCollections(graph: Graph, input: TransparentInput) {
   const tables = graph.derive("names with addresses", configs, ({ name, spec }) =>
     meshOfTable(name) === undefined ? undefined : namedIn(tableIn(spec.config)),
   );
+  const subsets = graph.derive("named subsets", tables, (named, _, config) =>
+    namedSubsets(meshOfTable(config) ?? "", named),
+  );
   const namedOf = (read: Read, mesh: string): readonly Named[] => read.one(tables, tableConfig(mesh)) ?? [];
   const transparents = graph.derive("transparent proxies", dataplanes, ({ mesh, spec }, read, key) => {
     const found = transparentOf(spec, nodes && read.one(nodes, key));
@@ -61,6 +65,7 @@ export function transparentCollections(graph: Graph, input: TransparentInput) {
   });
   return {
     transparents,
+    subsets,
     /** What a proxy calls by address. */
     outlets(read: Read, proxy: string): readonly Outlet[] {
       const one = read.one(transparents, proxy);

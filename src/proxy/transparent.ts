@@ -9,6 +9,7 @@ import type { Outlet } from "#proxy/client.ts";
 import type { DnsRecord } from "#proxy/dns.ts";
 import { tag } from "#resources/resource.ts";
 import type { DnsWay, NodeFacts, RedirectPorts } from "#topology/node.ts";
+import { serviceKey, type Tags } from "#topology/provider.ts";
 import { mappedAddress, type Named } from "#topology/vips.ts";
 
 export interface Transparent extends RedirectPorts {
@@ -44,9 +45,28 @@ export const virtualOutlets = (named: readonly Named[], reachable: readonly stri
   named.flatMap(({ address, outlets }) =>
     outlets.flatMap(({ port, tags }) => {
       const service = tags[tag.service];
-      return isReachable(reachable, service) ? [{ at: { address, port }, service, isVirtual: true }] : [];
+      if (!isReachable(reachable, service)) return [];
+      const subset = partOf(tags);
+      return [{ at: { address, port }, service, ...(subset && { subset }), isVirtual: true }];
     }),
   );
+
+/** What tells some instances of a service apart; absent: nothing. */
+function partOf(tags: Tags): Tags | undefined {
+  const { [tag.service]: _, ...rest } = tags;
+  return Object.keys(rest).length > 0 ? rest : undefined;
+}
+
+/** The parts of services that names lead to, by service key: other zones ask for them by SNI. */
+export function namedSubsets(mesh: string, named: readonly Named[]): Map<string, readonly Tags[]> {
+  const subsets = new Map<string, readonly Tags[]>();
+  for (const { tags } of named.flatMap(({ outlets }) => outlets)) {
+    const part = partOf(tags);
+    const key = serviceKey(mesh, tags[tag.service] ?? "");
+    if (part) subsets.set(key, [...(subsets.get(key) ?? []), part]);
+  }
+  return subsets;
+}
 
 /** Of the same names, sorted. */
 export const dnsRecords = (

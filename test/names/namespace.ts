@@ -25,7 +25,9 @@ export async function inNamespace(file: string, timeoutMs: number): Promise<void
 
 const commands = (text: string): Promise<unknown> => run("sh", ["-ec", text]);
 
-/** As `kuma` redirects, as far as names need it: virtual addresses, and one outside address, to Envoy, DNS to the agent. */
+const strangerUid = 65_534;
+
+/** Virtual addresses, and for a stranger one outside address, lead to Envoy, DNS to the agent: as far as names need a redirect. */
 export async function redirectHere(
   ports: { readonly outbound: number; readonly dns: number },
   outside: string,
@@ -35,11 +37,18 @@ export async function redirectHere(
     ip route add local 240.0.0.0/4 dev lo
     ip address add ${outside}/32 dev lo
     iptables -t nat -A OUTPUT -p tcp -d 240.0.0.0/4 -j REDIRECT --to-ports ${ports.outbound}
-    iptables -t nat -A OUTPUT -p tcp -d ${outside} -m owner ! --uid-owner 65534 -j REDIRECT --to-ports ${ports.outbound}
+    iptables -t nat -A OUTPUT -p tcp -d ${outside} -m owner --uid-owner ${strangerUid} -j REDIRECT --to-ports ${ports.outbound}
     iptables -t nat -A OUTPUT -p udp -d 127.0.0.53 --dport 53 -j REDIRECT --to-ports ${ports.dns}
     iptables -t nat -A OUTPUT -p tcp -d 127.0.0.53 --dport 53 -j REDIRECT --to-ports ${ports.dns}
     echo nameserver 127.0.0.53 > /run/kodiak-test-resolv.$$
     mount --bind /run/kodiak-test-resolv.$$ /etc/resolv.conf
     rm /run/kodiak-test-resolv.$$
   `);
+}
+
+/** The body of an answer, asked for by a process that is not the proxy's. */
+export async function getAsStranger(url: string): Promise<string> {
+  const script = `process.setuid(${strangerUid}); process.stdout.write(await (await fetch(process.argv[1])).text())`;
+  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", script, url]);
+  return stdout;
 }
