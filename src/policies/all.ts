@@ -1,6 +1,7 @@
 // The policies that are acted on, in the order in which they are applied (`order` in interop 1.7).
 
 import { meshCircuitBreaker } from "#policies/mesh-circuit-breaker/translate.ts";
+import { meshHealthCheck } from "#policies/mesh-health-check/translate.ts";
 import { meshHttpRoute } from "#policies/mesh-http-route/translate.ts";
 import { meshRetry } from "#policies/mesh-retry/translate.ts";
 import { meshTimeout } from "#policies/mesh-timeout/translate.ts";
@@ -11,6 +12,7 @@ export const policies: readonly Policy[] = [
   meshHttpRoute,
   meshTimeout,
   meshTrafficPermission,
+  meshHealthCheck,
   meshCircuitBreaker,
   meshRetry,
 ];

@@ -38,6 +38,7 @@ const httpRules = [
 /** What an entry of a part says, beside its targetRef. */
 const entries: Readonly<Record<string, JsonObject>> = {
   MeshCircuitBreaker: { default: { connectionLimits: { maxRequests: 1 } } },
+  MeshHealthCheck: { default: { http: {} } },
   MeshTimeout: { default: { connectionTimeout: "1s" } },
   MeshRetry: { default: { tcp: { maxConnectAttempt: 3 } } },
   MeshTrafficPermission: { default: { action: "Allow" } },

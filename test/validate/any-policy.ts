@@ -435,6 +435,33 @@ const breaker = fc.oneof(
   all({ from: few(all({ targetRef: mesh, default: breakerConf }), 1) }),
   all({ rules: few(all({ default: breakerConf }), 1) }),
 );
+const check = all({
+  to: toService(
+    some({
+      interval: duration,
+      timeout: duration,
+      unhealthyThreshold: count,
+      healthyThreshold: count,
+      initialJitter: duration,
+      intervalJitter: duration,
+      intervalJitterPercent: number(100),
+      noTrafficInterval: duration,
+      healthyPanicThreshold: percent,
+      failTrafficOnPanic: fc.boolean(),
+      reuseConnection: fc.boolean(),
+      alwaysLogHealthCheckFailures: fc.boolean(),
+      eventLogPath: fc.constantFrom("/dev/null", "/dev/stdout"),
+      http: some({
+        disabled: fc.boolean(),
+        path,
+        requestHeadersToAdd: some({ set: few(header), add: few(header) }),
+        expectedStatuses: few(fc.constantFrom(100, 200, 404, 599)),
+      }),
+      tcp: some({ disabled: fc.boolean(), send: text, receive: few(text) }),
+      grpc: some({ disabled: fc.boolean(), serviceName: text, authority: text }),
+    }),
+  ),
+});
 
 const policy = (kind: string, spec: fc.Arbitrary<JsonObject>): fc.Arbitrary<AnyPolicy> =>
   spec.map((one) => ({ kind, spec: one }));
@@ -443,5 +470,6 @@ export const anyPolicy: fc.Arbitrary<AnyPolicy> = fc.oneof(
   { weight: 1, arbitrary: policy("MeshTimeout", timeout) },
   { weight: 1, arbitrary: policy("MeshRetry", retry) },
   { weight: 1, arbitrary: policy("MeshCircuitBreaker", breaker) },
+  { weight: 1, arbitrary: policy("MeshHealthCheck", check) },
   { weight: 1, arbitrary: policy("MeshTrafficPermission", permission) },
 );

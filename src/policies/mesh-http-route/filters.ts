@@ -8,6 +8,7 @@ import type {
   RouteJson,
 } from "#gen/envoy/config/route/v3/route_components_pb.ts";
 import type { RegexMatchAndSubstituteJson } from "#gen/envoy/type/matcher/v3/regex_pb.ts";
+import { headerOptions } from "#policies/header-change.ts";
 import { backendOf, type HttpRule, type Mirror } from "#policies/mesh-http-route/http-rule.ts";
 import type { Matched } from "#policies/mesh-http-route/matching.ts";
 import type { Filter, HeaderModifier, PathRewrite } from "#policies/mesh-http-route/schema.ts";
@@ -41,24 +42,13 @@ function routePiece(filter: Filter, matched: Matched): RouteJson {
   }
 }
 
-function headerChanges({ set = [], add = [], remove = [] }: HeaderModifier = {}): {
+function headerChanges({ remove = [], ...change }: HeaderModifier = {}): {
   add?: HeaderValueOptionJson[];
   remove?: string[];
 } {
-  const added = [
-    ...set.map(
-      (header): HeaderValueOptionJson => ({ ...headerValue(header), appendAction: "OVERWRITE_IF_EXISTS_OR_ADD" }),
-    ),
-    ...add.map(headerValue),
-  ];
+  const added = headerOptions(change);
   return { ...(added.length > 0 && { add: added }), ...(remove.length > 0 && { remove: [...remove] }) };
 }
-
-/** A value is meant as it stands: Envoy would read `%…%` in it as a command. */
-const headerValue = ({ name, value }: { readonly name: string; readonly value: string }): HeaderValueOptionJson => ({
-  header: { key: name, value: value.replaceAll("%", "%%") },
-  ...(value === "" && { keepEmptyValue: true }),
-});
 
 const responseCodes: Readonly<Record<number, RedirectAction_RedirectResponseCodeJson>> = {
   301: "MOVED_PERMANENTLY",

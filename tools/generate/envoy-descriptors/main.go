@@ -46,6 +46,7 @@ import (
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/rbac/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/udp/dns_filter/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/health_check/event_sinks/file/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/common/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/least_request/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/maglev/v3"
@@ -104,6 +105,7 @@ var roots = []string{
 	"envoy.extensions.filters.network.rbac.v3.*",
 	"envoy.extensions.filters.network.tcp_proxy.v3.*",
 	"envoy.extensions.filters.udp.dns_filter.v3.*",
+	"envoy.extensions.health_check.event_sinks.file.v3.*",
 	"envoy.extensions.load_balancing_policies.common.v3.*",
 	"envoy.extensions.load_balancing_policies.least_request.v3.*",
 	"envoy.extensions.load_balancing_policies.maglev.v3.*",
