@@ -119,7 +119,12 @@ export function admitPut(
 
 function labelsOf(place: Place, kind: Kind, written: Resource, before: Resource | undefined): Labels {
   const labels = completeLabels(place, kind, written);
-  return kind.name === "Mesh" ? issuingLabels(before && asMesh(before), asMesh({ ...written, labels })) : labels;
+  if (kind.name === "Mesh") return issuingLabels(before && asMesh(before), asMesh({ ...written, labels }));
+  if (kind.name !== "Zone") return labels;
+  // Said by `kodiak zone drain` and `restore` only.
+  const { [label.drainedSince]: _, ...rest } = labels;
+  const drainedSince = before?.labels[label.drainedSince];
+  return drainedSince === undefined ? rest : { ...rest, [label.drainedSince]: drainedSince };
 }
 
 /** What is wrong with it beside what else there is. */

@@ -14,7 +14,7 @@ import { rotationRoute } from "#api/rotation-route.ts";
 import { type Route, router } from "#api/router.ts";
 import { type TokenIssuer, tokenRoutes } from "#api/token-routes.ts";
 import { type Authenticate, anonymous, isLoopback } from "#api/user.ts";
-import { type RevokeZone, zoneRoutes } from "#api/zone-routes.ts";
+import { type ZonesOfGlobal, zoneRoutes } from "#api/zone-routes.ts";
 import type { AuditLog } from "#host/audit-log.ts";
 import { hostPort } from "#host/connection-failure.ts";
 import type { Log } from "#host/log.ts";
@@ -33,7 +33,7 @@ export interface ApiOptions {
   /** Absent: this control plane is linked to no other. */
   readonly links?: Links;
   /** Of global. */
-  readonly revokeZone?: RevokeZone;
+  readonly zones?: ZonesOfGlobal;
   /** Of a zone: nothing is concluded of its proxies since then (milliseconds since the epoch). */
   readonly frozenSince?: () => number | undefined;
   readonly about: About;
@@ -103,7 +103,7 @@ const routesOf = (options: ApiOptions): Route[] => [
   applyRoute(options.store, options.rules),
   ...tokenRoutes(options.tokens),
   ...linkRoutes(options.links ?? noLinks, options.frozenSince, () => withoutEgress(options)),
-  ...(options.revokeZone ? zoneRoutes(options.store, options.revokeZone) : []),
+  ...(options.zones ? zoneRoutes(options.store, options.zones) : []),
   ...metaRoutes(options),
 ];
 

@@ -1,16 +1,22 @@
+// `POST /_zones/<zone>/drain`: other zones send nothing there while anybody else has the service. `…/restore` ends it.
 // `POST /_zones/<zone>/revoke`: the zone's certificates are worth nothing any more, and what it has open ends at once.
 // `POST /_zones/<zone>/forget`: that, and the zone goes with all that it sent.
 
+import { change } from "#api/change.ts";
 import { dependents } from "#api/in-use.ts";
-import type { Call, Route } from "#api/router.ts";
+import type { Answer, Call, Route } from "#api/router.ts";
 import { KodiakError } from "#lib/failure.ts";
-import type { Resource } from "#resources/resource.ts";
+import { label, type Resource } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
 
-/** Resolves when the zone's certificates are revoked and all that it had open is ended. */
-export type RevokeZone = (zone: string) => Promise<void>;
+export interface ZonesOfGlobal {
+  /** Resolves when the zone's certificates are revoked and all that it had open is ended. */
+  revoke(zone: string): Promise<void>;
+  /** Milliseconds since the epoch. */
+  now(): number;
+}
 
-export function zoneRoutes(store: Store, revoke: RevokeZone): Route[] {
+export function zoneRoutes(store: Store, { revoke, now }: ZonesOfGlobal): Route[] {
   const named = ({ params }: Call): Resource => {
     const { zone: name = "" } = params;
     const zone = store.get({ kind: "Zone", mesh: "", name });
@@ -21,8 +27,24 @@ export function zoneRoutes(store: Store, revoke: RevokeZone): Route[] {
       hint: "`kodiak get zones` lists what there is",
     });
   };
+  /** Drained since when it was first. */
+  const drain = (call: Call, since: number | undefined): Promise<Answer> =>
+    change(store, call, () => {
+      const zone = named(call);
+      const { [label.drainedSince]: before, ...labels } = zone.labels;
+      const after = since === undefined ? undefined : (before ?? String(since));
+      const resource = { ...zone, labels: { ...labels, ...(after !== undefined && { [label.drainedSince]: after }) } };
+      const edits =
+        before === after
+          ? []
+          : [{ kind: "put", resource, expected: { modificationTime: zone.modificationTime } } as const];
+      return { edits, answer: () => ({ json: { changed: edits.length > 0 } }) };
+    });
   const access = { admin: "certificates of zones" };
+  const draining = { admin: "where traffic goes between zones" };
   return [
+    { path: "/_zones/:zone/drain", access: draining, methods: { POST: (call) => drain(call, now()) } },
+    { path: "/_zones/:zone/restore", access: draining, methods: { POST: (call) => drain(call, undefined) } },
     {
       path: "/_zones/:zone/revoke",
       access,

@@ -9,6 +9,7 @@ import { kindCalled, pathOf } from "#cli/kind-noun.ts";
 import { jsonOf, tableOf, yamlDocuments, yamlOf } from "#cli/print.ts";
 import { defineVerb } from "#cli/verb.ts";
 import { withoutEgressText } from "#cli/without-egress.ts";
+import { stateColumns, stateText } from "#cli/zone-state.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 import type { Kind } from "#resources/kind.ts";
 import { describeId } from "#resources/resource.ts";
@@ -65,8 +66,10 @@ export const getVerb = defineVerb({
           ? troubleOfLink(String(item.name), links.get(String(item.name)))
           : troubleOfProxy(item, insightOf(kind));
       const troubles = items.map(troubleOf);
+      const zones = kind.name === "Zone" ? items : [];
       const columns = [
         ...columnsOf(kind, terminal),
+        ...stateColumns(zones, terminal),
         ...heldColumns(links),
         ...behindColumns(troubles, terminal, troubleOf),
         ...frozenColumns(links, terminal),
@@ -77,7 +80,7 @@ export const getVerb = defineVerb({
         rows,
       );
       const texts = [
-        ...[heldText(links, terminal), refusedText(troubles, terminal)],
+        ...[stateText(zones), heldText(links, terminal), refusedText(troubles, terminal)],
         ...[frozenText(links, frozenSince, terminal), withoutEgressText(withoutEgress)],
       ];
       return `${table}${texts.join("")}`;

@@ -15,6 +15,7 @@ import { installTransparentProxyVerb, uninstallTransparentProxyVerb } from "#cli
 import type { Verb } from "#cli/verb.ts";
 import { zoneAcceptVerb } from "#cli/zone-accept.ts";
 import { zoneForgetVerb, zoneRevokeVerb } from "#cli/zone-certificate.ts";
+import { zoneDrainVerb, zoneRestoreVerb } from "#cli/zone-drain.ts";
 
 export const verbs: readonly Verb[] = [
   demoVerb,
@@ -28,6 +29,8 @@ export const verbs: readonly Verb[] = [
   describeMeshVerb,
   deleteVerb,
   zoneAcceptVerb,
+  zoneDrainVerb,
+  zoneRestoreVerb,
   zoneRevokeVerb,
   zoneForgetVerb,
   dataplaneTokenVerb,

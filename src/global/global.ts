@@ -176,9 +176,12 @@ export async function global(settings: GlobalSettings, { clock, random, network,
     hasLocalAdmin,
     tokens: tokens.issue,
     links: kds.links,
-    async revokeZone(zone) {
-      await zones.revoke(zone);
-      kds.cut(zone, `the certificate of zone "${zone}" was revoked`);
+    zones: {
+      async revoke(zone) {
+        await zones.revoke(zone);
+        kds.cut(zone, `the certificate of zone "${zone}" was revoked`);
+      },
+      now: clock.now,
     },
     about: { clusterId: clusterIdOf(store), instanceId, hostname: hostname(), version },
     config: settings.shown,

@@ -5,8 +5,8 @@ import type { Feature } from "#kds/wire.ts";
 
 export interface Outgoing {
   readonly item: Item;
-  /** The zone that it comes from, which has it already. */
-  readonly notTo?: string;
+  /** Of what a zone made: that zone, which has it already, and those that are disabled. */
+  readonly notTo?: readonly string[];
   readonly onlyTo?: string;
   /** What a zone must understand to get it. */
   readonly needs: readonly Feature[];
@@ -23,7 +23,9 @@ export interface Audience {
 }
 
 const passes = ({ notTo, onlyTo, needs }: Outgoing, { zone, features }: Audience): boolean =>
-  notTo !== zone && (onlyTo === undefined || onlyTo === zone) && needs.every((feature) => features.has(feature));
+  !notTo?.includes(zone) &&
+  (onlyTo === undefined || onlyTo === zone) &&
+  needs.every((feature) => features.has(feature));
 
 /** What the audience gets of it. */
 export function itemFor(outgoing: Outgoing, audience: Audience): Item | undefined {

@@ -13,17 +13,21 @@ import { label, type Resource, tag } from "#resources/resource.ts";
 import { meshOfExceptions } from "#topology/vips.ts";
 
 export interface Circumstances {
-  /** A zone that is not known counts as enabled. */
-  isEnabled(zone: string): boolean;
+  /** By name, sorted. A zone that is not known counts as enabled. */
+  readonly disabled: readonly string[];
+  /** The value of its label; `undefined`: it is not drained. */
+  drainedSince(zone: string): string | undefined;
 }
 
 /** `undefined`: no zone gets it. */
-export function downward(kind: Kind, resource: Resource, { isEnabled }: Circumstances): Outgoing | undefined {
+export function downward(kind: Kind, resource: Resource, circumstances: Circumstances): Outgoing | undefined {
   if (isHeldBack(resource) || !mayLeave(resource)) return undefined;
   const audience =
-    resource.labels[label.origin] === "zone" ? fromZone(kind, resource, isEnabled) : fromGlobal(kind, resource);
+    resource.labels[label.origin] === "zone"
+      ? fromZone(kind, resource, circumstances.disabled)
+      : fromGlobal(kind, resource);
   if (!audience) return undefined;
-  const sent = transformed(kind, resource);
+  const sent = transformed(kind, resource, circumstances);
   if (!sent) return undefined;
   const outgoing = { ...audience, item: itemOf(kind, sent) };
   if (kind.name !== "Secret") return outgoing;
@@ -73,19 +77,19 @@ function fromGlobal(kind: Kind, resource: Resource): Omit<Outgoing, "item"> | un
   return { needs };
 }
 
-function fromZone(
-  kind: Kind,
-  resource: Resource,
-  isEnabled: (zone: string) => boolean,
-): Omit<Outgoing, "item"> | undefined {
+/** A disabled zone is it in both directions: the others get nothing of it, nor it of them. */
+function fromZone(kind: Kind, resource: Resource, disabled: readonly string[]): Omit<Outgoing, "item"> | undefined {
   if (!kind.sync.acrossZones) return undefined;
-  const zone = resource.labels[label.zone] ?? resource.name.split(".", 1)[0]!;
-  if (!isEnabled(zone)) return undefined;
-  if (!isSpecPolicy(kind)) return { notTo: zone, needs: [] };
+  const zone = zoneOf(resource);
+  if (disabled.includes(zone)) return undefined;
+  const notTo = [zone, ...disabled];
+  if (!isSpecPolicy(kind)) return { notTo, needs: [] };
   if (resource.labels[label.policyRole] !== "producer" || !isProducer(resource)) return undefined;
   const onlyTo = zoneOfSubset(resource.spec.targetRef);
-  return { notTo: zone, needs: ["producer-policy-flow"], ...(onlyTo !== undefined && { onlyTo }) };
+  return { notTo, needs: ["producer-policy-flow"], ...(onlyTo !== undefined && { onlyTo }) };
 }
+
+const zoneOf = ({ labels, name }: Resource): string => labels[label.zone] ?? name.split(".", 1)[0]!;
 
 const isSpecPolicy = (kind: Kind): boolean => kind.isPolicy && kind.style === "spec";
 
@@ -125,10 +129,15 @@ export function nameDown(kind: Kind, { name, mesh, labels }: Pick<Resource, "nam
 }
 
 /** In a zone, everything that came from global has the origin `global`, also what another zone made. */
-function transformed(kind: Kind, resource: Resource): Resource | undefined {
+function transformed(kind: Kind, resource: Resource, { drainedSince }: Circumstances): Resource | undefined {
+  const drained = kind.name === "ZoneIngress" ? drainedSince(zoneOf(resource)) : undefined;
   const sent = withoutPrivateKey({
     ...resource,
-    labels: { ...resource.labels, [label.origin]: "global" },
+    labels: {
+      ...resource.labels,
+      ...(drained !== undefined && { [label.drainedSince]: drained }),
+      [label.origin]: "global",
+    },
     ...(kind.hasStatus && { status: emptyStatusOf(kind) }),
   });
   return sent && (kind.plainName ? sent : withHashedName(sent));

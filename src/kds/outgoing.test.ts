@@ -32,7 +32,7 @@ describe("sets that streams share", () => {
 
   it("are one set for all zones, and for each that something is not for, one without it", () => {
     const { set, settle, names, wanted } = given();
-    set("1", outgoing("of-a", { notTo: "a" }));
+    set("1", outgoing("of-a", { notTo: ["a"] }));
     set("2", outgoing("for-b", { onlyTo: "b" }));
     set("3", outgoing("new", { needs: ["producer-policy-flow"] }));
     set("4", outgoing("plain"));

@@ -10,21 +10,27 @@ import { type Audience, itemFor, type Outgoing } from "#kds/audience.ts";
 import { downward } from "#kds/down.ts";
 import { upward } from "#kds/up.ts";
 import { globalToZoneKinds, zoneToGlobalKinds } from "#resources/kinds.ts";
-import type { Resource } from "#resources/resource.ts";
+import { label, type Resource } from "#resources/resource.ts";
 
 export type SourceOf = (kind: string) => Collection<Resource>;
 /** By the name of the kind. */
 export type OutgoingByKind = ReadonlyMap<string, Collection<Outgoing>>;
 
-/** What global sends to its zones. A zone that is disabled takes back what it shared with the others. */
+const together = "all";
+
+/** What global sends to its zones. */
 export function downwardResources(graph: Graph, sourceOf: SourceOf): OutgoingByKind {
   const zones = sourceOf("Zone");
+  const disabled = graph.group("disabled zones", zones, ({ spec }) =>
+    spec.enabled === false ? [[together, true as const]] : [],
+  );
   return new Map(
     globalToZoneKinds.map((kind) => [
       kind.name,
       graph.derive<Resource, Outgoing>(`kds ${kind.name}`, sourceOf(kind.name), (resource, read) =>
         downward(kind, resource, {
-          isEnabled: (zone) => read.one(zones, zone)?.spec.enabled !== false,
+          disabled: [...(read.one(disabled, together)?.keys() ?? [])].sort(),
+          drainedSince: (zone) => read.one(zones, zone)?.labels[label.drainedSince],
         }),
       ),
     ]),

@@ -48,7 +48,7 @@ function contentOf(kind: string, outgoing: Outgoing | undefined): Resource | und
 
 const all = new Set<string>(features);
 const without = (feature: string) => new Set([...all].filter((one) => one !== feature));
-const everything = { isEnabled: () => true };
+const everything = { disabled: [], drainedSince: () => undefined };
 const ofZone = (zone: string, more: Labels = {}): Labels => ({
   "kuma.io/origin": "zone",
   "kuma.io/zone": zone,
@@ -210,13 +210,19 @@ describe("what a zone gets of global", () => {
     });
   }
 
-  it("5 nothing of a disabled zone is shared", () => {
-    const ingress = resource({ kind: "ZoneIngress", labels: ofZone("zone-2") });
-    assert.equal(
-      downward(kindNamed("ZoneIngress"), ingress, { ...everything, isEnabled: (zone) => zone !== "zone-2" }),
-      undefined,
-    );
-    assert.ok(downward(kindNamed("ZoneIngress"), ingress, { ...everything, isEnabled: (zone) => zone !== "zone-1" }));
+  it("5 nothing of a disabled zone is shared, and it gets nothing of others, but what is global's", () => {
+    const toZones = (given: Given, disabled: readonly string[]) => {
+      const outgoing = downward(kindNamed(given.kind), resource(given), { ...everything, disabled });
+      return ["zone-1", "zone-2", "zone-3"].filter(
+        (zone) => outgoing && itemFor(outgoing, { zone, features: all, getsKeys: true }),
+      );
+    };
+    const ingress = { kind: "ZoneIngress", labels: ofZone("zone-2") };
+    assert.deepEqual(toZones(ingress, []), ["zone-1", "zone-3"]);
+    assert.deepEqual(toZones(ingress, ["zone-2"]), []);
+    assert.deepEqual(toZones(ingress, ["zone-1"]), ["zone-3"]);
+    assert.deepEqual(toZones(producer("demo"), ["zone-2"]), ["zone-3"]);
+    assert.deepEqual(toZones({ kind: "MeshTimeout", spec: mesh }, ["zone-2"]), ["zone-1", "zone-2", "zone-3"]);
   });
 });
 
@@ -226,6 +232,16 @@ describe("how global sends it", () => {
   it("1 the origin is global, also of what a zone made; the zone stays", () => {
     const labels = { "kuma.io/origin": "global", "kuma.io/zone": "zone-2", "kuma.io/display-name": "it" };
     assert.deepEqual(sent({ kind: "ZoneIngress", labels: ofZone("zone-2") }).labels, labels);
+  });
+  it("an ingress of a drained zone says so", () => {
+    const ingress = (zone: string) => {
+      const given = { kind: "ZoneIngress", labels: ofZone(zone) };
+      const drainedSince = (of: string) => (of === "zone-2" ? "1700000000000" : undefined);
+      const outgoing = downward(kindNamed("ZoneIngress"), resource(given), { ...everything, drainedSince });
+      return contentOf("ZoneIngress", outgoing)?.labels["kodiak.io/drained-since"];
+    };
+    assert.equal(ingress("zone-2"), "1700000000000");
+    assert.equal(ingress("zone-3"), undefined);
   });
   it("private keys go only to zones that are given them", () => {
     const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });

@@ -58,6 +58,8 @@ export const label = {
   allowPlaintext: "kodiak.io/allow-plaintext",
   /** Ours: on a Mesh whose enabled backend is not trusted everywhere yet. The control plane's alone. */
   issuingBackend: "kodiak.io/issuing-backend",
+  /** Ours: on a Zone, and on its ingresses in other zones: milliseconds since the epoch, as text. The control plane's alone. */
+  drainedSince: "kodiak.io/drained-since",
 } as const;
 
 /** Tags with a meaning (interop 11.5). */

@@ -41,18 +41,20 @@ export function throughEgresses(
     : (zones) => together(zones, egresses);
 }
 
-function wayTo({ zone, instances, addresses }: RemoteZone, egresses: readonly Egress[]): readonly RemoteZone[] {
+function wayTo({ addresses, ...zone }: RemoteZone, egresses: readonly Egress[]): readonly RemoteZone[] {
   const known = new Set(addresses.map(hostPortText));
-  const behind = egresses.map(({ ways }) => ways.zones[zone] ?? []);
+  const behind = egresses.map(({ ways }) => ways.zones[zone.zone] ?? []);
   // A connection may end at each of these, and each must lead to the service.
   if (!behind.every((ingresses) => ingresses.length > 0 && ingresses.every((at) => known.has(at)))) return [];
   const revision = sha256Hex(JSON.stringify(egresses.map(({ at }, i) => [hostPortText(at), behind[i]]))).slice(0, 8);
-  return [{ zone, instances, addresses: [{ address: zone, port: 0, way: `${zone}/${revision}` }] }];
+  return [{ ...zone, addresses: [{ address: zone.zone, port: 0, way: `${zone.zone}/${revision}` }] }];
 }
 
 /** As Kuma does it. */
 function together(zones: readonly RemoteZone[], egresses: readonly Egress[]): readonly RemoteZone[] {
   const instances = zones.reduce((sum, zone) => sum + zone.instances, 0);
   if (instances === 0) return [];
-  return [{ zone: zones.map(({ zone }) => zone).join(","), instances, addresses: egresses.map(({ at }) => at) }];
+  const zone = zones.map(({ zone }) => zone).join(",");
+  const isDrained = zones.every((one) => one.isDrained);
+  return [{ zone, instances, isDrained, addresses: egresses.map(({ at }) => at) }];
 }

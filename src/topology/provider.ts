@@ -3,7 +3,7 @@
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import { hostPortText } from "#lib/address.ts";
-import { type Resource, tag } from "#resources/resource.ts";
+import { label, type Resource, tag } from "#resources/resource.ts";
 import { inboundAddress, isHealthy } from "#topology/inbound.ts";
 
 export type Tags = Readonly<Record<string, string>>;
@@ -28,6 +28,8 @@ export interface RemoteOffer {
   readonly zone: string;
   readonly address: string;
   readonly port: number;
+  /** It takes only what no other zone, nor this one, can. */
+  readonly isDrained: boolean;
   readonly entries: readonly { readonly tags: Tags; readonly instances: number }[];
 }
 
@@ -93,6 +95,7 @@ export function departedFrom(before: Resource<DataplaneJson>, after: Resource<Da
 export function offersOf(ingress: Resource<ZoneIngressJson>, localZone: string): Map<string, RemoteOffer> {
   const { zone = "", networking = {}, availableServices = [] } = ingress.spec;
   const { advertisedAddress: address = "", advertisedPort: port = 0 } = networking;
+  const isDrained = ingress.labels[label.drainedSince] !== undefined;
   const offers = new Map<string, RemoteOffer>();
   if (zone === "" || zone === localZone || address === "" || port === 0) return offers;
   for (const { tags = {}, instances = 0, mesh = "", externalService = false } of availableServices) {
@@ -100,7 +103,7 @@ export function offersOf(ingress: Resource<ZoneIngressJson>, localZone: string):
     if (service === undefined || instances === 0 || externalService) continue;
     const key = serviceKey(mesh, service);
     const entry = { tags: withoutService(tags), instances };
-    offers.set(key, { zone, address, port, entries: [...(offers.get(key)?.entries ?? []), entry] });
+    offers.set(key, { zone, address, port, isDrained, entries: [...(offers.get(key)?.entries ?? []), entry] });
   }
   return offers;
 }

@@ -7,6 +7,7 @@ import { endpointsOf } from "#topology/service.ts";
 const instance: Instance = { address: "10.0.0.1", port: 80, tags: {}, isHealthy: true, isMarked: false };
 const offer: RemoteOffer = {
   ...{ zone: "zone-b", address: "10.1.0.1", port: 10001 },
+  isDrained: false,
   entries: [{ tags: {}, instances: 3 }],
 };
 const placesWith = (routing: object): readonly (readonly [zone: string, priority: number])[] => {
@@ -28,4 +29,19 @@ test("other zones have their share; with routing.localityAwareLoadBalancing they
     ["zone-a", 0],
     ["zone-b", 1],
   ]);
+});
+
+test("a drained zone is marked, whichever of its ingresses says so, and has its share where all are", () => {
+  const drained = { ...offer, address: "10.1.0.2", isDrained: true };
+  const other = { ...offer, zone: "zone-c", address: "10.2.0.1" };
+  const input = { localZone: "zone-a", subset: {}, instances: [[instance]], offers: [offer, drained, other] };
+  assert.deepEqual(
+    endpointsOf(input).map(({ zone, weight, isMarked }) => [zone, weight, isMarked]),
+    [
+      ["zone-a", 2, false],
+      ["zone-b", 3, true],
+      ["zone-b", 3, true],
+      ["zone-c", 6, false],
+    ],
+  );
 });

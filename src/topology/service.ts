@@ -42,21 +42,26 @@ function protocolOfAll(providers: readonly { readonly tags: Tags }[]): string {
 
 /** The zones that offer instances with these tags. Ingresses of a zone lead to the same instances: they count once. */
 export function remoteZonesOf(offers: Offers, subset: Tags): readonly RemoteZone[] {
-  const zones = new Map<string, { addresses: Map<string, HostPort>; instances: number }>();
-  for (const { zone, address, port, entries } of offers) {
+  const zones = new Map<string, { addresses: Map<string, HostPort>; instances: number; isDrained: boolean }>();
+  for (const { zone, address, port, isDrained, entries } of offers) {
     const instances = entries
       .filter((entry) => isSubset(subset, entry.tags))
       .reduce((sum, entry) => sum + entry.instances, 0);
     if (instances === 0) continue;
-    const known = zones.get(zone) ?? { addresses: new Map(), instances: 0 };
+    const known = zones.get(zone) ?? { addresses: new Map(), instances: 0, isDrained };
     known.addresses.set(hostPortText({ address, port }), { address, port });
-    zones.set(zone, { ...known, instances: Math.max(known.instances, instances) });
+    zones.set(zone, {
+      addresses: known.addresses,
+      instances: Math.max(known.instances, instances),
+      isDrained: known.isDrained || isDrained,
+    });
   }
   return [...zones]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([zone, { addresses, instances }]) => ({
+    .map(([zone, { addresses, instances, isDrained }]) => ({
       zone,
       instances,
+      isDrained,
       addresses: [...addresses].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, address]) => address),
     }));
 }
@@ -96,9 +101,9 @@ export function endpointsOf(input: EndpointsInput): readonly Endpoint[] {
         ...{ zone: localZone, weight: weights.local, priority: 0 },
       }))
       .sort(byAddress),
-    ...remote.flatMap(({ zone, addresses }) =>
+    ...remote.flatMap(({ zone, addresses, isDrained }) =>
       addresses.map((at) => ({
-        ...{ ...at, zone, isMarked: false, priority: isLocalFirst ? 1 : 0 },
+        ...{ ...at, zone, isMarked: isDrained, priority: isLocalFirst ? 1 : 0 },
         ...{ weight: weights.remote.get(zone) ?? 1, tags: { [tag.zone]: zone } },
       })),
     ),

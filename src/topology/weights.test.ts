@@ -6,6 +6,7 @@ import { type RemoteZone, weightsOf } from "#topology/weights.ts";
 const zone = (name: string, instances: number, ingresses: number): RemoteZone => ({
   zone: name,
   instances,
+  isDrained: false,
   addresses: Array.from({ length: ingresses }, (_, i) => ({ address: `10.0.${i}.1`, port: 10001 })),
 });
 

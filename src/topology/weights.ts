@@ -13,6 +13,7 @@ export interface RemoteZone {
   readonly zone: string;
   readonly addresses: readonly RemoteAddress[];
   readonly instances: number;
+  readonly isDrained: boolean;
 }
 
 export interface Weights {

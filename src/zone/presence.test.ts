@@ -56,6 +56,15 @@ test("an Envoy that starts is new until it serves, and doubtful where one was be
   assert.deepEqual(said(), ["a doubtful"]);
 });
 
+test("who left in good order is new when it starts again", () => {
+  const { begins, ends, left, said, there } = stage();
+  there("a");
+  ends("a");
+  left("a");
+  begins("a", true);
+  assert.deepEqual(said(), ["a doubtful", "a new"]);
+});
+
 test("those that are refused are marked, and forgotten with their streams, however many they are", () => {
   const { begins, refused, ends, pass, said, there } = stage();
   there("a", "b", "c", "d");

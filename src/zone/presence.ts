@@ -28,6 +28,8 @@ export interface Presence {
   /** Its Envoy has all that it needs. */
   serves(proxy: string): void;
   ends(proxy: string): void;
+  /** It took no traffic any more before it ended: when it starts again it is as one that was never there. */
+  left(proxy: string): void;
   /** Its stream is about to be ended, for good. */
   refused(proxy: string): void;
   /** Its resource was deleted: nobody waits for it to come back. */
@@ -127,6 +129,7 @@ export function presence({ clock, setMark, forget, onFrozen, expected }: Presenc
       if (recent.length > few && recent.length > there.size) freeze(new Set(recent.map((end) => end.proxy)));
       else leave(proxy);
     },
+    left: (proxy) => void known.delete(proxy),
     refused(proxy) {
       refused.add(proxy);
       setMark(proxy, "refused");

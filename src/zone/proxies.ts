@@ -350,7 +350,10 @@ export function proxies(options: ProxiesOptions) {
       ),
     isLeaving: (id: ResourceId): boolean => leaving.has(statusKey(id)),
     /** One that starts anew does not leave any more. */
-    begin: (id: ResourceId): void => void leaving.delete(statusKey(id)),
+    begin(id: ResourceId): void {
+      const proxy = statusKey(id);
+      if (leaving.delete(proxy)) presences.left(proxy);
+    },
     /** Nothing that proxies brought is deleted for the loss of this control plane. */
     stop(): void {
       unwatch();
