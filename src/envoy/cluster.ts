@@ -4,9 +4,10 @@ import { socketAddress } from "#envoy/address.ts";
 import { any } from "#envoy/any.ts";
 import { overAds } from "#envoy/tls.ts";
 import type { ClusterJson } from "#gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { TransportSocketJson } from "#gen/envoy/config/core/v3/base_pb.ts";
 import type { HttpProtocolOptionsJson } from "#gen/envoy/config/core/v3/protocol_pb.ts";
 import type { HttpProtocolOptionsJson as UpstreamHttpJson } from "#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
-import type { HostPort } from "#lib/address.ts";
+import { type HostPort, hostPortText } from "#lib/address.ts";
 
 /** What policies may say of a cluster. */
 export interface ClusterPiece extends ClusterJson {
@@ -80,3 +81,55 @@ export const localCluster = (name: string, target: HostPort, protocol: string, p
     },
     upstreamFor(protocol),
   );
+
+/** Outside the mesh. */
+export interface ExternalHost extends HostPort {
+  readonly tags: Readonly<Record<string, string>>;
+  /** Envoy looks it up, and says it as the host of requests. */
+  readonly isName: boolean;
+  /** Absent: plaintext. */
+  readonly transportSocket?: TransportSocketJson;
+}
+
+/** Servers outside the mesh, written inside: names are not for EDS. HTTP/1.1, but for who speaks HTTP/2 (interop 7.9). */
+export function externalCluster(
+  name: string,
+  hosts: readonly ExternalHost[],
+  protocol: string,
+  piece: ClusterPiece,
+): ClusterJson {
+  // Each has a TLS of its own.
+  const place = (host: HostPort) => ({ address: hostPortText(host) });
+  const matches = hosts.flatMap(({ transportSocket, ...host }) =>
+    transportSocket ? [{ name: hostPortText(host), match: place(host), transportSocket }] : [],
+  );
+  const type = hosts.some(({ isName }) => isName)
+    ? ({ type: "STRICT_DNS", dnsLookupFamily: "V4_PREFERRED" } as const)
+    : ({ type: "STATIC" } as const);
+  return cluster(
+    name,
+    {
+      ...type,
+      loadAssignment: {
+        clusterName: name,
+        endpoints: [
+          {
+            lbEndpoints: hosts.map((host) => ({
+              endpoint: { address: socketAddress(host) },
+              loadBalancingWeight: 1,
+              metadata: {
+                filterMetadata: {
+                  "envoy.lb": { ...host.tags },
+                  ...(host.transportSocket && { "envoy.transport_socket_match": place(host) }),
+                },
+              },
+            })),
+          },
+        ],
+      },
+      ...piece,
+      ...(matches.length > 0 && { transportSocketMatches: matches }),
+    },
+    upstreamFor(protocol),
+  );
+}

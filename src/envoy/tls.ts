@@ -63,3 +63,46 @@ export const downstreamTls = (mesh: string): TransportSocketJson => ({
     commonTlsContext: tlsContext(mesh, { prefix: `spiffe://${mesh}/` }),
   }),
 });
+
+/** What is known of a server outside the mesh; base64 of PEM. */
+export interface ExternalTlsOptions {
+  readonly serverName: string;
+  /** Whether `serverName` is no name, but an address: there is no SNI for it. */
+  readonly isAddress: boolean;
+  readonly checksName: boolean;
+  readonly allowsRenegotiation: boolean;
+  /** Absent: what the machine of the proxy trusts. */
+  readonly authority?: string;
+  readonly client?: { readonly certificate: string; readonly privateKey: string };
+}
+
+/** Where Debian, Ubuntu and Alpine keep what the machine trusts. */
+const machineAuthorities = "/etc/ssl/certs/ca-certificates.crt";
+
+/** TLS to a server outside the mesh, which is always one that its authority vouches for. */
+export const externalTls = (tls: ExternalTlsOptions): TransportSocketJson => ({
+  name: "envoy.transport_sockets.tls",
+  typedConfig: any("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", {
+    ...(!tls.isAddress && { sni: tls.serverName }),
+    ...(tls.allowsRenegotiation && { allowRenegotiation: true }),
+    commonTlsContext: {
+      tlsParams: { tlsMaximumProtocolVersion: "TLSv1_3" },
+      ...(tls.client && {
+        tlsCertificates: [
+          {
+            certificateChain: { inlineBytes: tls.client.certificate },
+            privateKey: { inlineBytes: tls.client.privateKey },
+          },
+        ],
+      }),
+      validationContext: {
+        trustedCa: tls.authority === undefined ? { filename: machineAuthorities } : { inlineBytes: tls.authority },
+        ...(tls.checksName && {
+          matchTypedSubjectAltNames: [
+            { sanType: tls.isAddress ? "IP_ADDRESS" : "DNS", matcher: { exact: tls.serverName } },
+          ],
+        }),
+      },
+    },
+  }),
+});

@@ -7,6 +7,7 @@ import { findPolicy, policies } from "#policies/all.ts";
 import { policyIssues, unknownPolicyMembers } from "#policies/policy.ts";
 import { roleIssues } from "#policies/role.ts";
 import { asDataplane, dataplaneIssues } from "#resources/dataplane.ts";
+import { asExternalService, externalServiceIssues } from "#resources/external-service.ts";
 import type { Kind } from "#resources/kind.ts";
 import { asMesh, meshIssues } from "#resources/mesh.ts";
 import { metaIssues } from "#resources/meta.ts";
@@ -27,6 +28,8 @@ function specIssues(kind: Kind, resource: Resource): readonly Issue[] {
       return dataplaneIssues(asDataplane(resource).spec);
     case "ZoneIngress":
       return zoneIngressIssues(asZoneIngress(resource).spec);
+    case "ExternalService":
+      return externalServiceIssues(asExternalService(resource).spec);
     case "ZoneEgress":
       return zoneEgressIssues(asZoneEgress(resource).spec);
     case "VirtualOutbound":
@@ -45,6 +48,7 @@ function specIssues(kind: Kind, resource: Resource): readonly Issue[] {
 const actedOn: ReadonlySet<string> = new Set([
   "Config",
   "Dataplane",
+  "ExternalService",
   "GlobalSecret",
   "Mesh",
   "Role",

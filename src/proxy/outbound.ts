@@ -2,10 +2,10 @@
 // proxy's own listener, which names them.
 
 import type { ClusterPiece } from "#envoy/cluster.ts";
-import { serviceCluster } from "#envoy/cluster.ts";
+import { externalCluster, serviceCluster } from "#envoy/cluster.ts";
 import { alpnThrough } from "#envoy/egress.ts";
 import { httpConnections, listener, tcpProxy } from "#envoy/listener.ts";
-import { serviceSni, upstreamTls } from "#envoy/tls.ts";
+import { externalTls, serviceSni, upstreamTls } from "#envoy/tls.ts";
 import type { ClusterJson } from "#gen/envoy/config/cluster/v3/cluster_pb.ts";
 import type { RouteActionJson, RouteJson } from "#gen/envoy/config/route/v3/route_components_pb.ts";
 import type { HostPort } from "#lib/address.ts";
@@ -15,8 +15,10 @@ import type { Destination } from "#policies/to.ts";
 import type { Applied } from "#proxy/applied.ts";
 import type { Draft } from "#proxy/bundle.ts";
 import { outboundListenerName, outboundRouteName, subsetClusterName } from "#proxy/names.ts";
+import { isIp } from "#resources/address.ts";
 import { tag } from "#resources/resource.ts";
 import type { EgressForm } from "#topology/egress.ts";
+import { type ExternalEndpoint, externalPart } from "#topology/external.ts";
 import { isHttp } from "#topology/inbound.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
 import type { Tags } from "#topology/provider.ts";
@@ -47,6 +49,8 @@ export interface ClusterTarget {
 export interface OutboundCluster {
   readonly target: ClusterTarget;
   readonly draft: Draft;
+  /** Its endpoints are in it. */
+  readonly isComplete: boolean;
 }
 
 export interface OutboundInput {
@@ -85,11 +89,17 @@ export function outboundOf(input: OutboundInput): Outbound {
   const clusters = sorted.map((target): OutboundCluster => {
     const said = policies.to(destination(target.service, target.subset), { protocol: protocolOf(target.service) });
     // Nobody provides it: if another zone comes to do so, the cluster stays as it is.
-    const zones = factsOf(target.service)?.zones;
+    const { zones, external } = factsOf(target.service) ?? {};
+    if (external) {
+      const { endpoints } = externalPart(external, target.subset);
+      const hosts = endpoints.map(externalHost);
+      const json = externalCluster(target.name, hosts, external.protocol, { ...balanced, ...said.cluster });
+      return { target, draft: { type: "cluster", name: target.name, json }, isComplete: true };
+    }
     const isRemote = zones ? zones.length > 0 : mesh.mtls !== undefined;
     const ways = egress === "zones" ? (zones ?? []) : [];
     const json = clusterJson(mesh, target, isRemote, said.cluster ?? {}, ways);
-    return { target, draft: { type: "cluster", name: target.name, json } };
+    return { target, draft: { type: "cluster", name: target.name, json }, isComplete: false };
   });
   return {
     view,
@@ -107,6 +117,13 @@ export function outboundOf(input: OutboundInput): Outbound {
 /** Behind a TCP ingress an HTTP/2 connection stays with one instance: renewed after this many requests, load spreads evenly. */
 const maxRequestsAcrossZones = 50;
 
+const balanced = { lbPolicy: "ROUND_ROBIN" } as const;
+
+function externalHost({ address, port, tags, tls }: ExternalEndpoint) {
+  const transportSocket = tls && externalTls({ ...tls, isAddress: isIp(tls.serverName) });
+  return { address, port, tags, isName: !isIp(address), ...(transportSocket && { transportSocket }) };
+}
+
 /** `ways`: zones that an endpoint may name, for its connections to say so to the egress. */
 function clusterJson(
   mesh: MeshFacts,
@@ -118,7 +135,7 @@ function clusterJson(
   const { name, service, subset } = target;
   const sni = serviceSni(mesh.name, service, subset);
   return serviceCluster(name, {
-    lbPolicy: "ROUND_ROBIN",
+    ...balanced,
     ...piece,
     http: { ...piece.http, ...(isRemote && { maxRequestsPerConnection: maxRequestsAcrossZones }) },
     ...(mesh.mtls && { transportSocket: upstreamTls(mesh.name, service, sni) }),
@@ -135,7 +152,7 @@ function clusterJson(
 function routeDraft(
   service: string,
   protocol: string,
-  { subset = {}, policies, cutOff = () => undefined }: OutboundInput,
+  { subset = {}, policies, factsOf, cutOff = () => undefined }: OutboundInput,
   clusterFor: (service: string, tags: Tags) => string,
 ): Draft {
   const name = outboundRouteName(subsetClusterName(service, subset));
@@ -147,10 +164,17 @@ function routeDraft(
     used.add(found);
     return found;
   };
+  const isExternal = (to: string): boolean => factsOf(to)?.external !== undefined;
+  const noWay = (to: string, subset: Tags): string | undefined => {
+    const { external } = factsOf(to) ?? {};
+    if (!external) return cutOff(to, subset);
+    const { endpoints, missing } = externalPart(external, subset);
+    return endpoints.length === 0 && missing.length > 0 ? missing.map(({ why }) => why).join("; ") : undefined;
+  };
   const own = destination(service, {});
   const routes = policies.routes(own).map((rule) => {
     const said = policies.to(own, { protocol, routes: rule.origins }).route;
-    return routeJson({ service, tags: subset }, rule, said, cluster, cutOff);
+    return routeJson({ service, tags: subset }, rule, said, { cluster, cutOff: noWay, isExternal });
   });
   return {
     type: "route",
@@ -165,12 +189,18 @@ const answer = (status: number, why: string) => ({ directResponse: { status, bod
 /** What a route answers that leads to nothing that is known. */
 const noBackend = answer(500, "no backend of this route is known");
 
+interface Ways {
+  cluster(backend: Backend): string | undefined;
+  /** Why there is no way to it. */
+  cutOff(service: string, subset: Tags): string | undefined;
+  isExternal(service: string): boolean;
+}
+
 function routeJson(
   usual: { readonly service: string; readonly tags: Tags },
   rule: HttpRule,
   said: RouteActionJson | undefined,
-  cluster: (backend: Backend) => string | undefined,
-  cutOff: (service: string, subset: Tags) => string | undefined,
+  { cluster, cutOff, isExternal }: Ways,
 ): RouteJson {
   const base = { name: rule.name, match: rule.match, ...rule.piece };
   if (rule.piece.redirect || rule.piece.directResponse) return base;
@@ -191,6 +221,8 @@ function routeJson(
   const [only] = to;
   const action: RouteActionJson = {
     ...(only && to.length === 1 ? { cluster: only.name } : { weightedClusters: { clusters: to } }),
+    // A server outside the mesh knows itself by its own name; Envoy has that of hosts that it looked up only.
+    ...(backends.some((one) => one.kind === "service" && isExternal(one.service)) && { autoHostRewrite: true }),
     ...said,
     ...rule.action,
     ...(mirrors.length > 0 && { requestMirrorPolicies: mirrors }),

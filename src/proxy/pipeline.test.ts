@@ -106,6 +106,17 @@ const ways = fc.record({ services: fc.subarray(["m1/s1", "m1/s2"]), ingress: sma
     zones: { "zone-b": [`10.1.0.${ingress}:10001`], "zone-c": [`10.1.0.${ingress}:10001`] },
   }),
 );
+const external = fc
+  .record({ service, protocol, host: small, zone: fc.constantFrom("zone-a", "zone-b"), tls: fc.boolean() })
+  .map(
+    ({ service: name, protocol: speaks, host, zone, tls }): JsonObject => ({
+      tags: { "kuma.io/service": name, "kuma.io/protocol": speaks, ...(host === 1 && { "kuma.io/zone": zone }) },
+      networking: {
+        address: `10.3.0.${host}:443`,
+        ...(tls && { tls: { enabled: true, caCert: { secret: "m1.ca-builtin-cert-ca" } } }),
+      },
+    }),
+  );
 const meshSpec = fc.constantFrom<JsonObject>(
   {},
   { mtls: { enabledBackend: "ca", backends: [{ name: "ca", type: "builtin" }] } },
@@ -147,6 +158,7 @@ const anyChange = fc.oneof(
   { weight: 4, arbitrary: change("Dataplane", "dp", mesh, dataplane) },
   { weight: 2, arbitrary: change("ZoneIngress", "zi", none, ingress) },
   { weight: 1, arbitrary: change("ZoneEgress", "ze", none, egress) },
+  { weight: 1, arbitrary: change("ExternalService", "es", mesh, external) },
   { weight: 1, arbitrary: change("ways", "ze", none, ways) },
   { weight: 1, arbitrary: change("listens", "dp", mesh, fc.constant<JsonObject>({})) },
   {

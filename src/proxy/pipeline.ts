@@ -11,7 +11,6 @@
 // what leaves a bundle leaves the proxy.
 
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
-import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import type { ZoneEgressJson } from "#gen/kuma/mesh/v1alpha1/zoneegress_pb.ts";
 import type { ConfigJson } from "#gen/kuma/system/v1alpha1/config_pb.ts";
@@ -36,7 +35,6 @@ import {
   reachKey,
   viewKey,
 } from "#proxy/client.ts";
-import { entranceOf } from "#proxy/egress.ts";
 import { egressCollections, egressesAsMet } from "#proxy/egress-collections.ts";
 import {
   type InboundCase,
@@ -51,22 +49,15 @@ import { ingressCollections } from "#proxy/ingress-collections.ts";
 import { entryOf, type Outbound, outboundListenerDraft, outboundOf } from "#proxy/outbound.ts";
 import { secretCollections } from "#proxy/secret-collections.ts";
 import type { IssuedCertificate } from "#proxy/secrets.ts";
+import { topologyCollections } from "#proxy/topology-collections.ts";
 import { transparentCollections } from "#proxy/transparent-collections.ts";
 import type { Resource } from "#resources/resource.ts";
 import { throughEgresses, type Ways } from "#topology/egress.ts";
 import { sectionOf } from "#topology/inbound.ts";
-import { type MeshFacts, meshFactsOf } from "#topology/mesh.ts";
+import type { MeshFacts } from "#topology/mesh.ts";
 import type { NodeFacts } from "#topology/node.ts";
-import {
-  instancesOf,
-  isSubset,
-  type Mark,
-  offersOf,
-  type Provided,
-  serviceKey,
-  type Tags,
-} from "#topology/provider.ts";
-import { endpointsOf, factsOfInstances, factsOfOffers, mergeFacts, type ServiceFacts } from "#topology/service.ts";
+import { isSubset, type Mark, type Provided, serviceKey, type Tags } from "#topology/provider.ts";
+import { endpointsOf } from "#topology/service.ts";
 
 export interface Sources {
   of<Spec>(kind: string): Collection<Resource<Spec>>;
@@ -243,40 +234,6 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
   };
 }
 
-/** Who provides what, in this zone and in others. */
-function topologyCollections(graph: Graph, sources: Sources, zone: string) {
-  const meshes = graph.derive("meshes", sources.of<MeshJson>("Mesh"), meshFactsOf);
-  const provided = graph.derive("provided", sources.of<DataplaneJson>("Dataplane"), (dataplane, read, key) =>
-    instancesOf(dataplane, read.one(sources.marked, key)),
-  );
-  const instances = graph.group("instances", provided, (services) => services);
-  const behindIngresses = graph.group(
-    "instances behind ingresses",
-    graph.union("provided or departed", provided, sources.departed),
-    (services) => services,
-  );
-  const offers = graph.group("offers", sources.of<ZoneIngressJson>("ZoneIngress"), (ingress) =>
-    offersOf(ingress, zone),
-  );
-  const entrances = graph.group("entrances of zones", sources.of<ZoneIngressJson>("ZoneIngress"), (ingress) =>
-    entranceOf(offersOf(ingress, zone)),
-  );
-  const localFacts = graph.derive("local facts", instances, (group) => factsOfInstances(group.values()));
-  const remoteFacts = graph.derive("remote facts", offers, (group) => factsOfOffers(group.values()));
-  return {
-    meshes,
-    instances,
-    behindIngresses,
-    offers,
-    entrances,
-    facts(read: Read, mesh: MeshFacts, service: string): ServiceFacts | undefined {
-      const key = serviceKey(mesh.name, service);
-      // Other zones are reached over mTLS only.
-      return mergeFacts(read.one(localFacts, key), mesh.mtls && read.one(remoteFacts, key));
-    },
-  };
-}
-
 /** Policies that are acted on, parsed once; what another control plane sent and this one can't read is left out. */
 function policyCollections(graph: Graph, sources: Sources) {
   const parsed = policies.map((policy) => {
@@ -348,9 +305,9 @@ function sharedCollections(
   );
   const clusters = graph.derive("cluster bundles", clusterDrafts, (group) => bundleOf([...group.values()].slice(0, 1)));
   const clusterNeeds = graph.group("cluster needs", outbounds, (outbound) =>
-    outbound.clusters.map(
-      ({ target }) => [clusterKey(placeKey(outbound), target.name), { ...placeOf(outbound), target }] as const,
-    ),
+    outbound.clusters
+      .filter(({ isComplete }) => !isComplete)
+      .map(({ target }) => [clusterKey(placeKey(outbound), target.name), { ...placeOf(outbound), target }] as const),
   );
   const assignments = graph.derive("assignments", clusterNeeds, (group, read): Bundle | undefined => {
     const need = firstOf(group);

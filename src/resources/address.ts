@@ -16,7 +16,7 @@ function isIpv6(text: string): boolean {
   return isComplete && groups.every((group) => /^[0-9a-fA-F]{1,4}$/.test(group));
 }
 
-const isIp = (text: string): boolean => ipv4.test(text) || isIpv6(text);
+export const isIp = (text: string): boolean => ipv4.test(text) || isIpv6(text);
 
 /** Where others come in: an IP address, or a name that leads to one. */
 export function addressIssues(address: string | undefined, path: Path, ifAbsent?: string): readonly Issue[] {

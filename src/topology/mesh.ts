@@ -106,7 +106,7 @@ export const authoritiesOf = ({ name: mesh, spec }: Resource<MeshJson>): readonl
       : { backend, type, certificate: pemSource(conf?.cert), privateKey: pemSource(conf?.key) };
   });
 
-function pemSource(source: unknown): PemSource | undefined {
+export function pemSource(source: unknown): PemSource | undefined {
   if (!isObject(source)) return undefined;
   const { secret, inline, inlineString } = source;
   if (typeof secret === "string") return { secret };

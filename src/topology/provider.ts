@@ -43,7 +43,7 @@ export function splitServiceKey(key: string): { readonly mesh: string; readonly 
 export const isSubset = (wanted: Tags, of: Tags): boolean =>
   Object.entries(wanted).every(([key, value]) => of[key] === value);
 
-const withoutService = (tags: Tags): Tags => {
+export const withoutService = (tags: Tags): Tags => {
   const { [tag.service]: _, ...rest } = tags;
   return rest;
 };

@@ -2,6 +2,7 @@
 
 import { type HostPort, hostPortText } from "#lib/address.ts";
 import { tag } from "#resources/resource.ts";
+import type { ExternalReach } from "#topology/external.ts";
 import { type Instance, isSubset, type RemoteOffer, type Tags } from "#topology/provider.ts";
 import { type RemoteAddress, type RemoteZone, weightsOf } from "#topology/weights.ts";
 
@@ -10,6 +11,8 @@ export interface ServiceFacts {
   readonly protocol: string;
   /** The other zones whose ingresses lead to it, too; sorted. */
   readonly zones: readonly string[];
+  /** Outside the mesh, where it is then altogether. */
+  readonly external?: ExternalReach;
 }
 
 export type Instances = Iterable<readonly Instance[]>;

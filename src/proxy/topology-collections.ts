@@ -1,0 +1,58 @@
+// The collections of who provides what: instances of this zone, ingresses of others, services outside the mesh.
+
+import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
+import type { ExternalServiceJson } from "#gen/kuma/mesh/v1alpha1/externalservice_pb.ts";
+import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
+import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
+import type { SecretJson } from "#gen/kuma/system/v1alpha1/secret_pb.ts";
+import type { Graph, Read } from "#incremental/collection.ts";
+import { entranceOf } from "#proxy/egress.ts";
+import type { Sources } from "#proxy/pipeline.ts";
+import { keyOf } from "#resources/resource.ts";
+import { externalReach, externalsOf, notThroughEgresses } from "#topology/external.ts";
+import { type MeshFacts, meshFactsOf } from "#topology/mesh.ts";
+import { instancesOf, offersOf, serviceKey, splitServiceKey } from "#topology/provider.ts";
+import { factsOfInstances, factsOfOffers, mergeFacts, type ServiceFacts } from "#topology/service.ts";
+
+export function topologyCollections(graph: Graph, sources: Sources, zone: string) {
+  const meshes = graph.derive("meshes", sources.of<MeshJson>("Mesh"), meshFactsOf);
+  const provided = graph.derive("provided", sources.of<DataplaneJson>("Dataplane"), (dataplane, read, key) =>
+    instancesOf(dataplane, read.one(sources.marked, key)),
+  );
+  const instances = graph.group("instances", provided, (services) => services);
+  const behindIngresses = graph.group(
+    "instances behind ingresses",
+    graph.union("provided or departed", provided, sources.departed),
+    (services) => services,
+  );
+  const offers = graph.group("offers", sources.of<ZoneIngressJson>("ZoneIngress"), (ingress) =>
+    offersOf(ingress, zone),
+  );
+  const entrances = graph.group("entrances of zones", sources.of<ZoneIngressJson>("ZoneIngress"), (ingress) =>
+    entranceOf(offersOf(ingress, zone)),
+  );
+  const externals = graph.group("external services", sources.of<ExternalServiceJson>("ExternalService"), externalsOf);
+  const secrets = sources.of<SecretJson>("Secret");
+  const external = graph.derive("external reach", externals, (group, read, key) => {
+    const { mesh } = splitServiceKey(key);
+    return externalReach(group.values(), zone, (name) => read.one(secrets, keyOf({ mesh, name }))?.spec.data);
+  });
+  const localFacts = graph.derive("local facts", instances, (group) => factsOfInstances(group.values()));
+  const remoteFacts = graph.derive("remote facts", offers, (group) => factsOfOffers(group.values()));
+  return {
+    meshes,
+    instances,
+    behindIngresses,
+    offers,
+    entrances,
+    facts(read: Read, mesh: MeshFacts, service: string): ServiceFacts | undefined {
+      const key = serviceKey(mesh.name, service);
+      // Other zones are reached over mTLS only.
+      const inside = mergeFacts(read.one(localFacts, key), mesh.mtls && read.one(remoteFacts, key));
+      const outside = inside ? undefined : read.one(external, key);
+      if (!outside) return inside;
+      const here = mesh.mtls && mesh.usesEgress ? notThroughEgresses(outside) : outside;
+      return { protocol: outside.protocol, zones: [], external: here };
+    },
+  };
+}

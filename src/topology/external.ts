@@ -1,0 +1,126 @@
+// Services outside the mesh, as the proxies of a zone can call them.
+
+import type { ExternalServiceJson } from "#gen/kuma/mesh/v1alpha1/externalservice_pb.ts";
+import type { HostPort } from "#lib/address.ts";
+import { externalAddress } from "#resources/external-service.ts";
+import { type Resource, tag } from "#resources/resource.ts";
+import { type PemSource, pemData, pemSource } from "#topology/mesh.ts";
+import { isSubset, serviceKey, type Tags, withoutService } from "#topology/provider.ts";
+
+/** An endpoint of an external service, as it is written. */
+export interface External extends HostPort {
+  readonly name: string;
+  /** Without the service. */
+  readonly tags: Tags;
+  readonly tls?: {
+    /** Whom the other side must be, and what it is asked for. */
+    readonly serverName: string;
+    readonly checksName: boolean;
+    readonly allowsRenegotiation: boolean;
+    /** Absent: what the proxy's machine trusts. */
+    readonly authority?: PemSource;
+    readonly certificate?: PemSource;
+    readonly privateKey?: PemSource;
+  };
+}
+
+/** The same as one zone's proxies can use it; base64 of PEM. */
+export interface ExternalEndpoint extends HostPort {
+  readonly tags: Tags;
+  readonly tls?: ExternalTls;
+}
+export interface ExternalTls {
+  readonly serverName: string;
+  readonly checksName: boolean;
+  readonly allowsRenegotiation: boolean;
+  readonly authority?: string;
+  readonly client?: { readonly certificate: string; readonly privateKey: string };
+}
+
+/** What there is of an external service from one zone. */
+export interface ExternalReach {
+  readonly protocol: string;
+  /** Sorted. */
+  readonly endpoints: readonly ExternalEndpoint[];
+  /** Why others cannot be used, with their tags. */
+  readonly missing: readonly { readonly tags: Tags; readonly why: string }[];
+}
+
+export function externalsOf({ mesh, name, spec }: Resource<ExternalServiceJson>): Map<string, External> {
+  const { tags = {}, networking = {} } = spec;
+  const service = tags[tag.service];
+  const place = externalAddress(networking.address ?? "");
+  if (service === undefined || !place) return new Map();
+  const { enabled, serverName, caCert, clientCert, clientKey, ...tls } = networking.tls ?? {};
+  const authority = pemSource(caCert);
+  const certificate = pemSource(clientCert);
+  const privateKey = pemSource(clientKey);
+  const external: External = {
+    ...{ name, ...place, tags: withoutService(tags) },
+    ...(enabled && {
+      tls: {
+        serverName: serverName || place.address,
+        checksName: tls.skipHostnameVerification !== true,
+        allowsRenegotiation: tls.allowRenegotiation === true,
+        ...(authority && { authority }),
+        ...(certificate && { certificate }),
+        ...(privateKey && { privateKey }),
+      },
+    }),
+  };
+  return new Map([[serviceKey(mesh, service), external]]);
+}
+
+/** `secretData`: of a Secret of the mesh, base64. One that is not there leads nowhere: nothing is asked without the TLS that was meant. */
+export function externalReach(
+  externals: Iterable<External>,
+  zone: string,
+  secretData: (name: string) => string | undefined,
+): ExternalReach {
+  const all = [...externals].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const endpoints: ExternalEndpoint[] = [];
+  const missing: { readonly tags: Tags; readonly why: string }[] = [];
+  for (const external of all) {
+    const { name, address, port, tags } = external;
+    const pinned = tags[tag.zone];
+    const tls = external.tls && resolved(external.tls, secretData);
+    if (pinned !== undefined && pinned !== zone)
+      missing.push({ tags, why: `external service ${name} is called from ${pinned} only, and this is ${zone}` });
+    else if (typeof tls === "string")
+      missing.push({ tags, why: `external service ${name} needs Secret ${tls}, which is not in ${zone}` });
+    else endpoints.push({ address, port, tags, ...(tls && { tls }) });
+  }
+  const protocols = new Set(all.map(({ tags }) => tags[tag.protocol] ?? "tcp"));
+  const [first = "tcp"] = protocols;
+  return { protocol: protocols.size === 1 ? first : "tcp", endpoints, missing };
+}
+
+/** Or the name of a Secret that is not there. */
+function resolved(
+  { authority, certificate, privateKey, ...rest }: NonNullable<External["tls"]>,
+  secretData: (name: string) => string | undefined,
+): ExternalTls | string {
+  for (const source of [authority, certificate, privateKey])
+    if (source && "secret" in source && secretData(source.secret) === undefined) return source.secret;
+  const [trusted, chain, key] = [authority, certificate, privateKey].map((source) => pemData(source, secretData));
+  return {
+    ...rest,
+    ...(trusted !== undefined && { authority: trusted }),
+    ...(chain !== undefined && key !== undefined && { client: { certificate: chain, privateKey: key } }),
+  };
+}
+
+/** The part of it with these tags. */
+export const externalPart = ({ protocol, endpoints, missing }: ExternalReach, subset: Tags): ExternalReach => ({
+  protocol,
+  endpoints: endpoints.filter(({ tags }) => isSubset(subset, tags)),
+  missing: missing.filter(({ tags }) => isSubset(subset, tags)),
+});
+
+/** Where all that leaves a zone has to go through an egress, which leads to other zones only. */
+export const notThroughEgresses = ({ protocol, endpoints, missing }: ExternalReach): ExternalReach => ({
+  protocol,
+  endpoints: [],
+  missing: [...endpoints, ...missing].map(({ tags }) => ({ tags, why: noEgress })),
+});
+const noEgress = "its mesh leaves the zone through zone egresses only, and those do not lead to external services";

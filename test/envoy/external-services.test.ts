@@ -1,0 +1,141 @@
+// Services outside the mesh, called by a proxy: HTTP, TCP, and TLS that it begins, with a certificate of its own.
+
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer as createTlsServer } from "node:https";
+import { type AddressInfo, connect, createServer, type Server } from "node:net";
+import { test } from "node:test";
+import type { TLSSocket } from "node:tls";
+import { certificateFor } from "#host/certificate-for-test.ts";
+import { freePort } from "#host/free-port.ts";
+import { get, startApp } from "../lab/http.ts";
+import { eventually, type Lab, lab, put, remove, startProxy, startZone } from "../lab/lab.ts";
+import { allowAll, dataplane, egressMesh, mesh } from "../lab/manifests.ts";
+
+async function listening(own: Lab, server: Server, host = "127.0.0.1"): Promise<number> {
+  server.listen(0, host);
+  await once(server, "listening");
+  own.atEnd(async () => {
+    server.close();
+    if ("closeAllConnections" in server) (server as unknown as { closeAllConnections(): void }).closeAllConnections();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+/** Says who has come, by the certificate that was shown. */
+async function tlsServer(own: Lab, name: string) {
+  const [server, client] = await Promise.all([certificateFor([name]), certificateFor(["the-mesh"])]);
+  const options = { cert: server.certificate, key: server.privateKey, ca: client.ca, requestCert: true };
+  const answering = createTlsServer(options, (request, response) => {
+    const socket = request.socket as TLSSocket;
+    const { host } = request.headers;
+    response.end(JSON.stringify({ host, sni: socket.servername, client: socket.getPeerCertificate().subjectaltname }));
+  });
+  return { port: await listening(own, answering), ca: server.ca, client };
+}
+
+test("external services", async (t) => {
+  const own = await lab(t);
+  const zone = await startZone(own, "zone-a");
+  await put(zone.api, "/meshes/default", mesh("default"));
+  await put(zone.api, "/meshes/default/meshtrafficpermissions/allow-all", allowAll("default"));
+  const app = await startApp("outside");
+  own.atEnd(() => app.close());
+  const echo = await listening(
+    own,
+    createServer((socket) => socket.on("error", () => {}).pipe(socket)),
+  );
+  const tls = await tlsServer(own, "api.example.com");
+
+  const services = ["web", "echo", "api", "stranger", "pinned", "keyless"];
+  const ports = new Map<string, number>();
+  for (const service of services) ports.set(service, await freePort());
+  const url = (service: string) => `http://127.0.0.1:${ports.get(service)}/`;
+  const outbounds = Object.fromEntries([...ports].map(([service, port]) => [port, service]));
+  const at = { address: "127.0.0.5", port: await freePort("127.0.0.5"), appPort: app.port };
+  const frontend = dataplane({ mesh: "default", name: "frontend", service: "frontend", ...at, outbounds });
+  const proxy = await startProxy(own, zone, frontend, await zone.tokenFor("default"));
+  const external = (name: string, address: string, more: object = {}, tags: object = {}) =>
+    put(zone.api, `/meshes/default/external-services/${name}`, {
+      ...{ type: "ExternalService", mesh: "default", name },
+      tags: { "kuma.io/service": name, "kuma.io/protocol": "http", ...tags },
+      networking: { address, ...more },
+    });
+  const secret = (name: string, text: string) =>
+    put(zone.api, `/meshes/default/secrets/${name}`, {
+      ...{ type: "Secret", mesh: "default", name },
+      data: Buffer.from(text).toString("base64"),
+    });
+  const answer = (service: string, status: number, says = /./) =>
+    eventually(`${status} of ${service}`, 20_000, async () => {
+      const got = await get(url(service));
+      assert.equal(got.status, status, got.text);
+      assert.match(got.text, says);
+      return got.text;
+    });
+  const serverName = "api.example.com";
+
+  await t.test("HTTP, by name: the server is called what it is called", async () => {
+    await external("web", `localhost:${app.port}`);
+    const { instance, headers } = JSON.parse(await answer("web", 200));
+    assert.deepEqual([instance, headers.host], ["outside", "localhost"]);
+  });
+
+  await t.test("TCP", async () => {
+    await external("echo", `127.0.0.1:${echo}`, {}, { "kuma.io/protocol": "tcp" });
+    const said = await eventually("an echo", 20_000, async () => {
+      const socket = connect(ports.get("echo")!, "127.0.0.1");
+      try {
+        socket.write("hello");
+        // One that opened while the service was not known waits for HTTP.
+        return String((await once(socket, "data", { signal: AbortSignal.timeout(500) }))[0]);
+      } finally {
+        socket.destroy();
+      }
+    });
+    assert.equal(said, "hello");
+  });
+
+  await t.test(
+    "TLS, with a certificate of the client from secrets, and a name that the server must prove",
+    async () => {
+      await secret("api-ca", tls.ca);
+      await secret("client-certificate", tls.client.certificate);
+      await secret("client-key", tls.client.privateKey);
+      const client = { clientCert: { secret: "client-certificate" }, clientKey: { secret: "client-key" } };
+      const caCert = { secret: "api-ca" };
+      await external("api", `127.0.0.1:${tls.port}`, { tls: { enabled: true, caCert, ...client, serverName } });
+      const { sni, client: shown } = JSON.parse(await answer("api", 200));
+      assert.deepEqual([sni, shown], [serverName, "DNS:the-mesh"]);
+    },
+  );
+
+  await t.test("a server that another authority vouches for is not spoken to", async () => {
+    const { ca } = await certificateFor([serverName]);
+    const inline = { caCert: { inlineString: ca }, clientCert: undefined };
+    await external("stranger", `127.0.0.1:${tls.port}`, { tls: { enabled: true, ...inline, serverName } });
+    await answer("stranger", 503, /remote connection failure/);
+    assert.match(await proxy.admin("/stats?filter=^cluster.stranger.ssl.fail_verify_error$"), /: [1-9]/);
+  });
+
+  await t.test("pinned to another zone, or without a Secret that it needs: 503, with the reason", async () => {
+    await external("pinned", `127.0.0.1:${app.port}`, {}, { "kuma.io/zone": "zone-b" });
+    await answer("pinned", 503, /^external service pinned is called from zone-b only, and this is zone-a$/);
+    await external("pinned", `127.0.0.1:${app.port}`, {}, { "kuma.io/zone": "zone-a" });
+    await answer("pinned", 200);
+    await external("keyless", `127.0.0.1:${app.port}`, { tls: { enabled: true, caCert: { secret: "nowhere" } } });
+    await answer("keyless", 503, /^external service keyless needs Secret nowhere, which is not in zone-a$/);
+  });
+
+  await t.test("a mesh that leaves its zone through egresses only does not call them itself", async () => {
+    await put(zone.api, "/meshes/default", egressMesh("default"));
+    await answer("web", 503, /through zone egresses only/);
+    await put(zone.api, "/meshes/default", mesh("default"));
+    await answer("web", 200);
+  });
+
+  await t.test("deleted, it is no more", async () => {
+    await remove(zone.api, "/meshes/default/external-services/web");
+    await answer("web", 503);
+  });
+});
