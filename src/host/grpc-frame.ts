@@ -19,10 +19,13 @@ export interface Frame {
 /** To copy a few pieces costs less than to write each; large ones are not copied for every stream that they go to. */
 const joinedUpToBytes = 16 * 1024;
 
-/** What to write for one message, in order. Without gzip a large message's pieces themselves, shared by all its streams. */
+/** Of a message that is smaller gzip spares little, and to begin with it costs more than all else that is done to send it. */
+export const leastPackedBytes = 1_024;
+
+/** What to write for one message, in order. Uncompressed a large message's pieces themselves, shared by all its streams. */
 export function framed(pieces: readonly Uint8Array[], gzip: boolean): readonly Uint8Array[] {
   const length = lengthOf(pieces);
-  if (!gzip || length === 0) {
+  if (!gzip || length < leastPackedBytes) {
     const parts = [frameHeader(0, length), ...pieces];
     return length > joinedUpToBytes ? parts : [Buffer.concat(parts, headerBytes + length)];
   }

@@ -5,6 +5,7 @@ import type { KeyObject } from "node:crypto";
 import { compactVerify, decodeJwt, decodeProtectedHeader, errors, SignJWT } from "jose";
 import { z } from "zod";
 import type { SigningKey, VerifyingKeys } from "#identity/signing-key.ts";
+import { sha256Hex } from "#lib/hash.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 
 /** What is wrong with a token, in a word for counts. */
@@ -118,7 +119,24 @@ function headerOf(token: string): JsonObject | undefined {
   }
 }
 
-async function signedClaims(
+/** What a key has signed, by the token's hash: who comes again and again costs one check of RSA. Whatever can change is checked each time. */
+const signedBefore = new WeakMap<KeyObject, Map<string, JsonObject>>();
+const mostRemembered = 1_000;
+
+async function signedClaims(token: string, found: Extract<FoundKey, { ok: true }>): Promise<Verified<JsonObject>> {
+  const known = signedBefore.get(found.key) ?? new Map<string, JsonObject>();
+  signedBefore.set(found.key, known);
+  const hash = sha256Hex(token);
+  const before = known.get(hash);
+  if (before) return { ok: true, claims: before };
+  const signed = await checkedClaims(token, found);
+  if (!signed.ok) return signed;
+  known.set(hash, signed.claims);
+  if (known.size > mostRemembered) for (const oldest of known.keys()) if (known.delete(oldest)) break;
+  return signed;
+}
+
+async function checkedClaims(
   token: string,
   { key, place }: Extract<FoundKey, { ok: true }>,
 ): Promise<Verified<JsonObject>> {

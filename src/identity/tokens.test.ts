@@ -220,6 +220,25 @@ describe("dataplane tokens", () => {
     assert.match(await verified(token, bearer("t"), now + hour), /token is expired, since 2026-11-24T06:34:45.000Z/);
   });
 
+  test("that were taken are looked at again: when they expire, are revoked, come changed, or their key is another", async () => {
+    const tokenId = randomUUID();
+    const token = await issueDataplaneToken(claims, signingKey("1", pem), { now, validForMs: hour, tokenId });
+    const secrets = [secretResource(signingKeyId(place, "1"), pem)];
+    const said = async (token: string, at = now) => {
+      const result = await verifyDataplaneToken(token, keysOf(place, secrets), bearer("t"), at);
+      return result.ok ? "accepted" : result.fault;
+    };
+    for (let time = 0; time < 3; time++) assert.equal(await said(token), "accepted");
+    assert.equal(await said(token, now + hour), "expired");
+    const [header, , signature] = token.split(".");
+    const other = Buffer.from(JSON.stringify({ Name: "t" })).toString("base64url");
+    assert.equal(await said(`${header}.${other}.${signature}`), "signature");
+    secrets.push(secretResource(place.revocations, tokenId));
+    assert.equal(await said(token), "revoked");
+    secrets.splice(0, 2, secretResource(signingKeyId(place, "1"), otherPem));
+    assert.equal(await said(token), "signature");
+  });
+
   test("of a type are for proxies of that type", async () => {
     assert.equal(await verified(await issue({ type: "dataplane" })), "accepted");
     for (const type of ["ingress", "egress"])

@@ -4,8 +4,12 @@
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
   let least = Math.max(1, Math.floor(name.length / 3)) + 1;
+  const lower = name.toLowerCase();
   for (const candidate of candidates) {
-    const edits = editDistance(name.toLowerCase(), candidate.toLowerCase());
+    const other = candidate.toLowerCase();
+    // There are no fewer edits than that: a name of thousands of letters costs nothing.
+    if (Math.abs(lower.length - other.length) >= least) continue;
+    const edits = editDistance(lower, other);
     if (edits < least) [best, least] = [candidate, edits];
   }
   return best;

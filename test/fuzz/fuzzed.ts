@@ -33,7 +33,7 @@ export async function fuzzed(t: TestContext, of: Processes, { at, bystander, ...
   await log();
   const before = await memoryBytes(at, "VmRSS");
   const streamsBefore = await openStreams(at);
-  const beganMs = performance.now();
+  let began = { atMs: performance.now(), ownMs: ownCpuMs(), itsMs: await cpuMs(at) };
   let latest: Sent = { sent: 0, answers: new Map() };
   let lines = 0;
   let served = 0;
@@ -55,6 +55,10 @@ export async function fuzzed(t: TestContext, of: Processes, { at, bystander, ...
     const thread = new Worker(new URL("./sending-thread.ts", import.meta.url), { workerData });
     let turn: Promise<void> | undefined;
     let failure: unknown;
+    // Its program is loaded.
+    thread.once("message", () => {
+      began = { ...began, atMs: performance.now(), ownMs: ownCpuMs() };
+    });
     thread.on("message", (sent: Sent) => {
       latest = sent;
       turn ??= goOn()
@@ -78,9 +82,10 @@ export async function fuzzed(t: TestContext, of: Processes, { at, bystander, ...
     await sendAll();
     const { sent, answers } = latest;
     const grownBytes = (await memoryBytes(at, "VmHWM")) - before;
-    const perSecond = Math.round((sent / (performance.now() - beganMs)) * 1_000);
+    const each = (ms: number): string => (ms / sent).toFixed(2);
+    const perSecond = Math.round((sent / (performance.now() - began.atMs)) * 1_000);
     t.diagnostic(
-      `${sent} inputs, ${perSecond} a second; ${served} times a well-behaved client meanwhile, at most ${Math.round(slowestMs)} ms; memory grew by ${Math.round(grownBytes / 2 ** 20)} MiB; ${lines} lines of log; ${wordsOf(answers)}`,
+      `${sent} inputs, ${perSecond} a second; ms of CPU for each: ${each(ownCpuMs() - began.ownMs)} here, ${each((await cpuMs(at)) - began.itsMs)} there; ${served} times a well-behaved client meanwhile, at most ${Math.round(slowestMs)} ms; memory grew by ${Math.round(grownBytes / 2 ** 20)} MiB; ${lines} lines of log; ${wordsOf(answers)}`,
     );
     assert.equal(sent, count);
     assert.ok(grownBytes < mostGrowthBytes, `memory grew by ${grownBytes} bytes`);
@@ -108,6 +113,22 @@ const wordsOf = (counts: ReadonlyMap<string, number>): string =>
 async function memoryBytes({ child }: ControlPlane, what: "VmRSS" | "VmHWM"): Promise<number> {
   const status = await readFile(`/proc/${child.pid}/status`, "utf8");
   return Number(new RegExp(`${what}:\\s+(\\d+) kB`).exec(status)?.[1]) * 1024;
+}
+
+function ownCpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
+}
+
+/** User's and system's, of a process that lives. */
+async function cpuMs({ child }: ControlPlane): Promise<number> {
+  const stat = await readFile(`/proc/${child.pid}/stat`, "utf8");
+  const [user, system] = stat
+    .slice(stat.lastIndexOf(")") + 2)
+    .split(" ")
+    .slice(11, 13);
+  // A tick of /proc's is 10 ms wherever Node runs.
+  return (Number(user) + Number(system)) * 10;
 }
 
 /** gRPC streams that clients have open, by its own count. */

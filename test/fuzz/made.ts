@@ -45,6 +45,18 @@ export function supplied<V>(arbitrary: fc.Arbitrary<V>): Make<V> {
   };
 }
 
+const most = 64;
+
+/** Some that were made before, and now and then a new one: for what costs more to make than to send. */
+export function kept<V>(make: Make<V>): Make<V> {
+  const values: V[] = [];
+  return (of) => {
+    if (values.length < most) values.push(make(of));
+    else if (of.is(0.1)) values[of.between(0, most - 1)] = make(of);
+    return of.pick(values);
+  };
+}
+
 /** Mostly small, else any of 31 bits. */
 export const number: Make<number> = (of) => of.between(0, of.is(0.5) ? 50 : 2 ** 31 - 1);
 

@@ -27,7 +27,7 @@ export interface Sending {
   readonly identities?: readonly Identity[];
 }
 
-/** What it tells, now and then, and at its end. */
+/** What it tells as it begins, now and then, and at its end. */
 export interface Sent {
   readonly sent: number;
   /** How many answers of each kind there were. */
@@ -72,6 +72,7 @@ async function sendAll({ port, protocol, inputs, facts, seed, count, identities 
     if (++sent % toldEvery === 0) tell();
   }
   const tell = (): void => parentPort?.postMessage({ sent, answers } satisfies Sent);
+  tell();
   await Promise.all(
     Array.from({ length: identities?.length ?? usualLanes }, async (_, lane) => {
       while (begun < count) {
@@ -100,4 +101,6 @@ const shown = (input: Input): string =>
     value?.type === "Buffer" ? Buffer.from(value.data).subarray(0, 2_000).toString("latin1") : value,
   );
 
+// Node makes an error of each stream that a server resets; what an input shows is said without a stack.
+Error.stackTraceLimit = 0;
 await sendAll(workerData);

@@ -5,7 +5,7 @@ import { Agent, request as httpRequest } from "node:http";
 import { type ClientHttp2Session, connect as connectHttp2, constants } from "node:http2";
 import { request as httpsRequest, Agent as TlsAgent } from "node:https";
 import { connect as connectTcp } from "node:net";
-import { connect as connectTls, createSecureContext } from "node:tls";
+import { type ConnectionOptions, connect as connectTls, createSecureContext, type TLSSocket } from "node:tls";
 import type { Identity } from "#host/world.ts";
 import type { GrpcInput, HttpInput, Input, RawInput } from "./inputs.ts";
 import { namedBytes, namedText } from "./lanes.ts";
@@ -36,6 +36,7 @@ const nothing: Answered = { status: 0, grpcStatus: "", message: "", bytes: 0 };
 const patienceMs = 20_000;
 /** A half-sent request may rightly wait for the rest of it. */
 const rawMs = 300;
+const fullHandshakeEach = 8;
 /** So may a stream for the rest of a message. */
 const quietMs = 200;
 
@@ -48,6 +49,9 @@ export function sender(port: number, protocol: Protocol, identities: readonly Id
   const agent = protocol === "https" ? new TlsAgent({ ...pool, rejectUnauthorized: false }) : new Agent(pool);
   const sessions = new Map<Identity | number, ClientHttp2Session>();
   const secureContext = createSecureContext();
+  /** By protocol, of an earlier connection: to resume one costs less than a handshake. */
+  const resumed = new Map<string, Buffer>();
+  let connections = 0;
 
   function sessionOf(lane: number): ClientHttp2Session {
     const identity = identities[lane];
@@ -96,7 +100,9 @@ export function sender(port: number, protocol: Protocol, identities: readonly Id
     });
   }
 
-  function overHttp1({ method, path, headers, body }: HttpInput): Promise<Answered | undefined> {
+  function overHttp1({ method, path, body, ...input }: HttpInput): Promise<Answered | undefined> {
+    // Node says no length of what GET, HEAD and DELETE bring: it would be read as the next request, and end the connection.
+    const headers = { ...input.headers, "content-length": String(body.length) };
     return settled("a request", (done) => {
       const request = protocol === "https" ? httpsRequest : httpRequest;
       const sent = request({ host: "127.0.0.1", port, agent, method, path, headers }, (response) => {
@@ -111,13 +117,19 @@ export function sender(port: number, protocol: Protocol, identities: readonly Id
     });
   }
 
+  function overTls(options: ConnectionOptions & { readonly ALPNProtocols: readonly [string] }): TLSSocket {
+    const [protocol] = options.ALPNProtocols;
+    const session = connections++ % fullHandshakeEach === 0 ? undefined : resumed.get(protocol);
+    return connectTls({ ...options, session }).on("session", (session: Buffer) => resumed.set(protocol, session));
+  }
+
   function bytes({ protocol, bytes }: RawInput): Promise<Answered | undefined> {
     return settled("a connection", (done) => {
       const at = { host: "127.0.0.1", port };
       const socket =
         protocol === "tcp"
           ? connectTcp(at)
-          : connectTls({ ...at, secureContext, rejectUnauthorized: false, ALPNProtocols: [protocol] });
+          : overTls({ ...at, secureContext, rejectUnauthorized: false, ALPNProtocols: [protocol] });
       socket.on("error", () => {});
       socket.on("close", () => done(nothing));
       socket.once(protocol === "tcp" ? "connect" : "secureConnect", () => socket.end(bytes));
