@@ -18,7 +18,9 @@ import { kinds } from "#resources/kinds.ts";
 import { keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
 import type { Ways } from "#topology/egress.ts";
+import { type NodeFacts, nodeFactsOf } from "#topology/node.ts";
 import { departedFrom, type Mark, type Provided, serviceKey } from "#topology/provider.ts";
+import { serviceOutbound, tableConfig, tableText, type VipEntry } from "#topology/vips.ts";
 
 const histories = process.env.SOAK_RECORD === undefined ? 1_000 : 10_000;
 /** Said on the way, but for the last. */
@@ -61,10 +63,16 @@ const dataplane = fc
       maxLength: 2,
     }),
     outbound: fc.uniqueArray(service, { maxLength: 3 }),
+    redirect: fc.constantFrom<JsonObject | undefined>(
+      undefined,
+      { redirectPortOutbound: 15001 },
+      { redirectPortOutbound: 15001, redirectPortInbound: 15006, reachableServices: ["s1", "s2"] },
+    ),
   })
   .map(
-    ({ host, inbound, outbound }): JsonObject => ({
+    ({ host, inbound, outbound, redirect }): JsonObject => ({
       networking: {
+        ...(redirect && { transparentProxying: redirect }),
         address: `10.0.0.${host}`,
         inbound: inbound.map((one, i) => ({
           port: 80 + i,
@@ -153,6 +161,23 @@ const route = fc.record({ to: service, other: service, version: fc.nat(3), path:
     ],
   }),
 );
+/** A table of names; `version`: one of them is of a part of its service. */
+const table = fc
+  .uniqueArray(fc.record({ service, version: fc.nat(2), port: small }), {
+    selector: ({ service: one }) => one,
+    maxLength: 3,
+  })
+  .map((names): JsonObject => {
+    const entries = names.map(({ service: one, version, port }, i): [string, VipEntry] => {
+      const outbounds = [serviceOutbound(one), ...(version > 0 ? [part(one, version, 80 + port)] : [])];
+      return [`0:${one}`, { address: `240.0.0.${i}`, outbounds }];
+    });
+    return { config: tableText(new Map(entries)) };
+  });
+const part = (of: string, version: number, port: number) => ({
+  ...{ port, origin: "virtual-outbound:v" },
+  tags: { "kuma.io/service": of, version: `v${version}` },
+});
 const none = fc.constant("");
 const anyChange = fc.oneof(
   { weight: 4, arbitrary: change("Dataplane", "dp", mesh, dataplane) },
@@ -181,6 +206,16 @@ const anyChange = fc.oneof(
       })
       .map((one) => ({ ...one, name: `${one.mesh}.ca-builtin-cert-ca` })),
   },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("Config"),
+      mesh: none,
+      name: mesh.map(tableConfig),
+      spec: fc.option(table, { nil: undefined, freq: 6 }),
+    }),
+  },
+  { weight: 1, arbitrary: change("node", "dp", mesh, fc.constant<JsonObject>({})) },
   { weight: 2, arbitrary: change("MeshTimeout", "mt", mesh, timeout) },
   { weight: 2, arbitrary: change("MeshTrafficPermission", "mtp", mesh, permission) },
   { weight: 2, arbitrary: change("MeshHTTPRoute", "route", mesh, route) },
@@ -197,7 +232,8 @@ function built(graph: Graph) {
   const departed = graph.source<Provided>("departed");
   const internalListeners = graph.source<true>("internal listeners");
   const egressWays = graph.source<Ways>("ways");
-  const facts = { of, certificates, marked, departed, internalListeners, egressWays };
+  const nodes = graph.source<NodeFacts>("nodes");
+  const facts = { of, certificates, marked, departed, internalListeners, egressWays, nodes };
   const pipeline = proxyPipeline(graph, facts, "zone-a");
   const statuses = graph.source<ProxyStatus>("statuses");
   const served = graph.source<readonly string[]>("served");
@@ -217,6 +253,10 @@ function built(graph: Graph) {
       }
       if (kind === "listens") {
         internalListeners.set(key, spec && true);
+        return;
+      }
+      if (kind === "node") {
+        nodes.set(key, spec && nodeFactsOf({ "dataplane.dns.port": "15054" }));
         return;
       }
       if (kind === "ways") {

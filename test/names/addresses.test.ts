@@ -1,23 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { homeOf } from "#owned/vips.ts";
 import type { Resource } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
 import type { Store } from "#resources/store.ts";
-import { serviceName, tableConfig, tableIn } from "#topology/vips.ts";
+import { tableConfig, tableIn } from "#topology/vips.ts";
 import { eventually, lab, put, startGlobal, startZone } from "../lab/lab.ts";
 import { dataplane, mesh } from "../lab/manifests.ts";
-
-/** Whose addresses would be the same. One in some ten thousand names has such a fellow. */
-function twoAtOneHome(): readonly [string, string] {
-  const byHome = new Map<number, string>();
-  for (let i = 0; ; i++) {
-    const home = homeOf("default", serviceName(`s-${i}`));
-    const other = byHome.get(home);
-    if (other !== undefined) return [other, `s-${i}`];
-    byHome.set(home, `s-${i}`);
-  }
-}
+import { twoAtOneHome } from "./two-at-one-home.ts";
 
 const addressesIn = ({ get }: Pick<Store, "get">): ReadonlyMap<string, string> => {
   const config = get({ kind: "Config", mesh: "", name: tableConfig("default") })?.spec.config;
