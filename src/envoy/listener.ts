@@ -108,3 +108,9 @@ export const tcpProxy = (statPrefix: string, piece: TcpProxyJson): FilterJson =>
   name: "envoy.filters.network.tcp_proxy",
   typedConfig: any("envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", { statPrefix, ...piece }),
 });
+
+/** Closes what it is given. */
+export const closing: FilterJson = {
+  name: "envoy.filters.network.direct_response",
+  typedConfig: any("envoy.extensions.filters.network.direct_response.v3.Config", {}),
+};

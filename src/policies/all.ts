@@ -4,12 +4,14 @@ import { meshCircuitBreaker } from "#policies/mesh-circuit-breaker/translate.ts"
 import { meshHealthCheck } from "#policies/mesh-health-check/translate.ts";
 import { meshHttpRoute } from "#policies/mesh-http-route/translate.ts";
 import { meshRetry } from "#policies/mesh-retry/translate.ts";
+import { meshTcpRoute } from "#policies/mesh-tcp-route/translate.ts";
 import { meshTimeout } from "#policies/mesh-timeout/translate.ts";
 import { meshTrafficPermission } from "#policies/mesh-traffic-permission/translate.ts";
 import type { Policy } from "#policies/policy.ts";
 
 export const policies: readonly Policy[] = [
   meshHttpRoute,
+  meshTcpRoute,
   meshTimeout,
   meshTrafficPermission,
   meshHealthCheck,

@@ -11,7 +11,7 @@ import { kindNamed } from "#resources/kinds.ts";
 import { fromRest } from "#resources/rest.ts";
 
 /** `MeshHTTPRoute` is `mesh-http-route`. */
-const folderOf = (kind: string): string => kind.replace(/(?<=[a-z])(?=[A-Z])|(?<=HTTP)(?=R)/g, "-").toLowerCase();
+const folderOf = (kind: string): string => kind.replace(/(?<=[a-z])(?=[A-Z])|(?<=HTTP|TCP)(?=R)/g, "-").toLowerCase();
 
 for (const { kind: name } of policies)
   test(`the examples for ${name}`, () => {

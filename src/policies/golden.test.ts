@@ -81,6 +81,7 @@ function translated(given: Case, written: Case["policies"]): JsonValue {
   const destination = destinationOf(given);
   const { protocol = "http" } = given;
   if (policy.translate.routes) return plain(policy.translate.routes(matches, destination).map(withoutOrigins));
+  if (policy.translate.split) return plain((policy.translate.split(matches, destination) ?? []).map(withoutPolicy));
   const ofRoute = routes.filter(({ name }) => name === given.route);
   return plain(fitting(policy.translate.outbound?.(matches, destination, { protocol, routes: ofRoute }) ?? {}));
 }

@@ -10,7 +10,7 @@ import type { TcpProxyJson } from "#gen/envoy/extensions/filters/network/tcp_pro
 import { at, type Issue } from "#lib/issue.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 import type { Match } from "#policies/match.ts";
-import type { HttpRule } from "#policies/mesh-http-route/http-rule.ts";
+import type { HttpRule, Share } from "#policies/mesh-http-route/http-rule.ts";
 import { roleOf } from "#policies/precedence.ts";
 import {
   asGoReads,
@@ -79,6 +79,8 @@ export interface Contributions<Spec extends PolicySpec> {
   inbound?(matches: readonly Match<Spec>[], inbound: InboundPlace): Pieces;
   /** The routes to a destination, in the order in which they are tried. */
   routes?(matches: readonly Match<Spec>[], destination: Destination): readonly HttpRule[];
+  /** Where connections to a destination go; `undefined`: there. */
+  split?(matches: readonly Match<Spec>[], destination: Destination): readonly Share[] | undefined;
 }
 
 export interface Policy<Spec extends PolicySpec = PolicySpec> {

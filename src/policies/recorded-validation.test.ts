@@ -43,6 +43,7 @@ const entries: Readonly<Record<string, JsonObject>> = {
   MeshRetry: { default: { tcp: { maxConnectAttempt: 3 } } },
   MeshTrafficPermission: { default: { action: "Allow" } },
   MeshHTTPRoute: { rules: httpRules },
+  MeshTCPRoute: { rules: [{ default: { backendRefs: [{ kind: "MeshService", name: "x" }] } }] },
 };
 const ruleEntries: Readonly<Record<string, JsonObject>> = {
   MeshCircuitBreaker: { default: { connectionLimits: { maxRequests: 1 } } },
@@ -63,7 +64,7 @@ function specOf(kind: string, what: string, ref: string): JsonObject {
     case "top with to":
       return {
         targetRef,
-        to: [kind === "MeshHTTPRoute" ? { ...inMesh, targetRef: refs.MeshService ?? null } : inMesh],
+        to: [/Route$/.test(kind) ? { ...inMesh, targetRef: refs.MeshService ?? null } : inMesh],
       };
     case "top with from":
       return { targetRef, from: [inMesh] };

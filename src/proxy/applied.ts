@@ -3,7 +3,7 @@
 import type { ClusterPiece } from "#envoy/cluster.ts";
 import { policies } from "#policies/all.ts";
 import type { Match } from "#policies/match.ts";
-import type { HttpRule } from "#policies/mesh-http-route/http-rule.ts";
+import type { HttpRule, Share } from "#policies/mesh-http-route/http-rule.ts";
 import type { InboundPlace, Pieces, Traffic } from "#policies/policy.ts";
 import type { PolicySpec } from "#policies/schema.ts";
 import type { Destination } from "#policies/to.ts";
@@ -13,6 +13,8 @@ import type { Resource } from "#resources/resource.ts";
 export interface Applied {
   to(destination: Destination, traffic: Traffic): Pieces;
   routes(destination: Destination): readonly HttpRule[];
+  /** Of connections; `undefined`: to the destination itself. */
+  split(destination: Destination): readonly Share[] | undefined;
   inbound(place: InboundPlace): Pieces;
 }
 
@@ -31,6 +33,8 @@ export function applied(
     to: (destination, traffic) =>
       joined(policies.map(({ kind, translate }) => translate.outbound?.(of(kind), destination, traffic))),
     routes: (destination) => policies.flatMap(({ kind, translate }) => translate.routes?.(of(kind), destination) ?? []),
+    split: (destination) =>
+      policies.map(({ kind, translate }) => translate.split?.(of(kind), destination)).find((split) => split),
     inbound: (place) => joined(policies.map(({ kind, translate }) => translate.inbound?.(of(kind), place))),
   };
 }

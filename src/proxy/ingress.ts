@@ -6,12 +6,9 @@ import { type Chain, listener, tcpProxy } from "#envoy/listener.ts";
 import { serviceSni } from "#envoy/tls.ts";
 import type { FilterJson } from "#gen/envoy/config/listener/v3/listener_components_pb.ts";
 import type { ZoneIngress_NetworkingJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
-import { backendOf } from "#policies/mesh-http-route/http-rule.ts";
-import type { MeshHTTPRoute } from "#policies/mesh-http-route/schema.ts";
 import type { Draft } from "#proxy/bundle.ts";
 import { inboundListenerName, subsetClusterName } from "#proxy/names.ts";
-import type { Resource } from "#resources/resource.ts";
-import { serviceKey, type Tags } from "#topology/provider.ts";
+import type { Tags } from "#topology/provider.ts";
 
 /** A service of this zone, or the part of it with these tags, as other zones may ask for it. */
 export interface IngressTarget {
@@ -76,23 +73,6 @@ export function chainTo({ mesh, service, subset }: IngressTarget): Chain {
 /** A dead host costs its client a connection attempt, not a request. */
 export const throughTo = (cluster: string): FilterJson =>
   tcpProxy(cluster.replace(/[:.]/g, "_"), { cluster, maxConnectAttempts: 3 });
-
-/** The parts of services that a route leads to, by service key: other zones may ask for them by SNI. */
-export function routeSubsetsOf(route: Resource<MeshHTTPRoute>): Map<string, readonly Tags[]> {
-  const subsets = new Map<string, readonly Tags[]>();
-  const rules = (route.spec.to ?? []).flatMap((to) => to.rules);
-  const refs = rules.flatMap(({ default: { backendRefs = [], filters = [] } }) => [
-    ...backendRefs,
-    ...filters.flatMap(({ requestMirror }) => (requestMirror ? [requestMirror.backendRef] : [])),
-  ]);
-  for (const ref of refs) {
-    const backend = backendOf(ref, route);
-    if (backend.kind !== "service" || Object.keys(backend.tags).length === 0) continue;
-    const key = serviceKey(route.mesh, backend.service);
-    subsets.set(key, [...(subsets.get(key) ?? []), backend.tags]);
-  }
-  return subsets;
-}
 
 /** A service as a whole, and each part of it once, in a fixed order. */
 export function ingressTargetsOf(mesh: string, service: string, subsets: readonly Tags[]): readonly IngressTarget[] {

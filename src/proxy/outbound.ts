@@ -4,12 +4,12 @@
 import type { ClusterPiece } from "#envoy/cluster.ts";
 import { externalCluster, serviceCluster } from "#envoy/cluster.ts";
 import { alpnThrough } from "#envoy/egress.ts";
-import { httpConnections, listener, tcpProxy } from "#envoy/listener.ts";
+import { closing, httpConnections, listener, tcpProxy } from "#envoy/listener.ts";
 import { externalTls, serviceSni, upstreamTls } from "#envoy/tls.ts";
 import type { ClusterJson } from "#gen/envoy/config/cluster/v3/cluster_pb.ts";
 import type { RouteActionJson, RouteJson } from "#gen/envoy/config/route/v3/route_components_pb.ts";
 import type { HostPort } from "#lib/address.ts";
-import type { Backend, HttpRule } from "#policies/mesh-http-route/http-rule.ts";
+import type { Backend, HttpRule, Share } from "#policies/mesh-http-route/http-rule.ts";
 import type { Pieces } from "#policies/policy.ts";
 import type { Destination } from "#policies/to.ts";
 import type { Applied } from "#proxy/applied.ts";
@@ -34,6 +34,8 @@ export interface Outbound {
   readonly protocol: string;
   /** None for a service that is not HTTP. */
   readonly routes: readonly Draft[];
+  /** Where its connections go, if it is not HTTP; none: nowhere that is known. */
+  readonly connections: readonly ClusterShare[];
   /** Where its traffic goes. Others of the view may send there, too: what a cluster is depends on the view and the target alone. */
   readonly clusters: readonly OutboundCluster[];
   /** For the listeners. */
@@ -44,6 +46,12 @@ export interface ClusterTarget {
   readonly name: string;
   readonly service: string;
   readonly subset: Tags;
+}
+
+/** At least 1 of the sum of all. */
+export interface ClusterShare {
+  readonly name: string;
+  readonly weight: number;
 }
 
 export interface OutboundCluster {
@@ -74,16 +82,22 @@ export function outboundOf(input: OutboundInput): Outbound {
   const { view, mesh, egress, service, subset = {}, factsOf, policies } = input;
   // Nobody provides it: a 503 says so better than a connection that closes, and if it comes to be HTTP, the listener stays.
   const protocolOf = (to: string): string => factsOf(to)?.protocol ?? "http";
-  const protocol = protocolOf(service);
+  const own = destination(service, {});
+  const split = policies.split(own);
+  // A MeshTCPRoute makes connections of requests where no MeshHTTPRoute leads these.
+  const isTcp = split !== undefined && policies.routes(own).every(({ origins }) => origins.length === 0);
+  const protocol = isTcp ? "tcp" : protocolOf(service);
   const targets = new Map<string, ClusterTarget>();
-  const clusterFor = (to: string, subset: Tags): string => {
-    const name = subsetClusterName(to, subset);
-    targets.set(name, { name, service: to, subset });
+  const clusterOf = (backend: Backend): string | undefined => {
+    // Backends that are resources come with MeshService.
+    if (backend.kind === "resource") return undefined;
+    const name = subsetClusterName(backend.service, backend.tags);
+    targets.set(name, { name, service: backend.service, subset: backend.tags });
     return name;
   };
-  const own = destination(service, {});
-  const routes = isHttp(protocol) ? [routeDraft(service, protocol, input, clusterFor)] : [];
-  if (routes.length === 0) clusterFor(service, subset);
+  const usual = { service, tags: subset };
+  const routes = isHttp(protocol) ? [routeDraft(service, protocol, input, clusterOf)] : [];
+  const connections = isHttp(protocol) ? [] : sharesOf(backendsOf(usual, split), clusterOf);
 
   const sorted = [...targets.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   const clusters = sorted.map((target): OutboundCluster => {
@@ -111,6 +125,7 @@ export function outboundOf(input: OutboundInput): Outbound {
     clusters,
     pieces: policies.to(own, { protocol }),
     routes,
+    connections,
   };
 }
 
@@ -153,15 +168,13 @@ function routeDraft(
   service: string,
   protocol: string,
   { subset = {}, policies, factsOf, cutOff = () => undefined }: OutboundInput,
-  clusterFor: (service: string, tags: Tags) => string,
+  clusterOf: ClusterOf,
 ): Draft {
   const name = outboundRouteName(subsetClusterName(service, subset));
   const used = new Set<string>();
   const cluster = (backend: Backend): string | undefined => {
-    // Backends that are resources come with MeshService.
-    if (backend.kind === "resource") return undefined;
-    const found = clusterFor(backend.service, backend.tags);
-    used.add(found);
+    const found = clusterOf(backend);
+    if (found !== undefined) used.add(found);
     return found;
   };
   const isExternal = (to: string): boolean => factsOf(to)?.external !== undefined;
@@ -184,6 +197,32 @@ function routeDraft(
   };
 }
 
+/** The name of its cluster; `undefined` if it is not known. */
+type ClusterOf = (backend: Backend) => string | undefined;
+
+/** A service, or a part of it. */
+interface Usual {
+  readonly service: string;
+  readonly tags: Tags;
+}
+
+/** Where none is said, what is called. */
+const backendsOf = (usual: Usual, split: readonly Share[] = []): readonly Share[] =>
+  split.length > 0 ? split : [{ kind: "service", ...usual, weight: 1 }];
+
+/** Those that are known and have a weight. */
+const sharesOf = (backends: readonly Share[], cluster: ClusterOf): readonly ClusterShare[] =>
+  backends.flatMap((backend) => {
+    const name = backend.weight > 0 ? cluster(backend) : undefined;
+    return name === undefined ? [] : [{ name, weight: backend.weight }];
+  });
+
+/** All of it at one place, or in shares. */
+const shared = (shares: readonly ClusterShare[]) =>
+  shares.length === 1 && shares[0]
+    ? { cluster: shares[0].name }
+    : { weightedClusters: { clusters: shares.map((share) => ({ ...share })) } };
+
 const answer = (status: number, why: string) => ({ directResponse: { status, body: { inlineString: why } } });
 
 /** What a route answers that leads to nothing that is known. */
@@ -197,18 +236,15 @@ interface Ways {
 }
 
 function routeJson(
-  usual: { readonly service: string; readonly tags: Tags },
+  usual: Usual,
   rule: HttpRule,
   said: RouteActionJson | undefined,
   { cluster, cutOff, isExternal }: Ways,
 ): RouteJson {
   const base = { name: rule.name, match: rule.match, ...rule.piece };
   if (rule.piece.redirect || rule.piece.directResponse) return base;
-  const backends = rule.split.length > 0 ? rule.split : [{ kind: "service", ...usual, weight: 1 } as const];
-  const to = backends.flatMap((backend) => {
-    const name = backend.weight > 0 ? cluster(backend) : undefined;
-    return name === undefined ? [] : [{ name, weight: backend.weight }];
-  });
+  const backends = backendsOf(usual, rule.split);
+  const to = sharesOf(backends, cluster);
   if (to.length === 0) return { ...base, ...noBackend };
   // The clusters stay: they are used again when there is a way.
   const whys = backends.map((one) => (one.kind === "service" ? cutOff(one.service, one.tags) : undefined));
@@ -218,9 +254,8 @@ function routeJson(
     const name = cluster(backend);
     return name === undefined ? [] : [{ cluster: name, ...(fraction && { runtimeFraction: fraction }) }];
   });
-  const [only] = to;
   const action: RouteActionJson = {
-    ...(only && to.length === 1 ? { cluster: only.name } : { weightedClusters: { clusters: to } }),
+    ...shared(to),
     // A server outside the mesh knows itself by its own name; Envoy has that of hosts that it looked up only.
     ...(backends.some((one) => one.kind === "service" && isExternal(one.service)) && { autoHostRewrite: true }),
     ...said,
@@ -231,35 +266,32 @@ function routeJson(
 }
 
 /** What of an outbound its listeners depend on. */
-export type OutboundEntry = Pick<Outbound, "service" | "subset" | "protocol"> & {
+export type OutboundEntry = Pick<Outbound, "service" | "subset" | "protocol" | "connections"> & {
   readonly pieces: Pick<Pieces, "connection" | "tcp">;
 };
 
-export const entryOf = ({
-  service,
-  subset,
-  protocol,
-  pieces: { connection = {}, tcp = {} },
-}: Outbound): OutboundEntry => ({
-  service,
-  subset,
-  protocol,
-  pieces: { connection, tcp },
-});
+export const entryOf = ({ service, subset, protocol, connections, pieces }: Outbound): OutboundEntry => {
+  const { connection = {}, tcp = {} } = pieces;
+  return { service, subset, protocol, connections, pieces: { connection, tcp } };
+};
 
 export function outboundListenerDraft(
   { at, isVirtual }: { readonly at: HostPort; readonly isVirtual: boolean },
-  { service, subset, protocol, pieces }: OutboundEntry,
+  { service, subset, protocol, connections, pieces }: OutboundEntry,
 ): Draft {
   const name = outboundListenerName(at);
-  const cluster = subsetClusterName(service, subset);
   const filter = isHttp(protocol)
-    ? httpConnections(service, outboundRouteName(cluster), { normalizePath: true, ...pieces.connection })
-    : tcpProxy(service, { cluster, ...pieces.tcp });
+    ? httpConnections(service, outboundRouteName(subsetClusterName(service, subset)), {
+        normalizePath: true,
+        ...pieces.connection,
+      })
+    : connections.length === 0
+      ? closing
+      : tcpProxy(service, { ...shared(connections), ...pieces.tcp });
   return {
     type: "listener",
     name,
-    refers: isHttp(protocol) ? [] : [cluster],
+    refers: connections.map((share) => share.name).sort(),
     json: listener({ name, at, direction: "OUTBOUND", chains: [{ filters: [filter] }], isVirtual }),
   };
 }

@@ -17,7 +17,6 @@ import type { ConfigJson } from "#gen/kuma/system/v1alpha1/config_pb.ts";
 import type { Collection, Graph, Group, Read } from "#incremental/collection.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { policies } from "#policies/all.ts";
-import type { MeshHTTPRoute } from "#policies/mesh-http-route/schema.ts";
 import { parsePolicy } from "#policies/policy.ts";
 import type { PolicySpec } from "#policies/schema.ts";
 import { applied } from "#proxy/applied.ts";
@@ -44,9 +43,9 @@ import {
   listeningHalf,
   routedHalf,
 } from "#proxy/inbound.ts";
-import { routeSubsetsOf } from "#proxy/ingress.ts";
 import { ingressCollections } from "#proxy/ingress-collections.ts";
 import { entryOf, type Outbound, outboundListenerDraft, outboundOf } from "#proxy/outbound.ts";
+import { routeSubsets } from "#proxy/route-subsets.ts";
 import { secretCollections } from "#proxy/secret-collections.ts";
 import type { IssuedCertificate } from "#proxy/secrets.ts";
 import { topologyCollections } from "#proxy/topology-collections.ts";
@@ -138,7 +137,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     const outbounds = [...outboundsOf(spec), ...transparent.outlets(read, proxy)];
     return { mesh, ...(egress && { egress }), toPolicies, outbounds };
   });
-  const inRoutes = graph.derive("route subsets", policiesOfMesh.of<MeshHTTPRoute>("MeshHTTPRoute"), routeSubsetsOf);
+  const inRoutes = routeSubsets(graph, policiesOfMesh.of);
   const parts = graph.union("parts of services", inRoutes, transparent.subsets);
   const subsets = graph.group("subsets", parts, (services) => services);
   const egress = egressCollections(graph, {

@@ -281,6 +281,15 @@ const rule = all({
 const route = all({
   to: few(all({ targetRef: all({ kind: fc.constant("MeshService"), name: service }), rules: few(rule) }), 1),
 });
+const tcpRoute = all({
+  to: few(
+    all({
+      targetRef: all({ kind: fc.constant("MeshService"), name: service }),
+      rules: fc.array(all({ default: some({ backendRefs: few(backendRef) }) }), { maxLength: 1 }),
+    }),
+    1,
+  ),
+});
 
 const duration = fc.oneof(
   fc.constantFrom(
@@ -467,6 +476,7 @@ const policy = (kind: string, spec: fc.Arbitrary<JsonObject>): fc.Arbitrary<AnyP
   spec.map((one) => ({ kind, spec: one }));
 export const anyPolicy: fc.Arbitrary<AnyPolicy> = fc.oneof(
   { weight: 3, arbitrary: policy("MeshHTTPRoute", route) },
+  { weight: 1, arbitrary: policy("MeshTCPRoute", tcpRoute) },
   { weight: 1, arbitrary: policy("MeshTimeout", timeout) },
   { weight: 1, arbitrary: policy("MeshRetry", retry) },
   { weight: 1, arbitrary: policy("MeshCircuitBreaker", breaker) },

@@ -2,6 +2,7 @@
 
 import { at, type Issue } from "#lib/issue.ts";
 import { headerMatchIssues } from "#policies/header-match.ts";
+import { backends } from "#policies/mesh-http-route/http-rule.ts";
 import type {
   Filter,
   HeaderModifier,
@@ -11,16 +12,9 @@ import type {
   Rule,
 } from "#policies/mesh-http-route/schema.ts";
 import { regexIssues } from "#policies/regex.ts";
-import type { TargetKind } from "#policies/schema.ts";
 import { backendRefIssues } from "#policies/target-ref.ts";
 
 type Path = readonly (string | number)[];
-const backends: readonly TargetKind[] = [
-  "MeshService",
-  "MeshServiceSubset",
-  "MeshExternalService",
-  "MeshMultiZoneService",
-];
 const issue = (path: Path, message: string): Issue => ({ path: at(...path), message });
 
 export function checkRoutes(spec: MeshHTTPRoute): readonly Issue[] {

@@ -2,7 +2,7 @@
 
 import type { RuntimeFractionalPercentJson } from "#gen/envoy/config/core/v3/base_pb.ts";
 import type { RouteActionJson, RouteJson, RouteMatchJson } from "#gen/envoy/config/route/v3/route_components_pb.ts";
-import type { BackendRef, PolicySpec } from "#policies/schema.ts";
+import type { BackendRef, PolicySpec, TargetKind } from "#policies/schema.ts";
 import { type Labels, type Resource, tag } from "#resources/resource.ts";
 
 export interface HttpRule {
@@ -10,7 +10,7 @@ export interface HttpRule {
   readonly name: string;
   readonly match: RouteMatchJson;
   /** Where matching requests go; empty: to the destination itself. Not of a route with a redirect or direct response. */
-  readonly split: readonly (Backend & { readonly weight: number })[];
+  readonly split: readonly Share[];
   readonly mirrors: readonly Mirror[];
   /** Of the route beside its action: changes of headers; a redirect or direct response instead of an action. */
   readonly piece: RouteJson;
@@ -34,6 +34,16 @@ export type Backend =
       /** The policy that refers to it: names are looked up in its zone and namespace. */
       readonly from: Resource<PolicySpec>;
     };
+
+export type Share = Backend & { readonly weight: number };
+
+/** What a backendRef of a route may refer to. */
+export const backends: readonly TargetKind[] = [
+  "MeshService",
+  "MeshServiceSubset",
+  "MeshExternalService",
+  "MeshMultiZoneService",
+];
 
 /** A MeshService with nothing but a name is a service by its tag. */
 export function backendOf(ref: BackendRef, from: Resource<PolicySpec>): Backend {
