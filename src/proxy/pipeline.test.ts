@@ -180,14 +180,14 @@ const part = (of: string, version: number, port: number) => ({
 });
 const none = fc.constant("");
 const anyChange = fc.oneof(
-  { weight: 4, arbitrary: change("Dataplane", "dp", mesh, dataplane) },
-  { weight: 2, arbitrary: change("ZoneIngress", "zi", none, ingress) },
-  { weight: 1, arbitrary: change("ZoneEgress", "ze", none, egress) },
+  { weight: 9, arbitrary: change("Dataplane", "dp", mesh, dataplane) },
+  { weight: 3, arbitrary: change("ZoneIngress", "zi", none, ingress) },
+  { weight: 4, arbitrary: change("ZoneEgress", "ze", none, egress) },
   { weight: 1, arbitrary: change("ExternalService", "es", mesh, external) },
-  { weight: 1, arbitrary: change("ways", "ze", none, ways) },
+  { weight: 2, arbitrary: change("ways", "ze", none, ways) },
   { weight: 1, arbitrary: change("listens", "dp", mesh, fc.constant<JsonObject>({})) },
   {
-    weight: 1,
+    weight: 4,
     arbitrary: fc.record({
       kind: fc.constant("Mesh"),
       mesh: none,
@@ -196,7 +196,7 @@ const anyChange = fc.oneof(
     }),
   },
   {
-    weight: 1,
+    weight: 4,
     arbitrary: fc
       .record({
         kind: fc.constant("Secret"),
@@ -207,7 +207,7 @@ const anyChange = fc.oneof(
       .map((one) => ({ ...one, name: `${one.mesh}.ca-builtin-cert-ca` })),
   },
   {
-    weight: 2,
+    weight: 1,
     arbitrary: fc.record({
       kind: fc.constant("Config"),
       mesh: none,
@@ -219,7 +219,7 @@ const anyChange = fc.oneof(
   { weight: 2, arbitrary: change("MeshTimeout", "mt", mesh, timeout) },
   { weight: 2, arbitrary: change("MeshTrafficPermission", "mtp", mesh, permission) },
   { weight: 2, arbitrary: change("MeshHTTPRoute", "route", mesh, route) },
-  { weight: 2, arbitrary: change("certificate", "dp", mesh, fc.constant<JsonObject>({})) },
+  { weight: 9, arbitrary: change("certificate", "dp", mesh, fc.constant<JsonObject>({})) },
   { weight: 2, arbitrary: change("status", "dp", mesh, fc.constant<JsonObject>({})) },
   { weight: 2, arbitrary: change("mark", "dp", mesh, fc.constant<JsonObject>({})) },
 );
