@@ -5,7 +5,7 @@ import { any } from "#envoy/any.ts";
 import { overAds } from "#envoy/tls.ts";
 import type { ClusterJson } from "#gen/envoy/config/cluster/v3/cluster_pb.ts";
 import type { TransportSocketJson } from "#gen/envoy/config/core/v3/base_pb.ts";
-import type { HttpProtocolOptionsJson } from "#gen/envoy/config/core/v3/protocol_pb.ts";
+import type { HttpProtocolOptionsJson, KeepaliveSettingsJson } from "#gen/envoy/config/core/v3/protocol_pb.ts";
 import type { HttpProtocolOptionsJson as UpstreamHttpJson } from "#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts";
 import { type HostPort, hostPortText } from "#lib/address.ts";
 
@@ -13,6 +13,8 @@ import { type HostPort, hostPortText } from "#lib/address.ts";
 export interface ClusterPiece extends ClusterJson {
   /** Options of its HTTP connections, whatever the version. */
   readonly http?: HttpProtocolOptionsJson;
+  /** Of its HTTP/2 connections. */
+  readonly keepalive?: KeepaliveSettingsJson;
 }
 
 /** Characters that metrics can't have become `_` (interop 7.1). */
@@ -20,7 +22,7 @@ const statName = (name: string): { altStatName?: string } =>
   /[^A-Za-z0-9_-]/.test(name) ? { altStatName: name.replace(/[^A-Za-z0-9_-]/g, "_") } : {};
 
 function cluster(name: string, piece: ClusterPiece, upstream: UpstreamHttpJson): ClusterJson {
-  const { http, ...rest } = piece;
+  const { http, keepalive: _, ...rest } = piece;
   const options: UpstreamHttpJson = { ...upstream, ...(http && { commonHttpProtocolOptions: http }) };
   return {
     name,
@@ -38,6 +40,8 @@ function cluster(name: string, piece: ClusterPiece, upstream: UpstreamHttpJson):
 }
 
 const http2: UpstreamHttpJson = { explicitHttpConfig: { http2ProtocolOptions: {} } };
+const http2With = (connectionKeepalive: KeepaliveSettingsJson | undefined): UpstreamHttpJson =>
+  connectionKeepalive ? { explicitHttpConfig: { http2ProtocolOptions: { connectionKeepalive } } } : http2;
 const upstreamFor = (protocol: string): UpstreamHttpJson => (protocol === "http2" || protocol === "grpc" ? http2 : {});
 
 /** Endpoints over EDS. Those that are marked unhealthy get nothing while there are others, however few, and all when there are none. */
@@ -50,7 +54,7 @@ const discovered = (piece: ClusterPiece): ClusterPiece => ({
 
 /** A service's cluster on a client: inside the mesh always HTTP/2 (interop 7.9). */
 export const serviceCluster = (name: string, piece: ClusterPiece): ClusterJson =>
-  cluster(name, discovered(piece), http2);
+  cluster(name, discovered(piece), http2With(piece.keepalive));
 
 /** A cluster for bytes, not requests: at an ingress. */
 export const tcpCluster = (name: string, piece: ClusterPiece): ClusterJson => cluster(name, discovered(piece), {});

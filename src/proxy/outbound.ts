@@ -14,6 +14,7 @@ import type { Pieces } from "#policies/policy.ts";
 import type { Destination } from "#policies/to.ts";
 import type { Applied } from "#proxy/applied.ts";
 import type { Draft } from "#proxy/bundle.ts";
+import { withEvidence } from "#proxy/evidence.ts";
 import { outboundListenerName, outboundRouteName, subsetClusterName } from "#proxy/names.ts";
 import { isIp } from "#resources/address.ts";
 import { tag } from "#resources/resource.ts";
@@ -112,7 +113,8 @@ export function outboundOf(input: OutboundInput): Outbound {
     }
     const isRemote = zones ? zones.length > 0 : mesh.mtls !== undefined;
     const ways = egress === "zones" ? (zones ?? []) : [];
-    const json = clusterJson(mesh, target, isRemote, said.cluster ?? {}, ways);
+    const piece = isRemote ? withEvidence(said.cluster ?? {}, egress) : (said.cluster ?? {});
+    const json = clusterJson(mesh, target, isRemote, piece, ways);
     return { target, draft: { type: "cluster", name: target.name, json }, isComplete: false };
   });
   return {

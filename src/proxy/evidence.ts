@@ -1,0 +1,44 @@
+// What a client concludes of other zones from its own requests (decision 20): in a cluster with endpoints in other zones, an endpoint that
+// does not answer is found, left and tried again, whether packets to it are refused or dropped. Nothing is sent for it at rest but a PING
+// on a connection that is open: https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier
+
+import type { ClusterPiece } from "#envoy/cluster.ts";
+import type { EgressForm } from "#topology/egress.ts";
+
+/** Seconds for TCP and TLS, and behind an egress for its own attempts as well. Who does not answer in that time is asked no longer. */
+const mostConnectSeconds = { direct: 1, behindEgress: 3 } as const;
+
+/** A request that comes when nothing has for a second asks first; one that waits on a silent connection is found in four seconds. */
+const keepalive = { connectionIdleInterval: "1s", interval: "3s", timeout: "1s" } as const;
+
+/**
+ * Left after two failures in a row to connect or to keep a connection, for three seconds; then the next requests try it again. What it
+ * answers counts for nothing. Two thirds of the endpoints at most: who has lost them all has lost its own network.
+ */
+const outlierDetection = {
+  splitExternalLocalOriginErrors: true,
+  consecutiveLocalOriginFailure: 2,
+  enforcingConsecutiveLocalOriginFailure: 100,
+  enforcingConsecutive5xx: 0,
+  enforcingSuccessRate: 0,
+  enforcingLocalOriginSuccessRate: 0,
+  interval: "1s",
+  baseEjectionTime: "3s",
+  maxEjectionTime: "3s",
+  maxEjectionPercent: 67,
+} as const;
+
+/** `said`: by policies, of which one that says when instances are left out counts alone. */
+export function withEvidence(said: ClusterPiece, egress: EgressForm | undefined): ClusterPiece {
+  const most = egress ? mostConnectSeconds.behindEgress : mostConnectSeconds.direct;
+  const { connectTimeout = `${most}s`, commonLbConfig } = said;
+  return {
+    // An egress without ways of its own stands for all zones, and must not be left for one of them.
+    ...(egress !== "addresses" && { outlierDetection }),
+    ...said,
+    connectTimeout: Number.parseFloat(connectTimeout) > most ? `${most}s` : connectTimeout,
+    // By default what is found within a second of something else would wait for the rest of it.
+    commonLbConfig: { healthyPanicThreshold: { value: 1 }, ...commonLbConfig, updateMergeWindow: "0s" },
+    keepalive,
+  };
+}

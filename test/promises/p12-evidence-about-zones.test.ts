@@ -1,0 +1,101 @@
+// P12: a zone whose ingress does not answer other zones' proxies leaves their rotation within 5 s, is tried again, and comes back by
+// itself; the policies that come with a mesh cover the requests that found it out. Its control plane is there all the time, and says nothing.
+
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { blackhole } from "../lab/blackhole.ts";
+import { get } from "../lab/http.ts";
+import { eventually, lab } from "../lab/lab.ts";
+import { usualMesh } from "../lab/manifests.ts";
+import { noneFailed } from "../lab/soak.ts";
+import { type TwoZones, twoZones } from "../lab/two-zones.ts";
+import { answersOf } from "../scenarios/many-zones.ts";
+
+interface Answered {
+  readonly at: number;
+  readonly ms: number;
+  readonly status: number;
+  readonly text: string;
+}
+
+/** A request each `everyMs`, whether or not those before are answered. */
+function calling(t: TestContext, url: string, everyMs: number) {
+  const answers: Answered[] = [];
+  const open = new Set<Promise<unknown>>();
+  const timer = setInterval(() => {
+    const at = performance.now();
+    const one = get(url)
+      .catch((error: unknown) => ({ status: 0, text: String(error) }))
+      .then((answer) => {
+        answers.push({ at, ms: performance.now() - at, ...answer });
+        open.delete(one);
+      });
+    open.add(one);
+  }, everyMs);
+  t.after(() => clearInterval(timer));
+  return {
+    answers,
+    async stop() {
+      clearInterval(timer);
+      await Promise.all(open);
+      return { sent: answers.length, failures: answers.filter(({ status }) => status !== 200).map((one) => one.text) };
+    },
+  };
+}
+
+/** Whether the client's Envoy has left the ingress out; and nothing else. */
+async function isOut({ frontend, ingressAt }: TwoZones): Promise<boolean> {
+  const text = await frontend.admin("/clusters?filter=^backend$");
+  const flagged = [...text.matchAll(/^backend::([^:]+:\d+)::health_flags::.*failed_outlier_check/gm)].map(
+    ([, at]) => at,
+  );
+  assert.ok(
+    flagged.every((at) => at === `${ingressAt.host}:${ingressAt.port}`),
+    `left out: ${flagged}`,
+  );
+  return flagged.length > 0;
+}
+
+test("P12: an ingress that does not answer is left, and comes back", async (t) => {
+  const own = await lab(t);
+  const stage = await twoZones(own, usualMesh("default"));
+  await stage.addBackend(stage.zoneA, "in-a", "127.0.1.2");
+  await stage.addBackend(stage.zoneB, "in-b", "127.0.2.2");
+  const both = () =>
+    eventually("answers of both zones", 30_000, async () =>
+      assert.deepEqual([...(await answersOf(stage.url, 20)).keys()].sort(), ["in-a", "in-b"]),
+    );
+  const line = await blackhole(own, stage.ingressAt);
+  const pid = async () => await stage.ingress.envoyPid();
+  own.atEnd(async () => void process.kill(await pid(), "SIGCONT"));
+
+  const found = (what: string, lose: () => Promise<unknown>, mend: () => Promise<unknown>) =>
+    t.test(what, async (inner) => {
+      await both();
+      const calls = calling(inner, stage.url, 50);
+      await lose();
+      const lostAt = performance.now();
+      await eventually("the ingress left out", 5_000, async () => assert.ok(await isOut(stage)));
+      const outMs = performance.now() - lostAt;
+      // Tried again by itself, and left again: the promise holds for as long as it lasts.
+      await eventually("the ingress tried again", 10_000, async () => assert.ok(!(await isOut(stage))));
+      await eventually("the ingress left out again", 5_000, async () => assert.ok(await isOut(stage)));
+      await mend();
+      const mendedAt = performance.now();
+      await both();
+      const backMs = performance.now() - mendedAt;
+      const counted = await calls.stop();
+      const slow = calls.answers.filter(({ ms }) => ms > 500);
+      inner.diagnostic(
+        `${what}: out after ${Math.round(outMs)} ms, back after ${Math.round(backMs)} ms, ${slow.length} of ${counted.sent} requests took more than 0.5 s`,
+      );
+      noneFailed(inner, what, counted);
+    });
+
+  await found("packets to and from the ingress are dropped", line.open, line.mend);
+  await found(
+    "the ingress is frozen",
+    async () => process.kill(await pid(), "SIGSTOP"),
+    async () => process.kill(await pid(), "SIGCONT"),
+  );
+});
