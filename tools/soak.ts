@@ -15,6 +15,7 @@ const repeated = [
   "test/envoy/renewal",
   "test/promises",
   "test/scenarios/a5",
+  "test/scenarios/a12",
   "test/demo",
   "src/proxy/pipeline",
   "test/simulation",
