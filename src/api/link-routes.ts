@@ -8,12 +8,15 @@ import type { WithoutEgress } from "#owned/without-egress.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import type { Links, LinkView } from "#resources/links.ts";
 
-/** `frozenSince`: of this control plane itself. `withoutEgress`: zones that cannot reach others for want of one. */
-export const linkRoutes = (
-  links: Links,
-  frozenSince: () => number | undefined = () => undefined,
-  withoutEgress: () => readonly WithoutEgress[] = () => [],
-): Route[] => [
+export interface OwnState {
+  frozenSince?(): number | undefined;
+  silentZones?(): ReadonlyMap<string, number>;
+  /** Zones that cannot reach others for want of an egress. */
+  withoutEgress?(): readonly WithoutEgress[];
+}
+
+/** `own`: of this control plane itself. */
+export const linkRoutes = (links: Links, own: OwnState = {}): Route[] => [
   {
     path: "/_links",
     access: { kind: kindNamed("Zone") },
@@ -21,8 +24,9 @@ export const linkRoutes = (
       GET: () => ({
         json: {
           items: links.list().map(viewOf),
-          ...frozenIn(frozenSince()),
-          ...withoutEgressIn(withoutEgress()),
+          ...frozenIn(own.frozenSince?.()),
+          ...silentIn(own.silentZones?.()),
+          ...withoutEgressIn(own.withoutEgress?.() ?? []),
         },
       }),
     },
@@ -44,7 +48,16 @@ export const noLinks: Links = {
   accept: () => Promise.reject(new KodiakError({ kind: "not-found", what: "a link to another control plane" })),
 };
 
-function viewOf({ peer, connection, held, heldSince, refused, behind, frozenSince }: LinkView): JsonObject {
+function viewOf({
+  peer,
+  connection,
+  held,
+  heldSince,
+  refused,
+  behind,
+  frozenSince,
+  silentZones,
+}: LinkView): JsonObject {
   return {
     peer,
     ...(connection && {
@@ -70,11 +83,15 @@ function viewOf({ peer, connection, held, heldSince, refused, behind, frozenSinc
     })),
     ...(behind && { behind: { ...behind, since: time(behind.since) } }),
     ...frozenIn(frozenSince),
+    ...silentIn(silentZones),
   };
 }
 
 const withoutEgressIn = (zones: readonly WithoutEgress[]): JsonObject =>
   zones.length === 0 ? {} : { withoutEgress: zones.map(({ zone, meshes }) => ({ zone, meshes: [...meshes] })) };
+
+const silentIn = (zones: ReadonlyMap<string, number> | undefined): JsonObject =>
+  zones && zones.size > 0 ? { silentZones: [...zones].map(([zone, since]) => ({ zone, since: time(since) })) } : {};
 
 const frozenIn = (since: number | undefined): JsonObject => (since === undefined ? {} : { frozenSince: time(since) });
 

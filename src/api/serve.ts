@@ -36,6 +36,8 @@ export interface ApiOptions {
   readonly zones?: ZonesOfGlobal;
   /** Of a zone: nothing is concluded of its proxies since then (milliseconds since the epoch). */
   readonly frozenSince?: () => number | undefined;
+  /** Of a zone: others that do not answer its ingresses, and since when. */
+  readonly silentZones?: () => ReadonlyMap<string, number>;
   readonly about: About;
   /** What `/config` answers: settings without secrets. */
   readonly config: Readonly<Record<string, unknown>>;
@@ -102,7 +104,7 @@ const routesOf = (options: ApiOptions): Route[] => [
   rotationRoute(options.store, options.rules),
   applyRoute(options.store, options.rules),
   ...tokenRoutes(options.tokens),
-  ...linkRoutes(options.links ?? noLinks, options.frozenSince, () => withoutEgress(options)),
+  ...linkRoutes(options.links ?? noLinks, { ...options, withoutEgress: () => withoutEgress(options) }),
   ...(options.zones ? zoneRoutes(options.store, options.zones) : []),
   ...metaRoutes(options),
 ];

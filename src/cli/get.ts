@@ -7,6 +7,7 @@ import { frozenColumns, frozenText } from "#cli/frozen.ts";
 import { heldColumns, heldText, type LinksShown, linksAt, rowsBesides } from "#cli/held.ts";
 import { kindCalled, pathOf } from "#cli/kind-noun.ts";
 import { jsonOf, tableOf, yamlDocuments, yamlOf } from "#cli/print.ts";
+import { silentColumns, silentText } from "#cli/silent.ts";
 import { defineVerb } from "#cli/verb.ts";
 import { withoutEgressText } from "#cli/without-egress.ts";
 import { stateColumns, stateText } from "#cli/zone-state.ts";
@@ -42,14 +43,16 @@ export const getVerb = defineVerb({
     const mesh = values.allMeshes && name === undefined ? undefined : values.mesh;
     const isTable = values.output === "table";
     // Tables of proxies and zones say who is online, which the resource itself does not.
-    const { links, frozenSince, withoutEgress } = isTable && kind.name === "Zone" ? await linksAt(api) : noLinks;
+    const { links, frozenSince, silences, withoutEgress } =
+      isTable && kind.name === "Zone" ? await linksAt(api) : noLinks;
     const suffix = isTable && shownByOverview.has(kind.name) ? "/_overview" : "";
     if (name === undefined) {
       const listed = await listOf(api, kind, `${pathOf(kind, mesh)}${suffix}`);
       const items = [...listed, ...rowsBesides(links, listed)];
       if (isTable && items.length === 0) {
         terminal.err(`there are no ${kind.plural}${where(kind, mesh)}\n`);
-        terminal.out(`${frozenText(links, frozenSince, terminal)}${withoutEgressText(withoutEgress)}`);
+        const texts = [frozenText(links, frozenSince, terminal), silentText(silences, terminal)];
+        terminal.out(`${texts.join("")}${withoutEgressText(withoutEgress)}`);
       } else terminal.out(shown(items));
       return 0;
     }
@@ -73,6 +76,7 @@ export const getVerb = defineVerb({
         ...heldColumns(links),
         ...behindColumns(troubles, terminal, troubleOf),
         ...frozenColumns(links, terminal),
+        ...silentColumns(silences, terminal),
       ];
       const rows = items.map((item) => columns.map(({ show }) => show(item)));
       const table = tableOf(
@@ -81,7 +85,7 @@ export const getVerb = defineVerb({
       );
       const texts = [
         ...[stateText(zones), heldText(links, terminal), refusedText(troubles, terminal)],
-        ...[frozenText(links, frozenSince, terminal), withoutEgressText(withoutEgress)],
+        ...[frozenText(links, frozenSince, terminal), silentText(silences, terminal), withoutEgressText(withoutEgress)],
       ];
       return `${table}${texts.join("")}`;
     }
@@ -91,7 +95,7 @@ export const getVerb = defineVerb({
 /** Where an overview has what is known of a proxy. */
 const insightOf = ({ name }: Kind): string => `${name[0]?.toLowerCase()}${name.slice(1)}Insight`;
 
-const noLinks: LinksShown = { links: new Map(), frozenSince: undefined, withoutEgress: [] };
+const noLinks: LinksShown = { links: new Map(), frozenSince: undefined, silences: [], withoutEgress: [] };
 
 const where = (kind: Kind, mesh: string | undefined): string =>
   kind.scope === "Mesh" && mesh !== undefined ? ` in mesh "${mesh}"` : "";

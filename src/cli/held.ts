@@ -3,6 +3,7 @@
 import type { Api } from "#cli/client.ts";
 import type { Column } from "#cli/columns.ts";
 import { ageOf } from "#cli/print.ts";
+import { type Silence, silencesIn } from "#cli/silent.ts";
 import type { Terminal } from "#cli/terminal.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 import { describeId } from "#resources/resource.ts";
@@ -12,6 +13,7 @@ export interface LinksShown {
   readonly links: ReadonlyMap<string, JsonObject>;
   /** Of the control plane itself. */
   readonly frozenSince: string | undefined;
+  readonly silences: readonly Silence[];
   /** Zones that reach no other for want of an egress, and the meshes that it is for. */
   readonly withoutEgress: readonly JsonObject[];
 }
@@ -22,7 +24,8 @@ export async function linksAt(api: Api): Promise<LinksShown> {
   const items = status === 200 && Array.isArray(json.items) ? json.items.filter(isObject) : [];
   const frozenSince = typeof json.frozenSince === "string" ? json.frozenSince : undefined;
   const withoutEgress = status === 200 && Array.isArray(json.withoutEgress) ? json.withoutEgress.filter(isObject) : [];
-  return { links: new Map(items.map((link) => [String(link.peer), link])), frozenSince, withoutEgress };
+  const links = new Map(items.map((link) => [String(link.peer), link]));
+  return { links, frozenSince, silences: silencesIn(links, json.silentZones), withoutEgress };
 }
 
 /** None while nothing is held. */

@@ -41,7 +41,7 @@ export function healthStep(state: HealthState, event: HealthEvent): HealthStep {
       const send = event.specifier ?? (state.asked && nothing);
       if (!send || isEqual(send, state.asked)) return { next: state, isNews: false };
       const health = new Map([...state.health].filter(([name]) => isChecked(send, name)));
-      return { next: { asked: send, health }, send, isNews: false };
+      return { next: { asked: send, health }, send, isNews: health.size < state.health.size };
     }
     case "report": {
       const { asked = nothing } = state;

@@ -28,7 +28,7 @@ import { certificateAnswer, certificateAskIn, intermediateAskIn, type Members } 
 import { type OutgoingByKind, sharedSets } from "#kds/outgoing.ts";
 import { type Receiving, receiving } from "#kds/receiving.ts";
 import { type Sending, sending } from "#kds/sending.ts";
-import { frozenHeader, headerValues, type Peer, path, type Self } from "#kds/wire.ts";
+import { frozenHeader, headerValues, type Peer, path, type Self, silentIn } from "#kds/wire.ts";
 import { type SubscriptionRecord, zoneStatuses } from "#kds/zone-statuses.ts";
 import { KodiakError } from "#lib/failure.ts";
 import { isZoneOnline, type ZoneStatus, type ZoneStream } from "#owned/zone-insight.ts";
@@ -115,7 +115,10 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
         const zone = callingZone(call);
         check(zone, call);
         const [frozen] = headerValues(call.headers, frozenHeader);
-        statuses.pinged(zone, frozen === undefined ? undefined : Number(frozen));
+        statuses.pinged(zone, {
+          frozenSince: frozen === undefined ? undefined : Number(frozen),
+          silentZones: silentIn(call.headers),
+        });
         // No interval of ours: the zone keeps its own.
         return toBinary(ZoneHealthCheckResponseSchema, create(ZoneHealthCheckResponseSchema, { interval: {} }));
       },
@@ -141,6 +144,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
       end: (zone) => ends.get(zone),
       clock,
       frozenSince: (zone) => (isConnected(zone) ? statuses.of(zone)?.frozenSince : undefined),
+      silentZones: (zone) => (isConnected(zone) ? statuses.of(zone)?.silentZones : undefined),
       renew(zone) {
         const status = { code: grpcCode.unavailable, message: "what was held is asked for anew" };
         for (const [stream, upload] of uploads) if (upload.zone === zone) stream.end(status);

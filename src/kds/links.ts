@@ -20,6 +20,7 @@ export interface LinksOptions {
   readonly clock: Pick<Clock, "now">;
   readonly connection?: () => NonNullable<LinkView["connection"]>;
   readonly frozenSince?: (peer: Peer) => number | undefined;
+  readonly silentZones?: (peer: Peer) => ReadonlyMap<string, number> | undefined;
   /** Connects anew, so that the peer sends what was not taken from it. */
   readonly renew: (peer: Peer) => void;
 }
@@ -47,6 +48,7 @@ export function links(options: LinksOptions): Links {
         const { refusedHere, refusedThere, sender } = end(peer) ?? {};
         const behind = behindIn(sender, clock.now());
         const frozenSince = options.frozenSince?.(peer);
+        const silentZones = options.silentZones?.(peer);
         return {
           peer,
           ...(connection && { connection: connection() }),
@@ -55,6 +57,7 @@ export function links(options: LinksOptions): Links {
           refused: [...refusedIn("here", refusedHere), ...refusedIn("there", refusedThere)],
           ...(behind && { behind }),
           ...(frozenSince !== undefined && { frozenSince }),
+          ...(silentZones && { silentZones }),
         };
       }),
     async accept(peer) {

@@ -31,6 +31,21 @@ export const headersOf = (zone: string, version: string): Readonly<Record<string
 /** With a health check: the zone concludes nothing of its proxies since then (milliseconds since the epoch). Kuma ignores it. */
 export const frozenHeader = "kodiak-frozen-since";
 
+/** With it, too: other zones that do not answer its ingresses, each as `zone-b=<since>` (milliseconds since the epoch). */
+export const silentHeader = "kodiak-silent-zones";
+
+export const silentText = (zones: ReadonlyMap<string, number>): readonly string[] =>
+  [...zones].map(([zone, since]) => `${zone}=${since}`);
+
+/** What is no time is left out. */
+export const silentIn = (headers: Headers): ReadonlyMap<string, number> =>
+  new Map(
+    headerValues(headers, silentHeader).flatMap((text) => {
+      const [, zone, since] = /^([^=]{1,253})=(\d{1,15})$/.exec(text) ?? [];
+      return zone === undefined || since === undefined ? [] : [[zone, Number(since)] as const];
+    }),
+  );
+
 /** The values of a header; some libraries join repeated ones to `a, b`. */
 export const headerValues = (headers: Headers, name: string): readonly string[] =>
   (headers[name] ?? []).flatMap((value) => value.split(",")).map((value) => value.trim());

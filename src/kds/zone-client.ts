@@ -30,7 +30,7 @@ import { type OutgoingByKind, type SharedSets, sharedSets } from "#kds/outgoing.
 import { type Receiving, receiving } from "#kds/receiving.ts";
 import { type Sending, sending } from "#kds/sending.ts";
 import { nameUp } from "#kds/up.ts";
-import { frozenHeader, headersOf, path, type Self } from "#kds/wire.ts";
+import { frozenHeader, headersOf, path, type Self, silentHeader, silentText } from "#kds/wire.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { Validate } from "#resources/kind.ts";
 import { globalToZoneKinds } from "#resources/kinds.ts";
@@ -53,6 +53,8 @@ export interface KdsClientOptions {
   readonly validate: Validate;
   /** This zone concludes nothing of its proxies since then. */
   readonly frozenSince?: () => number | undefined;
+  /** Other zones that do not answer the ingresses of this one, and since when. */
+  readonly silentZones?: () => ReadonlyMap<string, number>;
   /** Resolves when this zone's proxies have acknowledged what has just changed for them. */
   readonly acknowledged: () => Promise<void>;
   readonly onLink: (link: Link) => void;
@@ -75,8 +77,8 @@ export interface KdsClient {
   start(): void;
   /** To be told of each settle. Nothing is sent before the first one. */
   publish(changes: Changes): void;
-  /** `frozenSince` says something else than before. */
-  tellFrozen(): void;
+  /** `frozenSince` or `silentZones` says something else than before. */
+  ping(): void;
   link(): Link;
   /** Resolves when the proxies of other zones know what has changed here until now; at once where nobody can tell: no link, or to no Kodiak. */
   heard(): Promise<void>;
@@ -108,7 +110,7 @@ export function kdsClient(options: KdsClientOptions): KdsClient {
       const names = sets.settled(changes);
       attempt?.sender.settled(names);
     },
-    tellFrozen: () => attempt?.tellFrozen(),
+    ping: () => attempt?.ping(),
     link: () => link,
     heard: () => attempt?.heard() ?? Promise.resolve(),
     links: links({
@@ -192,7 +194,7 @@ interface Attempt {
   readonly sender: Sending;
   heard(): Promise<void>;
   ask(path: string, request: Uint8Array): Promise<Uint8Array>;
-  tellFrozen(): void;
+  ping(): void;
   end(): void;
 }
 
@@ -276,10 +278,10 @@ function attemptOf(
   connection.onClose((reason) => lose(reason));
   // What is said first names all that is here: not worth the work for a global that is not there.
   connection.ready.then(begin, (error: unknown) => lose(textOf(error)));
-  const tellFrozen = (): void => {
+  const ping = (): void => {
     if (hasBegun && !isOver) void checkHealth();
   };
-  return { sender, heard, ask: (to, request) => connection.unary(to, request, call), tellFrozen, end };
+  return { sender, heard, ask: (to, request) => connection.unary(to, request, call), ping, end };
 
   function begin(): void {
     if (isOver) return;
@@ -364,7 +366,12 @@ function attemptOf(
     cancelHealthCheck?.();
     try {
       const since = options.frozenSince?.();
-      const headers = { ...call.headers, ...(since !== undefined && { [frozenHeader]: String(since) }) };
+      const silent = silentText(options.silentZones?.() ?? new Map());
+      const headers = {
+        ...call.headers,
+        ...(since !== undefined && { [frozenHeader]: String(since) }),
+        ...(silent.length > 0 && { [silentHeader]: silent.join(",") }),
+      };
       const response = await connection.unary(path.healthCheck, new Uint8Array(), { ...call, headers });
       const { interval } = fromBinary(ZoneHealthCheckResponseSchema, response);
       const wantedMs = interval ? durationMs(interval) : 0;

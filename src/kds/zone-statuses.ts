@@ -26,8 +26,7 @@ export interface ZoneStatuses {
   all(): readonly ZoneStatus[];
   of(zone: string): ZoneStatus | undefined;
   opened(zone: string, stream: ZoneStream): void;
-  /** `frozenSince`: as `LinkView` has it. */
-  pinged(zone: string, frozenSince: number | undefined): void;
+  pinged(zone: string, says: Pick<ZoneStatus, "frozenSince" | "silentZones">): void;
   connected(zone: string, peer: Peer, sentToken: boolean): SubscriptionRecord;
   stop(): void;
 }
@@ -71,9 +70,9 @@ export function zoneStatuses({ global, known, clock, random, onStatus }: ZoneSta
       const at = clock.now();
       change(zone, "record", ({ streams }) => ({ streams: { ...streams, [stream]: at } }));
     },
-    pinged(zone, frozenSince) {
+    pinged(zone, says) {
       const pingedAt = clock.now();
-      change(zone, "record", () => ({ pingedAt, frozenSince }));
+      change(zone, "record", () => ({ pingedAt, ...says }));
     },
     connected(zone, peer, sentToken) {
       const now = clock.now();

@@ -16,6 +16,8 @@ export interface ZoneStatus {
   readonly pingedAt: number | undefined;
   /** It concludes nothing of its proxies since then, as it said last. */
   readonly frozenSince?: number | undefined;
+  /** Other zones that do not answer its ingresses, and since when, as it said last. */
+  readonly silentZones?: ReadonlyMap<string, number>;
 }
 export type ZoneStream = "globalToZone" | "zoneToGlobal" | "configDump" | "stats" | "clusters";
 

@@ -38,7 +38,7 @@ export function withEvidence(said: ClusterPiece, egress: EgressForm | undefined)
     ...said,
     connectTimeout: Number.parseFloat(connectTimeout) > most ? `${most}s` : connectTimeout,
     // By default what is found within a second of something else would wait for the rest of it.
-    commonLbConfig: { healthyPanicThreshold: { value: 1 }, ...commonLbConfig, updateMergeWindow: "0s" },
+    commonLbConfig: { ...commonLbConfig, updateMergeWindow: "0s" },
     keepalive,
   };
 }

@@ -21,6 +21,8 @@ export interface LinkView {
   readonly behind?: BehindView;
   /** The peer is a zone that concludes nothing of its proxies since then, as most of them are away at once. */
   readonly frozenSince?: number;
+  /** The peer is a zone whose ingresses these others do not answer, and since when. */
+  readonly silentZones?: ReadonlyMap<string, number>;
 }
 
 export interface RefusedView extends ResourceId {

@@ -4,6 +4,7 @@ import type {
   Dataplane_Networking_Inbound_ServiceProbeJson,
   DataplaneJson,
 } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
+import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import { type HostPort, hostPortText } from "#lib/address.ts";
 import { parseGoDuration } from "#lib/duration.ts";
 import { applicationAddress } from "#topology/inbound.ts";
@@ -50,6 +51,34 @@ const timesOf = (probe: Dataplane_Networking_Inbound_ServiceProbeJson): ProbeTim
   unhealthyThreshold: probe.unhealthyThreshold ?? usualTimes.unhealthyThreshold,
   healthyThreshold: probe.healthyThreshold ?? usualTimes.healthyThreshold,
 });
+
+/** Of an ingress of another zone. */
+export interface ZoneEntrance extends HostPort {
+  readonly zone: string;
+}
+
+/**
+ * What an ingress of this zone finds out about others: whether a connection is accepted. Nothing more can be asked of an ingress of Kuma,
+ * which closes whatever has no SNI.
+ */
+export const zoneProbesOf = (entrances: Iterable<ZoneEntrance>): readonly Probe[] =>
+  [...new Map([...entrances].map((one) => [`${one.zone} ${hostPortText(one)}`, one]))]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, { address, port }]) => ({ name, at: { address, port }, ...zoneTimes }));
+
+export const zoneOfProbe = (name: string): string => name.slice(0, name.indexOf(" "));
+
+/** For people to see: a report each two seconds. */
+const zoneTimes: ProbeTimes = { intervalMs: 2_000, timeoutMs: 2_000, unhealthyThreshold: 2, healthyThreshold: 1 };
+
+/** Where the ingress of another zone is reached; nothing for one of this zone, or one that isn't public. */
+export function entranceElsewhere(
+  { zone = "", networking = {} }: ZoneIngressJson,
+  localZone: string,
+): readonly ZoneEntrance[] {
+  const { advertisedAddress: address = "", advertisedPort: port = 0 } = networking;
+  return zone === "" || zone === localZone || address === "" || port === 0 ? [] : [{ zone, address, port }];
+}
 
 /** What is checked under this name is Envoy itself. */
 export const adminCheckName = "kuma:envoy:admin";

@@ -94,7 +94,7 @@ export function prepareBootstrap(http: HttpRequest, context: BootstrapContext): 
         port: context.port,
         ca: request.caCert || context.certificate,
         service: networking ? serviceOf(networking) : proxyType,
-        reportsHealth: networking !== undefined && hasHealthToReport(request, networking),
+        reportsHealth: hasHealthToReport(request, networking),
         adminPort: adminPortOf(resource),
         unifiedNames: mesh !== undefined && hasUnifiedNames(request, mesh),
       },
@@ -148,9 +148,17 @@ function readObject(text: string): JsonObject | undefined {
   }
 }
 
-/** A report is sent every few seconds, also at rest. */
-const hasHealthToReport = ({ features }: BootstrapRequest, { inbound = [] }: Dataplane_NetworkingJson): boolean =>
-  !features.includes(announcesLeaving) || inbound.some(({ serviceProbe }) => serviceProbe !== undefined);
+/** A report is sent every few seconds, also at rest. An ingress of ours finds out which other zones answer. */
+function hasHealthToReport(
+  { features, proxyType }: BootstrapRequest,
+  networking: Dataplane_NetworkingJson | undefined,
+): boolean {
+  if (!networking) return proxyType === "ingress" && features.includes(announcesLeaving);
+  return (
+    !features.includes(announcesLeaving) ||
+    (networking.inbound ?? []).some(({ serviceProbe }) => serviceProbe !== undefined)
+  );
+}
 
 const hasUnifiedNames = (request: BootstrapRequest, mesh: Resource): boolean =>
   request.features.includes("feature-unified-resource-naming") && asMesh(mesh).spec.meshServices?.mode === "Exclusive";

@@ -152,6 +152,15 @@ test("a changed Dataplane is a new specifier on the open stream, and one that is
   assert.deepEqual(server.news, [], "what is checked no more");
 });
 
+test("what was said of something that is checked no more is said no more", async () => {
+  const server = serverOf(twoInbounds);
+  const stream = server.open();
+  await stream.say(hello);
+  await stream.say(report("UNHEALTHY"));
+  server.change(probed([{ port: 33522, servicePort: 33523 }]));
+  assert.deepEqual(server.news, [new Map([["localhost:33523", false]]), new Map()]);
+});
+
 test("what is not a health check, or comes before one, is refused", async () => {
   const stream = serverOf(twoInbounds).open();
   await stream.say(report("HEALTHY"));

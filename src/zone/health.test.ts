@@ -44,7 +44,7 @@ async function stage(first: Resource) {
     if (revoked.now) throw new KodiakError({ kind: "forbidden", why: "not you" });
   };
   const reported = health({
-    ...{ zone: "zone-a", store, clock, log, validate: () => [], isLeaving: () => isLeaving },
+    ...{ zone: "zone-a", store, clock, log, validate: () => [], isLeaving: () => isLeaving, onZones: () => {} },
     tokens: { check: refuse, checkBrought: refuse, concerns: () => true },
   });
   const ended: Status[] = [];

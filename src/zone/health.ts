@@ -22,6 +22,7 @@ import type { Checking } from "#xds/health-server.ts";
 import { broughtBy, identityOf, jsonOf, refused, tokenOf } from "#zone/claims.ts";
 import type { TokenCheck } from "#zone/token-check.ts";
 import { tokenWatch } from "#zone/token-watch.ts";
+import type { ZoneEvidence } from "#zone/zone-evidence.ts";
 
 export interface HealthOptions {
   readonly zone: string;
@@ -32,10 +33,12 @@ export interface HealthOptions {
   readonly validate: (resource: Resource) => readonly Issue[];
   /** It takes no new requests any more, however well it is. */
   readonly isLeaving: (id: ResourceId) => boolean;
+  /** What an ingress finds of other zones; `undefined`: it reports no more. */
+  readonly onZones: ZoneEvidence["said"];
 }
 
-export function health({ zone, store, clock, log, tokens, validate, isLeaving }: HealthOptions) {
-  /** Last reported on the streams that are open, by key of the Dataplane. */
+export function health({ zone, store, clock, log, tokens, validate, isLeaving, onZones }: HealthOptions) {
+  /** Last reported on the streams that are open, by key of the Dataplane or name of the ingress. */
   const reported = new Map<string, Health>();
   const shownTokens = tokenWatch(store, tokens);
   const unwatch = store.watch(({ changes }) => {
@@ -47,7 +50,8 @@ export function health({ zone, store, clock, log, tokens, validate, isLeaving }:
     if (!node?.id) throw refused("the first request of a stream must carry the node with its id");
     const metadata = jsonOf(node.metadata);
     const token = tokenOf(stream);
-    const id = { kind: "Dataplane", ...identityOf(node.id) };
+    const isIngress = metadata["dataplane.proxyType"] === "ingress";
+    const id = { kind: isIngress ? "ZoneIngress" : "Dataplane", ...identityOf(node.id) };
     const shown = { token, at: clock.now(), since: shownTokens.moment };
     const proxy = broughtBy(metadata, id, zone, validate) ?? store.get(id);
     if (!proxy) throw refused(`${describeId(id)} does not exist: the proxy must bring it, or it must be applied first`);
@@ -65,15 +69,19 @@ export function health({ zone, store, clock, log, tokens, validate, isLeaving }:
       key,
       admin: announces(metadata, announcesLeaving) ? undefined : adminOf(metadata),
       isTransparent:
-        isObject(metadata.transparentProxy) || asDataplane(proxy).spec.networking?.transparentProxying !== undefined,
+        !isIngress &&
+        (isObject(metadata.transparentProxy) || asDataplane(proxy).spec.networking?.transparentProxying !== undefined),
       onHealth(health) {
         own = health;
         reported.set(key, health);
-        apply(id);
+        if (isIngress) onZones(key, health);
+        else apply(id);
       },
       onGone() {
         letGo();
-        if (reported.get(key) === own) reported.delete(key);
+        if (reported.get(key) !== own) return;
+        reported.delete(key);
+        if (isIngress) onZones(key, undefined);
       },
     };
   }

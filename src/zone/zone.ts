@@ -7,7 +7,6 @@
 import { hostname } from "node:os";
 import { serveDiagnostics } from "#api/diagnostics.ts";
 import { serveApi } from "#api/serve.ts";
-import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import { type AuditLog, noAuditLog } from "#host/audit-log.ts";
 import type { LogLevels } from "#host/log.ts";
 import type { Metrics } from "#host/metrics.ts";
@@ -37,6 +36,7 @@ import { openGates } from "#owned/rotation.ts";
 import { zoneOwned } from "#owned/zone-owned.ts";
 import { isActedOn, unknownMembers, validateResource } from "#policies/kinds.ts";
 import { proxyPipeline } from "#proxy/pipeline.ts";
+import { probesOfProxies } from "#proxy/probes.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import type { Resource } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
@@ -45,7 +45,6 @@ import { storeMetrics } from "#store/metrics.ts";
 import { vipKeeper } from "#store/vip-keeper.ts";
 import { ownedWriter } from "#store/writer.ts";
 import type { Ways } from "#topology/egress.ts";
-import { probesOf } from "#topology/probe.ts";
 import type { Mark, Provided } from "#topology/provider.ts";
 import { healthServer } from "#xds/health-server.ts";
 import { xdsMetrics } from "#xds/metrics.ts";
@@ -63,6 +62,7 @@ import { proxyPort } from "#zone/proxy-port.ts";
 import { readiness } from "#zone/readiness.ts";
 import { refusedProxies, refusedProxiesMetric } from "#zone/refused-proxies.ts";
 import { tokenCheck } from "#zone/token-check.ts";
+import { zoneEvidence } from "#zone/zone-evidence.ts";
 
 export interface ZoneSettings {
   readonly name: string;
@@ -135,7 +135,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const of = <Spec>(kind: string) => (kind === "Mesh" ? meshes : sources.of(kind)) as Collection<Resource<Spec>>;
   const egressWays = graph.source<Ways>("served by egresses");
   const internalListeners = internalListenersOf(graph, statuses, sources.of("DataplaneInsight"));
-  const probes = graph.derive("probes", of<DataplaneJson>("Dataplane"), ({ spec }) => probesOf(spec));
+  const probes = probesOfProxies(graph, of, settings.name);
   const nodes = nodesOf(graph, statuses, sources.of("DataplaneInsight"));
   const facts = { of, certificates, marked, departed, nodes, internalListeners, egressWays };
   const pipeline = proxyPipeline(graph, facts, settings.name);
@@ -228,6 +228,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       self: { instanceId, version: settings.version, config: { store: { type: "memory" } } },
       validate,
       frozenSince: () => known.frozenSince(),
+      silentZones: () => evidence.silent(),
       acknowledged,
       onLink: ({ kind }) => {
         if (kind === "connected") own?.connected();
@@ -250,7 +251,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     heldBy: heldSecrets(pipeline.secrets, issued),
     touch: running.touch,
     onGone: departing.gone,
-    onFrozen: () => link?.tellFrozen(),
+    onFrozen: () => link?.ping(),
     tokens: tokensOfProxies,
     refusedProxies: refusals,
     validate,
@@ -262,9 +263,11 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     return admitted;
   };
   const xds = xdsServer({ instanceId, log: logOf("xds"), clock, bundles: pipeline.bundles, admit });
+  const evidence = zoneEvidence(clock, () => link?.ping());
   const reported = health({
     ...{ zone: settings.name, store, clock, log: logOf("proxies"), tokens: tokensOfProxies, validate },
     isLeaving: known.isLeaving,
+    onZones: evidence.said,
   });
   const hds = healthServer({ log: logOf("xds"), clock, probes, admit: reported.admit });
   await firstStart(store, clock, random, place, settings.keepAdminToken);
@@ -325,6 +328,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     tokens: tokens.issue,
     ...(link && { links: link.links }),
     frozenSince: known.frozenSince,
+    silentZones: evidence.silent,
     about: { clusterId: clusterIdOf(store), instanceId, hostname: hostname(), version: settings.version },
     config: settings.shown,
     http: { host: "127.0.0.1", port: settings.apiPort },

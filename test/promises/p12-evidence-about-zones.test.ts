@@ -3,10 +3,12 @@
 
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { kodiak } from "#cli/cli.fixture.ts";
+import { freePort } from "#host/free-port.ts";
 import { blackhole } from "../lab/blackhole.ts";
 import { get } from "../lab/http.ts";
-import { eventually, lab } from "../lab/lab.ts";
-import { usualMesh } from "../lab/manifests.ts";
+import { eventually, lab, startProxy } from "../lab/lab.ts";
+import { usualMesh, zoneIngress } from "../lab/manifests.ts";
 import { noneFailed } from "../lab/soak.ts";
 import { type TwoZones, twoZones } from "../lab/two-zones.ts";
 import { answersOf } from "../scenarios/many-zones.ts";
@@ -65,11 +67,29 @@ test("P12: an ingress that does not answer is left, and comes back", async (t) =
     eventually("answers of both zones", 30_000, async () =>
       assert.deepEqual([...(await answersOf(stage.url, 20)).keys()].sort(), ["in-a", "in-b"]),
     );
+  const address = { host: "127.0.1.9", port: await freePort("127.0.1.9") };
+  const ingressOfA = zoneIngress("ingress-a", address.host, address.port);
+  await startProxy(own, stage.zoneA, ingressOfA, stage.zoneToken);
+  /** What people are told on global, and in the zone itself. */
+  const shown = (isSilent: boolean) =>
+    eventually(`zone-b ${isSilent ? "" : "not "}shown as silent`, 15_000, async () => {
+      for (const [api, to] of [
+        [stage.global.api, "zone-a"],
+        [stage.zoneA.api, "this zone"],
+      ] as const) {
+        const { out } = await kodiak(["get", "zones", "--api", api]);
+        assert.equal(
+          out.includes(`zone-b: no ingress of it accepts connections from an ingress of ${to} for `),
+          isSilent,
+          out,
+        );
+      }
+    });
   const line = await blackhole(own, stage.ingressAt);
   const pid = async () => await stage.ingress.envoyPid();
   own.atEnd(async () => void process.kill(await pid(), "SIGCONT"));
 
-  const found = (what: string, lose: () => Promise<unknown>, mend: () => Promise<unknown>) =>
+  const found = (what: string, lose: () => Promise<unknown>, mend: () => Promise<unknown>, isShown: boolean) =>
     t.test(what, async (inner) => {
       await both();
       const calls = calling(inner, stage.url, 50);
@@ -77,6 +97,7 @@ test("P12: an ingress that does not answer is left, and comes back", async (t) =
       const lostAt = performance.now();
       await eventually("the ingress left out", 5_000, async () => assert.ok(await isOut(stage)));
       const outMs = performance.now() - lostAt;
+      if (isShown) await shown(true);
       // Tried again by itself, and left again: the promise holds for as long as it lasts.
       await eventually("the ingress tried again", 10_000, async () => assert.ok(!(await isOut(stage))));
       await eventually("the ingress left out again", 5_000, async () => assert.ok(await isOut(stage)));
@@ -84,6 +105,7 @@ test("P12: an ingress that does not answer is left, and comes back", async (t) =
       const mendedAt = performance.now();
       await both();
       const backMs = performance.now() - mendedAt;
+      await shown(false);
       const counted = await calls.stop();
       const slow = calls.answers.filter(({ ms }) => ms > 500);
       inner.diagnostic(
@@ -92,10 +114,12 @@ test("P12: an ingress that does not answer is left, and comes back", async (t) =
       noneFailed(inner, what, counted);
     });
 
-  await found("packets to and from the ingress are dropped", line.open, line.mend);
+  await found("packets to and from the ingress are dropped", line.open, line.mend, true);
   await found(
     "the ingress is frozen",
     async () => process.kill(await pid(), "SIGSTOP"),
     async () => process.kill(await pid(), "SIGCONT"),
+    // Its kernel goes on accepting connections.
+    false,
   );
 });
