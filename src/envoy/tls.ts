@@ -55,6 +55,19 @@ export const upstreamTls = (
   }),
 });
 
+export const gatewayCertificateName = (mesh: string, secret: string): string => `gateway_cert:secret:${mesh}:${secret}`;
+
+/** Toward clients that are outside the mesh and show no certificate. `certificates`: names over SDS. */
+export const edgeTls = (certificates: readonly string[]): TransportSocketJson => ({
+  name: "envoy.transport_sockets.tls",
+  typedConfig: any("envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext", {
+    commonTlsContext: {
+      tlsCertificateSdsSecretConfigs: certificates.map((name) => ({ name, sdsConfig: overAds })),
+      alpnProtocols: ["h2", "http/1.1"],
+    },
+  }),
+});
+
 /** The server's side: only certificates of this mesh are accepted. */
 export const downstreamTls = (mesh: string): TransportSocketJson => ({
   name: "envoy.transport_sockets.tls",

@@ -1,7 +1,7 @@
 // Global → zone: what a zone gets, and in which form (interop 4.4, 4.5). A resource is transformed and encoded once for all
 // zones; what depends on the zone is only whether it passes.
 
-import { createPublicKey } from "node:crypto";
+import { createPrivateKey, createPublicKey, X509Certificate } from "node:crypto";
 import type { Outgoing } from "#kds/audience.ts";
 import { itemOf } from "#kds/codec.ts";
 import { wireNameOf, withHashedName } from "#kds/name.ts";
@@ -32,18 +32,32 @@ export function downward(kind: Kind, resource: Resource, circumstances: Circumst
   const outgoing = { ...audience, item: itemOf(kind, sent) };
   if (kind.name !== "Secret") return outgoing;
   if (!resource.name.startsWith(dataplaneSigningKey))
-    return holdsPrivateKey(resource) ? { ...outgoing, keyless: "nothing" } : outgoing;
+    return holdsPrivateKey(resource) && !isOfServer(resource) ? { ...outgoing, keyless: "nothing" } : outgoing;
   const data = publicKeyOf(sent.spec.data);
   const { wire: _, ...rest } = sent;
   return { ...outgoing, keyless: data === undefined ? "nothing" : itemOf(kind, { ...rest, spec: { data } }) };
 }
 
 /**
- * An authority's key is there before its Mesh names it and after, so it is known by what it is. No zone of ours uses the private key in
- * a Secret.
+ * An authority's key is there before its Mesh names it and after, so it is known by what it is. No zone of ours uses such a key.
  */
-const holdsPrivateKey = ({ spec }: Resource): boolean =>
-  typeof spec.data === "string" && Buffer.from(spec.data, "base64").includes("PRIVATE KEY-----");
+const holdsPrivateKey = ({ spec }: Resource): boolean => pemIn(spec).includes("PRIVATE KEY-----");
+
+const pemIn = ({ data }: Resource["spec"]): string =>
+  typeof data === "string" ? Buffer.from(data, "base64").toString() : "";
+
+/** Gateways show it to their clients, so that zones need the key: the only one there, of the first certificate, which can sign no other. */
+function isOfServer({ spec }: Resource): boolean {
+  const pem = pemIn(spec);
+  const [first = ""] = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/) ?? [];
+  const keys = pem.match(/-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]+-----END [A-Z ]*PRIVATE KEY-----/g) ?? [];
+  try {
+    const certificate = new X509Certificate(first);
+    return keys.length === 1 && !certificate.ca && certificate.checkPrivateKey(createPrivateKey(keys[0] ?? ""));
+  } catch {
+    return false;
+  }
+}
 
 /** Zones check dataplane tokens with the public halves, under the same names. */
 const dataplaneSigningKey = "dataplane-token-signing-key-";

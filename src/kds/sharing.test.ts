@@ -5,6 +5,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { describe, it } from "node:test";
 import { resourceIn } from "#discovery/frame.ts";
 import type { Received } from "#discovery/receiver.ts";
+import { certificateFor } from "#host/certificate-for-test.ts";
 import { fromGlobal, fromZone, outcomeOf } from "#kds/accept.ts";
 import { itemFor, type Outgoing } from "#kds/audience.ts";
 import { decodeResource, encodeResource } from "#kds/codec.ts";
@@ -266,6 +267,23 @@ describe("how global sends it", () => {
     const sec1 = Buffer.from(forElliptic.export({ type: "sec1", format: "pem" })).toString("base64");
     assert.equal(seen("ca-key", { data: sec1 }, false), undefined);
     assert.deepEqual(seen("ca-cert", { data: "bm8ga2V5" }, false)?.spec, { data: "bm8ga2V5" });
+  });
+  it("the key of a server's certificate goes with it to zones, whose gateways show it, and no authority's does", async () => {
+    const passes = (...pem: string[]) => {
+      const data = Buffer.from(pem.join("")).toString("base64");
+      const secret = { ...resource({ kind: "Secret", name: "shop", spec: { data } }), mesh: "default" };
+      const outgoing = downward(kindNamed("Secret"), secret, everything);
+      const item = outgoing && itemFor(outgoing, { zone: "a", features: all, getsKeys: false });
+      return item !== undefined;
+    };
+    const { certificate, privateKey, ca } = await certificateFor(["shop.example"]);
+    const other = await certificateFor(["shop.example"]);
+    assert.equal(passes(certificate, ca, privateKey), true);
+    assert.equal(passes(privateKey, certificate), true);
+    assert.equal(passes(ca, certificate, privateKey), false);
+    assert.equal(passes(certificate, other.privateKey), false);
+    assert.equal(passes(certificate, privateKey, other.privateKey), false);
+    assert.equal(passes(privateKey), false);
   });
   it("3 of the key for zone tokens only the public half, under another name", () => {
     const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });

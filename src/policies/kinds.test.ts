@@ -25,6 +25,8 @@ interface Row {
   /** Nothing: it is taken. */
   readonly says?: string;
 }
+const listeners = (...all: JsonObject[]): JsonObject => ({ selectors: [{ match: service }], conf: { listeners: all } });
+const http: JsonObject = { port: 80, protocol: "HTTP" };
 const rows: readonly Row[] = [
   { kind: "Dataplane", spec: dataplane({}) },
   { kind: "Dataplane", spec: dataplane({ address: "backend.internal", inbound: [{ port: 80 }] }) },
@@ -32,6 +34,44 @@ const rows: readonly Row[] = [
   { kind: "Dataplane", spec: outbound({ port: 1, tags: service }) },
   { kind: "Dataplane", spec: outbound({ port: 1, backendRef: { kind: "MeshService", name: "a", port: 80 } }) },
   { kind: "Dataplane", spec: dataplane({ inbound: [], gateway: { tags: service } }) },
+  { kind: "MeshGateway", spec: listeners(http, { ...http, hostname: "*.example" }, { port: 81, protocol: "TCP" }) },
+  {
+    kind: "MeshGateway",
+    spec: { conf: { listeners: [http] } },
+    says: "selectors: must have an item: the tags of the gateways it is for",
+  },
+  { kind: "MeshGateway", spec: listeners(), says: "conf.listeners: must have an item" },
+  { kind: "MeshGateway", spec: listeners({ ...http, port: 0 }), says: "conf.listeners[0].port: is required" },
+  {
+    kind: "MeshGateway",
+    spec: listeners({ port: 80 }),
+    says: "conf.listeners[0].protocol: must be one of TCP, TLS, HTTP, HTTPS",
+  },
+  {
+    kind: "MeshGateway",
+    spec: listeners(http, { port: 80, protocol: "TCP", hostname: "a.example" }),
+    says: "conf.listeners[1].protocol: must be HTTP, as of the other listener of port 80",
+  },
+  {
+    kind: "MeshGateway",
+    spec: listeners(http, { ...http, hostname: "*" }),
+    says: "conf.listeners[1].hostname: must not be used twice on port 80",
+  },
+  {
+    kind: "MeshGateway",
+    spec: listeners({ ...http, hostname: "a_b" }),
+    says: "conf.listeners[0].hostname: must be a DNS name, *. and a DNS name, or *",
+  },
+  {
+    kind: "MeshGateway",
+    spec: listeners({ port: 443, protocol: "HTTPS", tls: { mode: "TERMINATE" } }),
+    says: "conf.listeners[0].tls.certificates: must have an item: the Secret with certificate and key",
+  },
+  {
+    kind: "MeshGateway",
+    spec: listeners({ port: 443, protocol: "HTTPS", tls: { mode: "PASSTHROUGH", certificates: [{ secret: "a" }] } }),
+    says: "conf.listeners[0].tls.mode: must be TERMINATE with HTTPS",
+  },
   { kind: "Dataplane", spec: {}, says: "networking: is required" },
   { kind: "Dataplane", spec: dataplane({ address: "" }), says: "networking.address: is required" },
   {

@@ -10,6 +10,7 @@ import { asDataplane, dataplaneIssues } from "#resources/dataplane.ts";
 import { asExternalService, externalServiceIssues } from "#resources/external-service.ts";
 import type { Kind } from "#resources/kind.ts";
 import { asMesh, meshIssues } from "#resources/mesh.ts";
+import { asMeshGateway, meshGatewayIssues } from "#resources/mesh-gateway.ts";
 import { metaIssues } from "#resources/meta.ts";
 import type { Resource } from "#resources/resource.ts";
 import { asVirtualOutbound, virtualOutboundIssues } from "#resources/virtual-outbound.ts";
@@ -32,6 +33,8 @@ function specIssues(kind: Kind, resource: Resource): readonly Issue[] {
       return externalServiceIssues(asExternalService(resource).spec);
     case "ZoneEgress":
       return zoneEgressIssues(asZoneEgress(resource).spec);
+    case "MeshGateway":
+      return meshGatewayIssues(asMeshGateway(resource).spec);
     case "VirtualOutbound":
       return virtualOutboundIssues(asVirtualOutbound(resource).spec);
     case "Role":
@@ -51,6 +54,7 @@ const actedOn: ReadonlySet<string> = new Set([
   "ExternalService",
   "GlobalSecret",
   "Mesh",
+  "MeshGateway",
   "Role",
   "Secret",
   "VirtualOutbound",

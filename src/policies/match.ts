@@ -14,6 +14,8 @@ export interface ProxyFacts {
   readonly zone: string;
   readonly labels: Labels;
   readonly isGateway: boolean;
+  /** The MeshGateway of a builtin one; its listeners stand where others have inbounds. */
+  readonly gateway?: Identity;
   readonly inbounds: readonly InboundFacts[];
   /** Of a delegated gateway. */
   readonly gatewayTags?: Labels;
@@ -81,7 +83,8 @@ function selected(
       return selectedDataplane(ref, from, proxy);
     case "MeshHTTPRoute":
       return selectedByRoute(ref, from, proxy, routes);
-    case "MeshGateway": // selects builtin gateways, which are not built yet
+    case "MeshGateway":
+      return proxy.gateway && refersTo(ref, proxy.gateway, from) ? selectedByTags(ref.tags ?? {}, proxy) : undefined;
     case "MeshExternalService":
     case "MeshMultiZoneService":
       return undefined;
@@ -106,6 +109,7 @@ function selectedDataplane(
   from: Resource<PolicySpec>,
   proxy: ProxyFacts,
 ): readonly string[] | undefined {
+  if (proxy.gateway) return undefined;
   const target: Identity = { ...identityOf(proxy), name: proxy.name, zone: proxy.zone };
   if (!refersTo(ref, target, from)) return undefined;
   const sections = proxy.inbounds.map(({ section }) => section);

@@ -4,9 +4,11 @@ import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import { type HostPort, hostPortText } from "#lib/address.ts";
 import { sha256Hex } from "#lib/hash.ts";
 import { matchedPolicies, type ProxyFacts } from "#policies/match.ts";
+import { identityOf } from "#policies/reference.ts";
 import type { PolicySpec } from "#policies/schema.ts";
 import { displayNameOf, type Key, keyOf, type Resource, tag } from "#resources/resource.ts";
 import type { EgressForm } from "#topology/egress.ts";
+import { listenersOf, type MeshGateway } from "#topology/gateway.ts";
 import { sectionOf } from "#topology/inbound.ts";
 import type { Tags } from "#topology/provider.ts";
 
@@ -14,7 +16,7 @@ import type { Tags } from "#topology/provider.ts";
 export interface PolicyRef {
   readonly kind: string;
   readonly key: Key;
-  /** The inbounds that it is for; empty in `toPolicies`, which are for the proxy as a whole. */
+  /** The inbounds that it is for, or listeners of a gateway; empty in `toPolicies` of others, which are for the proxy as a whole. */
   readonly sections: readonly string[];
 }
 
@@ -68,15 +70,16 @@ export function clientOf(
   calls: string,
   candidates: readonly Candidates[],
   egress?: EgressForm,
+  gateway?: MeshGateway,
 ): Client {
-  const facts = proxyFacts(dataplane, zone);
+  const facts = proxyFacts(dataplane, zone, gateway);
   const routes = candidates.find(({ kind }) => kind === "MeshHTTPRoute")?.policies ?? [];
   const toPolicies: PolicyRef[] = [];
   const inboundPolicies: PolicyRef[] = [];
   for (const { kind, policies } of candidates) {
     for (const { policy, sections } of matchedPolicies(policies, facts, routes)) {
       const { to = [], from = [], rules = [] } = policy.spec;
-      if (to.length > 0) toPolicies.push({ kind, key: keyOf(policy), sections: [] });
+      if (to.length > 0) toPolicies.push({ kind, key: keyOf(policy), sections: gateway ? sections : [] });
       if (from.length + rules.length > 0) inboundPolicies.push({ kind, key: keyOf(policy), sections });
     }
   }
@@ -99,7 +102,7 @@ export function outboundsOf({ networking }: DataplaneJson): readonly Outlet[] {
   });
 }
 
-function proxyFacts(dataplane: Resource<DataplaneJson>, zone: string): ProxyFacts {
+function proxyFacts(dataplane: Resource<DataplaneJson>, zone: string, builtin: MeshGateway | undefined): ProxyFacts {
   const { inbound = [], gateway } = dataplane.spec.networking ?? {};
   return {
     mesh: dataplane.mesh,
@@ -107,7 +110,10 @@ function proxyFacts(dataplane: Resource<DataplaneJson>, zone: string): ProxyFact
     zone,
     labels: dataplane.labels,
     isGateway: gateway !== undefined,
-    inbounds: inbound.map((one) => ({ section: sectionOf(one), tags: one.tags ?? {} })),
+    inbounds: builtin
+      ? listenersOf(builtin, gateway?.tags ?? {})
+      : inbound.map((one) => ({ section: sectionOf(one), tags: one.tags ?? {} })),
+    ...(builtin && { gateway: identityOf(builtin) }),
     ...(gateway?.tags && { gatewayTags: gateway.tags }),
   };
 }

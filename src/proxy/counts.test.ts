@@ -106,6 +106,7 @@ test("one endpoint among 200 proxies and 50 services: its own proxy, one assignm
     "local facts": 1,
     "transparent proxies": 1,
     calls: 1,
+    "chosen gateways": 1,
     clients: 1,
     reaches: 1,
     inbounds: 1,

@@ -81,42 +81,15 @@ const destination = (service: string, tags: Tags): Destination => ({ kind: "serv
 
 export function outboundOf(input: OutboundInput): Outbound {
   const { view, mesh, egress, service, subset = {}, factsOf, policies } = input;
-  // Nobody provides it: a 503 says so better than a connection that closes, and if it comes to be HTTP, the listener stays.
-  const protocolOf = (to: string): string => factsOf(to)?.protocol ?? "http";
   const own = destination(service, {});
   const split = policies.split(own);
   // A MeshTCPRoute makes connections of requests where no MeshHTTPRoute leads these.
   const isTcp = split !== undefined && policies.routes(own).every(({ origins }) => origins.length === 0);
-  const protocol = isTcp ? "tcp" : protocolOf(service);
-  const targets = new Map<string, ClusterTarget>();
-  const clusterOf = (backend: Backend): string | undefined => {
-    // Backends that are resources come with MeshService.
-    if (backend.kind === "resource") return undefined;
-    const name = subsetClusterName(backend.service, backend.tags);
-    targets.set(name, { name, service: backend.service, subset: backend.tags });
-    return name;
-  };
+  const protocol = isTcp ? "tcp" : protocolIn(factsOf(service));
+  const clusters = clusterCollector(input);
   const usual = { service, tags: subset };
-  const routes = isHttp(protocol) ? [routeDraft(service, protocol, input, clusterOf)] : [];
-  const connections = isHttp(protocol) ? [] : sharesOf(backendsOf(usual, split), clusterOf);
-
-  const sorted = [...targets.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-  const clusters = sorted.map((target): OutboundCluster => {
-    const said = policies.to(destination(target.service, target.subset), { protocol: protocolOf(target.service) });
-    // Nobody provides it: if another zone comes to do so, the cluster stays as it is.
-    const { zones, external } = factsOf(target.service) ?? {};
-    if (external) {
-      const { endpoints } = externalPart(external, target.subset);
-      const hosts = endpoints.map(externalHost);
-      const json = externalCluster(target.name, hosts, external.protocol, { ...balanced, ...said.cluster });
-      return { target, draft: { type: "cluster", name: target.name, json }, isComplete: true };
-    }
-    const isRemote = zones ? zones.length > 0 : mesh.mtls !== undefined;
-    const ways = egress === "zones" ? (zones ?? []) : [];
-    const piece = isRemote ? withEvidence(said.cluster ?? {}, egress) : (said.cluster ?? {});
-    const json = clusterJson(mesh, target, isRemote, piece, ways);
-    return { target, draft: { type: "cluster", name: target.name, json }, isComplete: false };
-  });
+  const routes = isHttp(protocol) ? [routeDraft(service, protocol, input, clusters.clusterOf)] : [];
+  const connections = isHttp(protocol) ? [] : sharesOf(backendsOf(usual, split), clusters.clusterOf);
   return {
     view,
     mesh: mesh.name,
@@ -124,10 +97,49 @@ export function outboundOf(input: OutboundInput): Outbound {
     service,
     subset,
     protocol,
-    clusters,
+    clusters: clusters.all(),
     pieces: policies.to(own, { protocol }),
     routes,
     connections,
+  };
+}
+
+/** Nobody provides it: a 503 says so better than a connection that closes, and if it comes to be HTTP, the listener stays. */
+export const protocolIn = (facts: ServiceFacts | undefined): string => facts?.protocol ?? "http";
+
+type ClusterInput = Pick<OutboundInput, "mesh" | "egress" | "factsOf" | "policies">;
+
+/** Where traffic goes, as it is found out: names first, then a cluster for each. */
+export function clusterCollector({ mesh, egress, factsOf, policies }: ClusterInput) {
+  const targets = new Map<string, ClusterTarget>();
+  return {
+    clusterOf(backend: Backend): string | undefined {
+      // Backends that are resources come with MeshService.
+      if (backend.kind === "resource") return undefined;
+      const name = subsetClusterName(backend.service, backend.tags);
+      targets.set(name, { name, service: backend.service, subset: backend.tags });
+      return name;
+    },
+    all(): readonly OutboundCluster[] {
+      const sorted = [...targets.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+      return sorted.map((target) => {
+        const facts = factsOf(target.service);
+        const said = policies.to(destination(target.service, target.subset), { protocol: protocolIn(facts) });
+        // Nobody provides it: if another zone comes to do so, the cluster stays as it is.
+        const { zones, external } = facts ?? {};
+        if (external) {
+          const { endpoints } = externalPart(external, target.subset);
+          const hosts = endpoints.map(externalHost);
+          const json = externalCluster(target.name, hosts, external.protocol, { ...balanced, ...said.cluster });
+          return { target, draft: { type: "cluster", name: target.name, json }, isComplete: true };
+        }
+        const isRemote = zones ? zones.length > 0 : mesh.mtls !== undefined;
+        const ways = egress === "zones" ? (zones ?? []) : [];
+        const piece = isRemote ? withEvidence(said.cluster ?? {}, egress) : (said.cluster ?? {});
+        const json = clusterJson(mesh, target, isRemote, piece, ways);
+        return { target, draft: { type: "cluster", name: target.name, json }, isComplete: false };
+      });
+    },
   };
 }
 
@@ -166,30 +178,15 @@ function clusterJson(
   });
 }
 
-function routeDraft(
-  service: string,
-  protocol: string,
-  { subset = {}, policies, factsOf, cutOff = () => undefined }: OutboundInput,
-  clusterOf: ClusterOf,
-): Draft {
+function routeDraft(service: string, protocol: string, input: OutboundInput, clusterOf: ClusterOf): Draft {
+  const { subset = {}, policies } = input;
   const name = outboundRouteName(subsetClusterName(service, subset));
   const used = new Set<string>();
-  const cluster = (backend: Backend): string | undefined => {
-    const found = clusterOf(backend);
-    if (found !== undefined) used.add(found);
-    return found;
-  };
-  const isExternal = (to: string): boolean => factsOf(to)?.external !== undefined;
-  const noWay = (to: string, subset: Tags): string | undefined => {
-    const { external } = factsOf(to) ?? {};
-    if (!external) return cutOff(to, subset);
-    const { endpoints, missing } = externalPart(external, subset);
-    return endpoints.length === 0 && missing.length > 0 ? missing.map(({ why }) => why).join("; ") : undefined;
-  };
+  const ways = routeWays(input, clusterOf, used);
   const own = destination(service, {});
   const routes = policies.routes(own).map((rule) => {
     const said = policies.to(own, { protocol, routes: rule.origins }).route;
-    return routeJson({ service, tags: subset }, rule, said, { cluster, cutOff: noWay, isExternal });
+    return routeJson({ ...rule, split: backendsOf({ service, tags: subset }, rule.split) }, said, ways);
   });
   return {
     type: "route",
@@ -200,7 +197,7 @@ function routeDraft(
 }
 
 /** The name of its cluster; `undefined` if it is not known. */
-type ClusterOf = (backend: Backend) => string | undefined;
+export type ClusterOf = (backend: Backend) => string | undefined;
 
 /** A service, or a part of it. */
 interface Usual {
@@ -230,22 +227,44 @@ const answer = (status: number, why: string) => ({ directResponse: { status, bod
 /** What a route answers that leads to nothing that is known. */
 const noBackend = answer(500, "no backend of this route is known");
 
-interface Ways {
+export interface RouteWays {
   cluster(backend: Backend): string | undefined;
   /** Why there is no way to it. */
   cutOff(service: string, subset: Tags): string | undefined;
   isExternal(service: string): boolean;
 }
 
-function routeJson(
-  usual: Usual,
+/** `used`: gets the clusters that were asked for. */
+export function routeWays(
+  { factsOf, cutOff = () => undefined }: Pick<OutboundInput, "factsOf" | "cutOff">,
+  clusterOf: ClusterOf,
+  used: Set<string>,
+): RouteWays {
+  return {
+    cluster(backend) {
+      const found = clusterOf(backend);
+      if (found !== undefined) used.add(found);
+      return found;
+    },
+    isExternal: (to) => factsOf(to)?.external !== undefined,
+    cutOff(to, subset) {
+      const { external } = factsOf(to) ?? {};
+      if (!external) return cutOff(to, subset);
+      const { endpoints, missing } = externalPart(external, subset);
+      return endpoints.length === 0 && missing.length > 0 ? missing.map(({ why }) => why).join("; ") : undefined;
+    },
+  };
+}
+
+/** `split` says all of where requests go: nothing there leads nowhere. */
+export function routeJson(
   rule: HttpRule,
   said: RouteActionJson | undefined,
-  { cluster, cutOff, isExternal }: Ways,
+  { cluster, cutOff, isExternal }: RouteWays,
 ): RouteJson {
   const base = { name: rule.name, match: rule.match, ...rule.piece };
   if (rule.piece.redirect || rule.piece.directResponse) return base;
-  const backends = backendsOf(usual, rule.split);
+  const backends = rule.split;
   const to = sharesOf(backends, cluster);
   if (to.length === 0) return { ...base, ...noBackend };
   // The clusters stay: they are used again when there is a way.

@@ -15,10 +15,6 @@ import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts
 import type { ZoneEgressJson } from "#gen/kuma/mesh/v1alpha1/zoneegress_pb.ts";
 import type { ConfigJson } from "#gen/kuma/system/v1alpha1/config_pb.ts";
 import type { Collection, Graph, Group, Read } from "#incremental/collection.ts";
-import type { JsonObject } from "#lib/json.ts";
-import { policies } from "#policies/all.ts";
-import { parsePolicy } from "#policies/policy.ts";
-import type { PolicySpec } from "#policies/schema.ts";
 import { applied } from "#proxy/applied.ts";
 import { assignment } from "#proxy/assignment.ts";
 import { type Bundle, type BundleRef, bundleOf, type ProxyConfig } from "#proxy/bundle.ts";
@@ -35,6 +31,8 @@ import {
   viewKey,
 } from "#proxy/client.ts";
 import { egressCollections, egressesAsMet } from "#proxy/egress-collections.ts";
+import type { Gateway } from "#proxy/gateway.ts";
+import { chosenGateways, gatewayCollections } from "#proxy/gateway-collections.ts";
 import {
   type InboundCase,
   inboundCase,
@@ -45,6 +43,7 @@ import {
 } from "#proxy/inbound.ts";
 import { ingressCollections } from "#proxy/ingress-collections.ts";
 import { entryOf, type Outbound, outboundListenerDraft, outboundOf } from "#proxy/outbound.ts";
+import { type Policies, policyCollections } from "#proxy/policy-collections.ts";
 import { routeSubsets } from "#proxy/route-subsets.ts";
 import { secretCollections } from "#proxy/secret-collections.ts";
 import type { IssuedCertificate } from "#proxy/secrets.ts";
@@ -55,7 +54,7 @@ import { throughEgresses, type Ways } from "#topology/egress.ts";
 import { sectionOf } from "#topology/inbound.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
 import type { NodeFacts } from "#topology/node.ts";
-import { isSubset, type Mark, type Provided, serviceKey, type Tags } from "#topology/provider.ts";
+import { type Mark, type Provided, serviceKey } from "#topology/provider.ts";
 import { endpointsOf } from "#topology/service.ts";
 
 export interface Sources {
@@ -105,8 +104,8 @@ interface Inbounds {
   readonly cases: readonly InboundCase[];
 }
 
+type Sending = Pick<Outbound, "view" | "mesh" | "egress" | "clusters">;
 type Topology = ReturnType<typeof topologyCollections>;
-type Policies = ReturnType<typeof policyCollections>;
 
 export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pipeline {
   const { internalListeners = graph.source<true>("no internal listeners") } = sources;
@@ -120,11 +119,13 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
   const calls = graph.derive("calls", dataplanes, ({ spec }, read, key) =>
     callsOf(spec, read.one(transparent.transparents, key)),
   );
+  const chosen = chosenGateways(graph, dataplanes, sources.of("MeshGateway"));
   const clients = graph.derive("clients", dataplanes, (dataplane, read, key) => {
     const { mtls, usesEgress } = read.one(topology.meshes, dataplane.mesh) ?? {};
     const form = read.one(internalListeners, key) ? "zones" : "addresses";
     const candidates = policiesOfMesh.candidates(read, dataplane.mesh);
-    return clientOf(dataplane, zone, read.one(calls, key) ?? "", candidates, mtls && usesEgress ? form : undefined);
+    const egress = mtls && usesEgress ? form : undefined;
+    return clientOf(dataplane, zone, read.one(calls, key) ?? "", candidates, egress, read.one(chosen, key));
   });
   const callers = graph.group("callers", clients, (client, proxy) => [
     [reachKey(client), { ...client, proxy }] as const,
@@ -152,7 +153,13 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     ...{ zone, own: egress, marked: sources.marked },
     served: sources.egressWays ?? graph.source<Ways>("nothing said of egresses"),
   });
-  const shared = sharedCollections(graph, topology, policiesOfMesh, reaches, met, zone);
+  const gateways = gatewayCollections(graph, {
+    ...{ chosen, dataplanes, clients, meshes: topology.meshes, secrets: sources.of("Secret") },
+    ...{ policy: policiesOfMesh.one, facts: topology.facts },
+    cutOff: (read, { egress }, mesh) =>
+      egress && !met.isAny(read) ? (service, subset) => topology.cutOff(read, mesh, service, subset) : undefined,
+  });
+  const shared = sharedCollections(graph, topology, policiesOfMesh, reaches, gateways.made, met, zone);
   const secrets = secretCollections(graph, sources, topology.meshes);
   const { meshes } = topology;
 
@@ -195,6 +202,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
       own: [
         { from: own, key },
         { from: ownRoutes, key },
+        ...(read.one(chosen, key) ? [...gateways.refs(key), ...shared.clustersOf(read, key)] : []),
         ...(mesh.mtls && read.one(internalListeners, key) ? met.clusterRefs(read) : []),
         ...(mesh.mtls
           ? [
@@ -228,28 +236,8 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
       ...[own, ownRoutes, identities, trusts],
       ...transparent.bundles,
       ...[shared.listeners, shared.routes, shared.clusters, shared.assignments],
-      ...[...ingress.bundles, ...egress.bundles, met.bundles],
+      ...[...ingress.bundles, ...egress.bundles, met.bundles, ...gateways.bundles],
     ],
-  };
-}
-
-/** Policies that are acted on, parsed once; what another control plane sent and this one can't read is left out. */
-function policyCollections(graph: Graph, sources: Sources) {
-  const parsed = policies.map((policy) => {
-    const { kind } = policy;
-    const all = graph.derive(kind, sources.of<JsonObject>(kind), (resource) => parsePolicy(policy, resource));
-    return { kind, all, byMesh: graph.group(`${kind} by mesh`, all, (one) => [[one.mesh, one] as const]) };
-  });
-  const of = (kind: string) => parsed.find((one) => one.kind === kind)?.all;
-  return {
-    // The kind says what the spec is: its schema made it.
-    of: <Spec>(kind: string) => of(kind) as unknown as Collection<Resource<Spec>>,
-    one(read: Read, kind: string, key: string): Resource<PolicySpec> | undefined {
-      const from = of(kind);
-      return from && read.one(from, key);
-    },
-    candidates: (read: Read, mesh: string) =>
-      parsed.map(({ kind, byMesh }) => ({ kind, policies: [...(read.one(byMesh, mesh)?.values() ?? [])] })),
   };
 }
 
@@ -259,18 +247,12 @@ function sharedCollections(
   topology: Topology,
   policiesOfMesh: Policies,
   reaches: Collection<Reach>,
+  gateways: Collection<Gateway>,
   met: ReturnType<typeof egressesAsMet>,
   zone: string,
 ) {
-  const { meshes, instances, offers, facts } = topology;
+  const { meshes, instances, offers, facts, cutOff } = topology;
   const needs = graph.group("needs", reaches, needsOf);
-  /** Without an egress. */
-  const cutOff = (read: Read, mesh: MeshFacts, service: string, subset: Tags): string | undefined => {
-    const own = [...(read.one(instances, serviceKey(mesh.name, service))?.values() ?? [])].flat();
-    if (own.some(({ isHealthy, tags }) => isHealthy && isSubset(subset, tags))) return undefined;
-    if (!facts(read, mesh, service)?.zones.length) return undefined;
-    return `no way out of ${zone}: mesh ${mesh.name} reaches other zones through a zone egress, and none is alive`;
-  };
   const outbounds = graph.derive("outbounds", needs, (group, read): Outbound | undefined => {
     const need = firstOf(group);
     const mesh = need && read.one(meshes, need.mesh);
@@ -298,12 +280,13 @@ function sharedCollections(
   const clusterNames = graph.derive("cluster names", outbounds, (outbound) =>
     outbound.clusters.map(({ target }) => target.name),
   );
+  const sending = graph.union<Sending>("who sends", outbounds, gateways);
   // Several services of a view may lead to one cluster, which is made once, and is there as long as one of them does.
-  const clusterDrafts = graph.group("clusters of views", outbounds, ({ view, clusters }) =>
+  const clusterDrafts = graph.group("clusters of views", sending, ({ view, clusters }) =>
     clusters.map(({ draft }) => [clusterKey(view, draft.name), draft] as const),
   );
   const clusters = graph.derive("cluster bundles", clusterDrafts, (group) => bundleOf([...group.values()].slice(0, 1)));
-  const clusterNeeds = graph.group("cluster needs", outbounds, (outbound) =>
+  const clusterNeeds = graph.group("cluster needs", sending, (outbound) =>
     outbound.clusters
       .filter(({ isComplete }) => !isComplete)
       .map(({ target }) => [clusterKey(placeKey(outbound), target.name), { ...placeOf(outbound), target }] as const),
@@ -327,20 +310,26 @@ function sharedCollections(
   const bundles = graph.derive("bundles of reaches", reaches, (reach, read): readonly BundleRef[] => {
     const needed = [...new Set(reach.outbounds.map((outlet) => needKey(reach, outlet)))];
     const names = [...new Set(needed.flatMap((need) => read.one(clusterNames, need) ?? []))].sort();
-    const view = viewKey(reach);
     return [
       ...[...entrancesOf(reach).keys()].map((entrance) => ({ from: listeners, key: entrance })),
       ...needed.map((need) => ({ from: routes, key: need })),
-      ...names.flatMap((name) => [
-        { from: clusters, key: clusterKey(view, name) },
-        { from: assignments, key: clusterKey(placeKey(reach), name) },
-      ]),
+      ...clusterRefs(viewKey(reach), placeKey(reach), names),
     ];
   });
-  return { listeners, routes, clusters, assignments, bundles };
+  const clusterRefs = (view: string, place: string, names: readonly string[]): readonly BundleRef[] =>
+    names.flatMap((name) => [
+      { from: clusters, key: clusterKey(view, name) },
+      { from: assignments, key: clusterKey(place, name) },
+    ]);
+  const clustersOf = (read: Read, gateway: string): readonly BundleRef[] => {
+    const made = read.one(gateways, gateway);
+    const names = made?.clusters.map(({ target }) => target.name) ?? [];
+    return made ? clusterRefs(made.view, placeKey(made), names) : [];
+  };
+  return { listeners, routes, clusters, assignments, bundles, clustersOf };
 }
 
 const firstOf = <V>(group: Group<V>): V | undefined => group.values().next().value;
-const placeOf = ({ mesh, egress }: Outbound) => ({ mesh, ...(egress && { egress }) });
+const placeOf = ({ mesh, egress }: Sending) => ({ mesh, ...(egress && { egress }) });
 /** `of`: a view, or for endpoints, which are the same for all views, its mesh. */
 const clusterKey = (of: string, cluster: string): string => `${of}/${cluster}`;

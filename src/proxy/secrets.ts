@@ -1,6 +1,6 @@
 // What proxies get over SDS: their own certificate with its key, and the authority that they trust.
 
-import { identitySecretName, trustSecretName } from "#envoy/tls.ts";
+import { gatewayCertificateName, identitySecretName, trustSecretName } from "#envoy/tls.ts";
 import type { Draft } from "#proxy/bundle.ts";
 
 /** Base64 of PEM. */
@@ -20,6 +20,18 @@ export function identityDraft({ mesh, chain, privateKey }: IssuedCertificate): D
       tlsCertificate: { certificateChain: { inlineBytes: chain }, privateKey: { inlineBytes: privateKey } },
     },
   };
+}
+
+/** `data`: base64 of PEM with the chain and its private key; nothing without both, as Envoy would refuse it. */
+export function gatewayCertificateDraft(mesh: string, secret: string, data: string): readonly Draft[] {
+  const pem = Buffer.from(data, "base64").toString();
+  const chain = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g)?.join("\n");
+  const privateKey = /-----BEGIN ([A-Z ]*PRIVATE KEY)-----[^-]+-----END \1-----/.exec(pem)?.[0];
+  if (chain === undefined || privateKey === undefined) return [];
+  const name = gatewayCertificateName(mesh, secret);
+  const bytes = (text: string) => ({ inlineBytes: Buffer.from(`${text}\n`).toString("base64") });
+  const json = { name, tlsCertificate: { certificateChain: bytes(chain), privateKey: bytes(privateKey) } };
+  return [{ type: "secret", name, json }];
 }
 
 /** `authorities`: each base64 of PEM, as a Secret holds it. All of them are trusted alike. */

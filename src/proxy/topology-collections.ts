@@ -11,7 +11,7 @@ import type { Sources } from "#proxy/pipeline.ts";
 import { keyOf } from "#resources/resource.ts";
 import { externalReach, externalsOf, notThroughEgresses } from "#topology/external.ts";
 import { type MeshFacts, meshFactsOf } from "#topology/mesh.ts";
-import { instancesOf, offersOf, serviceKey, splitServiceKey } from "#topology/provider.ts";
+import { instancesOf, isSubset, offersOf, serviceKey, splitServiceKey, type Tags } from "#topology/provider.ts";
 import { factsOfInstances, factsOfOffers, mergeFacts, type ServiceFacts } from "#topology/service.ts";
 
 export function topologyCollections(graph: Graph, sources: Sources, zone: string) {
@@ -39,20 +39,21 @@ export function topologyCollections(graph: Graph, sources: Sources, zone: string
   });
   const localFacts = graph.derive("local facts", instances, (group) => factsOfInstances(group.values()));
   const remoteFacts = graph.derive("remote facts", offers, (group) => factsOfOffers(group.values()));
-  return {
-    meshes,
-    instances,
-    behindIngresses,
-    offers,
-    entrances,
-    facts(read: Read, mesh: MeshFacts, service: string): ServiceFacts | undefined {
-      const key = serviceKey(mesh.name, service);
-      // Other zones are reached over mTLS only.
-      const inside = mergeFacts(read.one(localFacts, key), mesh.mtls && read.one(remoteFacts, key));
-      const outside = inside ? undefined : read.one(external, key);
-      if (!outside) return inside;
-      const here = mesh.mtls && mesh.usesEgress ? notThroughEgresses(outside) : outside;
-      return { protocol: outside.protocol, zones: [], external: here };
-    },
+  const facts = (read: Read, mesh: MeshFacts, service: string): ServiceFacts | undefined => {
+    const key = serviceKey(mesh.name, service);
+    // Other zones are reached over mTLS only.
+    const inside = mergeFacts(read.one(localFacts, key), mesh.mtls && read.one(remoteFacts, key));
+    const outside = inside ? undefined : read.one(external, key);
+    if (!outside) return inside;
+    const here = mesh.mtls && mesh.usesEgress ? notThroughEgresses(outside) : outside;
+    return { protocol: outside.protocol, zones: [], external: here };
   };
+  /** Without an egress. */
+  const cutOff = (read: Read, mesh: MeshFacts, service: string, subset: Tags): string | undefined => {
+    const own = [...(read.one(instances, serviceKey(mesh.name, service))?.values() ?? [])].flat();
+    if (own.some(({ isHealthy, tags }) => isHealthy && isSubset(subset, tags))) return undefined;
+    if (!facts(read, mesh, service)?.zones.length) return undefined;
+    return `no way out of ${zone}: mesh ${mesh.name} reaches other zones through a zone egress, and none is alive`;
+  };
+  return { meshes, instances, behindIngresses, offers, entrances, facts, cutOff };
 }
