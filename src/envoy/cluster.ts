@@ -32,7 +32,9 @@ function cluster(name: string, piece: ClusterPiece, upstream: UpstreamHttpJson):
       typedExtensionProtocolOptions: {
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": any(
           "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-          options.explicitHttpConfig ? options : { ...options, explicitHttpConfig: { httpProtocolOptions: {} } },
+          options.explicitHttpConfig || options.useDownstreamProtocolConfig
+            ? options
+            : { ...options, explicitHttpConfig: { httpProtocolOptions: {} } },
         ),
       },
     }),
@@ -59,8 +61,11 @@ export const serviceCluster = (name: string, piece: ClusterPiece): ClusterJson =
 /** A cluster for bytes, not requests: at an ingress. */
 export const tcpCluster = (name: string, piece: ClusterPiece): ClusterJson => cluster(name, discovered(piece), {});
 
-/** Where a redirected connection was going before. `source`: from which address it goes there. */
-export const originalDestination = (name: string, source?: string): ClusterJson =>
+const asDownstream: UpstreamHttpJson = {
+  useDownstreamProtocolConfig: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
+};
+/** Where a redirected connection was going before. `source`: from which address it goes there; `http`: its requests, in the version they have. */
+export const originalDestination = (name: string, { source, http = false }: OriginalOptions = {}): ClusterJson =>
   cluster(
     name,
     {
@@ -68,8 +73,12 @@ export const originalDestination = (name: string, source?: string): ClusterJson 
       circuitBreakers: { thresholds: [{ trackRemaining: true }] },
       ...(source !== undefined && { upstreamBindConfig: { sourceAddress: { address: source, portValue: 0 } } }),
     },
-    {},
+    http ? asDownstream : {},
   );
+export interface OriginalOptions {
+  readonly source?: string;
+  readonly http?: boolean;
+}
 
 /** The application behind an inbound. */
 export const localCluster = (name: string, target: HostPort, protocol: string, piece: ClusterPiece): ClusterJson =>

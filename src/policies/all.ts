@@ -3,6 +3,7 @@
 import { meshCircuitBreaker } from "#policies/mesh-circuit-breaker/translate.ts";
 import { meshHealthCheck } from "#policies/mesh-health-check/translate.ts";
 import { meshHttpRoute } from "#policies/mesh-http-route/translate.ts";
+import { meshPassthrough } from "#policies/mesh-passthrough/translate.ts";
 import { meshRetry } from "#policies/mesh-retry/translate.ts";
 import { meshTcpRoute } from "#policies/mesh-tcp-route/translate.ts";
 import { meshTimeout } from "#policies/mesh-timeout/translate.ts";
@@ -17,6 +18,7 @@ export const policies: readonly Policy[] = [
   meshHealthCheck,
   meshCircuitBreaker,
   meshRetry,
+  meshPassthrough,
 ];
 
 export const findPolicy = (kind: string): Policy | undefined => policies.find((policy) => policy.kind === kind);

@@ -11,6 +11,7 @@ import { at, type Issue } from "#lib/issue.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 import type { Match } from "#policies/match.ts";
 import type { HttpRule, Share } from "#policies/mesh-http-route/http-rule.ts";
+import type { PassthroughConf } from "#policies/mesh-passthrough/schema.ts";
 import { roleOf } from "#policies/precedence.ts";
 import {
   asGoReads,
@@ -81,6 +82,8 @@ export interface Contributions<Spec extends PolicySpec> {
   routes?(matches: readonly Match<Spec>[], destination: Destination): readonly HttpRule[];
   /** Where connections to a destination go; `undefined`: there. */
   split?(matches: readonly Match<Spec>[], destination: Destination): readonly Share[] | undefined;
+  /** What may pass that is not for the mesh; absent: it says nothing of it. */
+  passthrough?(matches: readonly Match<Spec>[]): PassthroughConf | undefined;
 }
 
 export interface Policy<Spec extends PolicySpec = PolicySpec> {

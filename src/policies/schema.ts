@@ -49,6 +49,8 @@ export interface PolicySpec {
   readonly to?: readonly { readonly targetRef: TargetRef }[] | undefined;
   readonly from?: readonly { readonly targetRef: TargetRef }[] | undefined;
   readonly rules?: readonly object[] | undefined;
+  /** Of policies that say one thing of the proxy as a whole. */
+  readonly default?: object | undefined;
 }
 
 export const backendRef = targetRef.extend({

@@ -4,6 +4,7 @@ import type { ClusterPiece } from "#envoy/cluster.ts";
 import { policies } from "#policies/all.ts";
 import type { Match } from "#policies/match.ts";
 import type { HttpRule, Share } from "#policies/mesh-http-route/http-rule.ts";
+import type { PassthroughConf } from "#policies/mesh-passthrough/schema.ts";
 import type { InboundPlace, Pieces, Traffic } from "#policies/policy.ts";
 import type { PolicySpec } from "#policies/schema.ts";
 import type { Destination } from "#policies/to.ts";
@@ -16,6 +17,7 @@ export interface Applied {
   /** Of connections; `undefined`: to the destination itself. */
   split(destination: Destination): readonly Share[] | undefined;
   inbound(place: InboundPlace): Pieces;
+  passthrough(): PassthroughConf | undefined;
 }
 
 /** `find` gives a policy as it is now; one that has gone meanwhile says nothing. */
@@ -36,6 +38,11 @@ export function applied(
     split: (destination) =>
       policies.map(({ kind, translate }) => translate.split?.(of(kind), destination)).find((split) => split),
     inbound: (place) => joined(policies.map(({ kind, translate }) => translate.inbound?.(of(kind), place))),
+    passthrough: () =>
+      policies.reduce<PassthroughConf | undefined>(
+        (found, { kind, translate }) => found ?? translate.passthrough?.(of(kind)),
+        undefined,
+      ),
   };
 }
 

@@ -30,6 +30,8 @@ export interface Client {
   readonly toPolicies: readonly PolicyRef[];
   /** Those with a `from` or `rules` part. */
   readonly inboundPolicies: readonly PolicyRef[];
+  /** Those that say one thing of the proxy as a whole. */
+  readonly ownPolicies: readonly PolicyRef[];
 }
 
 /** What proxies of a view call, and where. Often it is the same for many, who then share all that follows from it. */
@@ -76,14 +78,16 @@ export function clientOf(
   const routes = candidates.find(({ kind }) => kind === "MeshHTTPRoute")?.policies ?? [];
   const toPolicies: PolicyRef[] = [];
   const inboundPolicies: PolicyRef[] = [];
+  const ownPolicies: PolicyRef[] = [];
   for (const { kind, policies } of candidates) {
     for (const { policy, sections } of matchedPolicies(policies, facts, routes)) {
       const { to = [], from = [], rules = [] } = policy.spec;
       if (to.length > 0) toPolicies.push({ kind, key: keyOf(policy), sections: gateway ? sections : [] });
       if (from.length + rules.length > 0) inboundPolicies.push({ kind, key: keyOf(policy), sections });
+      if (policy.spec.default !== undefined) ownPolicies.push({ kind, key: keyOf(policy), sections: [] });
     }
   }
-  return { mesh: dataplane.mesh, ...(egress && { egress }), calls, toPolicies, inboundPolicies };
+  return { mesh: dataplane.mesh, ...(egress && { egress }), calls, toPolicies, inboundPolicies, ownPolicies };
 }
 
 /** Equal for proxies that call the same services at the same addresses. `transparent`: what they may call by name, if they do. */

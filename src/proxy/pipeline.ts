@@ -43,6 +43,7 @@ import {
 } from "#proxy/inbound.ts";
 import { ingressCollections } from "#proxy/ingress-collections.ts";
 import { entryOf, type Outbound, outboundListenerDraft, outboundOf } from "#proxy/outbound.ts";
+import { passthroughCollections } from "#proxy/passthrough-collections.ts";
 import { type Policies, policyCollections } from "#proxy/policy-collections.ts";
 import { routeSubsets } from "#proxy/route-subsets.ts";
 import { secretCollections } from "#proxy/secret-collections.ts";
@@ -113,7 +114,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
   const policiesOfMesh = policyCollections(graph, sources);
   const dataplanes = sources.of<DataplaneJson>("Dataplane");
   const transparent = transparentCollections(graph, {
-    ...{ zone, dataplanes, meshes: topology.meshes, nodes: sources.nodes },
+    ...{ zone, dataplanes, nodes: sources.nodes },
     configs: sources.of<ConfigJson>("Config"),
   });
   const calls = graph.derive("calls", dataplanes, ({ spec }, read, key) =>
@@ -126,6 +127,10 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     const candidates = policiesOfMesh.candidates(read, dataplane.mesh);
     const egress = mtls && usesEgress ? form : undefined;
     return clientOf(dataplane, zone, read.one(calls, key) ?? "", candidates, egress, read.one(chosen, key));
+  });
+  const passthrough = passthroughCollections(graph, {
+    ...{ meshes: topology.meshes, clients, transparents: transparent.transparents },
+    policy: policiesOfMesh.one,
   });
   const callers = graph.group("callers", clients, (client, proxy) => [
     [reachKey(client), { ...client, proxy }] as const,
@@ -211,6 +216,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
             ]
           : []),
         ...transparent.refs(read, key),
+        ...passthrough.refs(read, key),
       ],
     };
   });
@@ -235,6 +241,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     bundles: [
       ...[own, ownRoutes, identities, trusts],
       ...transparent.bundles,
+      passthrough.bundles,
       ...[shared.listeners, shared.routes, shared.clusters, shared.assignments],
       ...[...ingress.bundles, ...egress.bundles, met.bundles, ...gateways.bundles],
     ],

@@ -10,19 +10,16 @@ import {
   dnsRecords,
   inboundPassthrough,
   namedSubsets,
-  outboundPassthrough,
   type Transparent,
   transparentOf,
   virtualOutlets,
 } from "#proxy/transparent.ts";
 import type { Resource } from "#resources/resource.ts";
-import type { MeshFacts } from "#topology/mesh.ts";
 import type { NodeFacts } from "#topology/node.ts";
 import { meshOfTable, type Named, namedIn, tableConfig, tableIn } from "#topology/vips.ts";
 
 export interface TransparentInput {
   readonly zone: string;
-  readonly meshes: Collection<MeshFacts>;
   readonly dataplanes: Collection<Resource<DataplaneJson>>;
   readonly configs: Collection<Resource<ConfigJson>>;
   /** Absent: nobody says anything. */
@@ -35,7 +32,7 @@ interface Shared extends Transparent {
 }
 
 export function transparentCollections(graph: Graph, input: TransparentInput) {
-  const { zone, meshes, dataplanes, configs, nodes } = input;
+  const { zone, dataplanes, configs, nodes } = input;
   const tables = graph.derive("names with addresses", configs, ({ name, spec }) =>
     meshOfTable(name) === undefined ? undefined : namedIn(tableIn(spec.config)),
   );
@@ -49,10 +46,6 @@ export function transparentCollections(graph: Graph, input: TransparentInput) {
   });
   const shared = graph.group("transparent settings", transparents, (one) => [[keyOfShared(one), one] as const]);
   const settings = graph.derive("settings of transparent proxies", shared, (group) => group.values().next().value);
-  const passthroughs = graph.derive("outbound passthroughs", settings, (one, read): Bundle | undefined => {
-    const mesh = read.one(meshes, one.mesh);
-    return mesh && bundleOf(outboundPassthrough(one, mesh.passesOthers));
-  });
   const inbounds = graph.derive("inbound passthroughs", transparents, (one, read, key): Bundle | undefined => {
     const served =
       read.one(dataplanes, key)?.spec.networking?.inbound?.filter(({ state }) => state !== "Ignored") ?? [];
@@ -72,13 +65,12 @@ export function transparentCollections(graph: Graph, input: TransparentInput) {
       return one ? virtualOutlets(namedOf(read, one.mesh), one.reachable) : [];
     },
     isInboundRedirected: (read: Read, proxy: string): boolean => (read.one(transparents, proxy)?.inbound ?? 0) !== 0,
-    bundles: [passthroughs, inbounds, names],
+    bundles: [inbounds, names],
     /** What a proxy has of what is shared; nothing without a redirect. */
     refs(read: Read, proxy: string): readonly BundleRef[] {
       const one = read.one(transparents, proxy);
       if (!one) return [];
-      const key = keyOfShared(one);
-      return [{ from: inbounds, key: proxy }, { from: passthroughs, key }, ...(one.dns ? [{ from: names, key }] : [])];
+      return [{ from: inbounds, key: proxy }, ...(one.dns ? [{ from: names, key: keyOfShared(one) }] : [])];
     },
   };
 }

@@ -39,10 +39,10 @@ const table: VipTable = new Map(
 );
 
 test("what is for no service passes as with Kuma, or is closed", () => {
-  const drafts = outboundPassthrough(ports, true);
+  const drafts = outboundPassthrough(ports, { passthroughMode: "All" });
   assert.equal(drafts.length, 4);
   equalsStock(drafts);
-  const closed = outboundPassthrough(ports, false);
+  const closed = outboundPassthrough(ports, { passthroughMode: "None" });
   assert.deepEqual(
     closed.map(({ type, refers }) => [type, refers]),
     [
@@ -51,7 +51,7 @@ test("what is for no service passes as with Kuma, or is closed", () => {
     ],
   );
   equalsStock(closed);
-  assert.equal(outboundPassthrough({ ...ports, ipv6: false }, true).length, 2);
+  assert.equal(outboundPassthrough({ ...ports, ipv6: false }, { passthroughMode: "All" }).length, 2);
 });
 
 test("what comes in passes at ports of inbounds only, or at all without the strict feature", () => {

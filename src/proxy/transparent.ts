@@ -4,9 +4,11 @@
 import { originalDestination } from "#envoy/cluster.ts";
 import { listener, tcpProxy } from "#envoy/listener.ts";
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
+import type { PassthroughConf } from "#policies/mesh-passthrough/schema.ts";
 import type { Draft } from "#proxy/bundle.ts";
 import type { Outlet } from "#proxy/client.ts";
 import type { DnsRecord } from "#proxy/dns.ts";
+import { matchedChains } from "#proxy/passthrough.ts";
 import { tag } from "#resources/resource.ts";
 import type { DnsWay, NodeFacts, RedirectPorts } from "#topology/node.ts";
 import { serviceKey, type Tags } from "#topology/provider.ts";
@@ -88,20 +90,30 @@ export const inboundSource = { ipv4: "127.0.0.6", ipv6: "::6" } as const;
 /** What an application calls that has no name in the mesh: it passes, or is closed. The same for all proxies with these ports. */
 export function outboundPassthrough(
   { outbound: port, ipv6 }: Pick<RedirectPorts, "outbound" | "ipv6">,
-  passes: boolean,
+  { passthroughMode, appendMatch = [] }: PassthroughConf,
 ): readonly Draft[] {
-  return families(ipv6).flatMap((family): readonly Draft[] => {
+  const matches = passthroughMode === "Matched" ? appendMatch : [];
+  const drafts = families(ipv6).flatMap((family): readonly Draft[] => {
     const name = `outbound:passthrough:${family}`;
+    const matched = matchedChains(matches, family);
+    const passesAll = passthroughMode === "All";
+    const all = passesAll ? [{ type: "cluster" as const, name, json: originalDestination(name) }] : [];
+    const clusters = [...all, ...matched.clusters];
+    const options = {
+      name,
+      at: { address: anyAddress[family], port },
+      direction: "OUTBOUND",
+      takesRedirected: true,
+    } as const;
+    // A listener needs a chain: without the cluster it closes what comes.
     const chains = [{ filters: [tcpProxy(statPrefix(name), { cluster: name })] }];
-    const at = { address: anyAddress[family], port };
-    return [
-      ...(passes ? [{ type: "cluster" as const, name, json: originalDestination(name) }] : []),
-      {
-        ...{ type: "listener", name, refers: passes ? [name] : [] },
-        json: listener({ name, at, direction: "OUTBOUND", chains, takesRedirected: true }),
-      },
-    ];
+    const json =
+      matched.chains.length > 0
+        ? { ...listener({ ...options, chains: matched.chains }), listenerFilters: [...matched.listenerFilters] }
+        : listener({ ...options, chains });
+    return [...clusters, { type: "listener", name, refers: clusters.map((cluster) => cluster.name), json }];
   });
+  return [...new Map(drafts.map((draft) => [`${draft.type} ${draft.name}`, draft])).values()];
 }
 
 /** What comes to an address of the machine that no inbound listens at. `ports`: those of inbounds. */
@@ -116,7 +128,7 @@ export function inboundPassthrough(
     const strict = [...new Set(ports)].map((destinationPort) => ({ match: { destinationPort }, filters }));
     const at = { address: anyAddress[family], port };
     return [
-      { type: "cluster", name, json: originalDestination(name, inboundSource[family]) },
+      { type: "cluster", name, json: originalDestination(name, { source: inboundSource[family] }) },
       {
         ...{ type: "listener", name, refers: [name] },
         json: listener({

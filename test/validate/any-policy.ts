@@ -472,6 +472,44 @@ const check = all({
   ),
 });
 
+const passthroughPort = fc.constantFrom(80, 443, 1, 65535, 0);
+const network = fc.constantFrom(
+  ...[
+    "10.0.0.1",
+    "10.0.0.1/32",
+    "10.0.0.0/8",
+    "10.2.3.4/8",
+    "0.0.0.0/0",
+    "0.0.0.0",
+    "fd00::1",
+    "fd00:0::1",
+    "fd00::/8",
+    "::/0",
+    "::1/128",
+  ],
+);
+const domain = fc.constantFrom(
+  ...["a.example", "A.example", "*.a.example", "*", "*.example", "others", "a", "*a", "1.2.3.4", "a.example."],
+  `${"a".repeat(63)}.example`,
+);
+const passthrough = all({
+  default: all({
+    passthroughMode: fc.constantFrom("Matched", "Matched", "All", "None"),
+    appendMatch: fc.array(
+      fc
+        .tuple(
+          some({ port: passthroughPort, protocol: fc.constantFrom("tcp", "tls", "grpc", "http", "http2", "mysql") }),
+          fc.oneof(
+            all({ type: fc.constant("Domain"), value: fc.oneof({ weight: 4, arbitrary: domain }, text) }),
+            all({ type: fc.constantFrom("IP", "CIDR"), value: network }),
+          ),
+        )
+        .map(([rest, what]) => ({ ...rest, ...what })),
+      { maxLength: 8 },
+    ),
+  }),
+});
+
 const policy = (kind: string, spec: fc.Arbitrary<JsonObject>): fc.Arbitrary<AnyPolicy> =>
   spec.map((one) => ({ kind, spec: one }));
 export const anyPolicy: fc.Arbitrary<AnyPolicy> = fc.oneof(
@@ -482,4 +520,5 @@ export const anyPolicy: fc.Arbitrary<AnyPolicy> = fc.oneof(
   { weight: 1, arbitrary: policy("MeshCircuitBreaker", breaker) },
   { weight: 1, arbitrary: policy("MeshHealthCheck", check) },
   { weight: 1, arbitrary: policy("MeshTrafficPermission", permission) },
+  { weight: 1, arbitrary: policy("MeshPassthrough", passthrough) },
 );

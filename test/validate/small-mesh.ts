@@ -39,6 +39,7 @@ const proxy = resource(
   {
     networking: {
       address: "10.0.0.1",
+      transparentProxying: { redirectPortInbound: 15006, redirectPortOutbound: 15001 },
       inbound: ["http", "http2", "grpc", "tcp"].map((protocol, i) => ({
         name: protocol,
         port: 8080 + i,
