@@ -3,6 +3,7 @@
 
 import { fork } from "node:child_process";
 import { once } from "node:events";
+import { connect } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { type Answer, get, startApp } from "./http.ts";
 import type { NetHost } from "./namespaces.ts";
@@ -11,12 +12,15 @@ export interface Insider {
   /** An HTTP server that says this name, on all addresses. */
   serve(name: string, port: number): Promise<void>;
   /** Over a connection of its own. Rejects where there is no HTTP answer. */
-  get(url: string): Promise<Answer>;
+  get(url: string, headers?: Readonly<Record<string, string>>): Promise<Answer>;
+  /** Connects with TLS, naming this server, and takes whatever certificate there is. Rejects where there is no TLS. */
+  tls(host: string, port: number, serverName: string): Promise<void>;
 }
 
 type Order =
   | { readonly kind: "serve"; readonly name: string; readonly port: number }
-  | { readonly kind: "get"; readonly url: string };
+  | { readonly kind: "get"; readonly url: string; readonly headers: Readonly<Record<string, string>> }
+  | { readonly kind: "tls"; readonly host: string; readonly port: number; readonly serverName: string };
 type Said = { readonly answer?: Answer; readonly error?: string };
 
 export async function startInsider(
@@ -52,7 +56,8 @@ export async function startInsider(
     return answer!;
   };
   return {
-    get: (url) => order({ kind: "get", url }),
+    get: (url, headers = {}) => order({ kind: "get", url, headers }),
+    tls: async (at, port, serverName) => void (await order({ kind: "tls", host: at, port, serverName })),
     serve: async (name, port) => void (await order({ kind: "serve", name, port })),
   };
 }
@@ -72,7 +77,17 @@ if (process.argv[1] === fileURLToPath(import.meta.url) && process.send) {
 }
 
 async function carriedOut(order: Order): Promise<Answer | undefined> {
-  if (order.kind === "get") return get(order.url, { connection: "close" });
-  await startApp(order.name, "::", order.port);
-  return undefined;
+  switch (order.kind) {
+    case "get":
+      return get(order.url, { connection: "close", ...order.headers });
+    case "serve":
+      await startApp(order.name, "::", order.port);
+      return undefined;
+    case "tls": {
+      const { host, port, serverName: servername } = order;
+      const socket = connect({ host, port, servername, rejectUnauthorized: false });
+      await once(socket, "secureConnect").finally(() => socket.destroy());
+      return undefined;
+    }
+  }
 }

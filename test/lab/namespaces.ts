@@ -13,7 +13,7 @@ import { takeAlone } from "#host/sole.ts";
 import { networkTools } from "./network-tools.ts";
 
 export interface Network {
-  /** Of the test itself, as every host reaches it. */
+  /** Of the test itself, as every host reaches it; it is the name server of all. */
   readonly testAddress: string;
   /** A new host in a zone. */
   host(zone: string): Promise<NetHost>;
@@ -38,9 +38,6 @@ export interface NetHost {
   /** The command line that runs this one inside. */
   inside(...command: readonly string[]): readonly [string, ...string[]];
 }
-
-/** Who is asked for names: a server that is not there, if redirection does not answer. */
-const nameServer = "10.255.255.53";
 
 export async function network(t: TestContext): Promise<Network> {
   await networkTools();
@@ -130,7 +127,7 @@ export async function network(t: TestContext): Promise<Network> {
       const name = `${prefix}-${zoneNumber}-${number}`;
       const [address, address6] = [`10.${zoneNumber}.0.${number}`, `fd00:${zoneNumber}::${number}`];
       await mkdir(`/etc/netns/${name}`, { recursive: true });
-      await writeFile(`/etc/netns/${name}/resolv.conf`, `nameserver ${nameServer}\noptions timeout:1 attempts:1\n`);
+      await writeFile(`/etc/netns/${name}/resolv.conf`, `nameserver ${testAddress}\noptions timeout:1 attempts:1\n`);
       const port = `host${zoneNumber}-${number}`;
       await ip(`netns add ${name}`);
       await ip(

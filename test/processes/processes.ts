@@ -27,6 +27,8 @@ export interface Ended {
 }
 
 export interface Processes extends Lab {
+  /** `kodiak` as it is now, in one file: what Node runs. */
+  readonly program: string;
   /** Runs `kodiak` with these arguments to its end. */
   kodiak(...args: readonly string[]): Promise<Ended>;
   /** The same for what must succeed; resolves with its standard output. */
@@ -75,6 +77,7 @@ export async function processes(t: TestContext): Promise<Processes> {
   };
   return {
     ...own,
+    program,
     kodiak,
     done,
     async table(...args) {
