@@ -3,6 +3,7 @@
 import { meshCircuitBreaker } from "#policies/mesh-circuit-breaker/translate.ts";
 import { meshHealthCheck } from "#policies/mesh-health-check/translate.ts";
 import { meshHttpRoute } from "#policies/mesh-http-route/translate.ts";
+import { meshLoadBalancingStrategy } from "#policies/mesh-load-balancing-strategy/translate.ts";
 import { meshPassthrough } from "#policies/mesh-passthrough/translate.ts";
 import { meshRetry } from "#policies/mesh-retry/translate.ts";
 import { meshTcpRoute } from "#policies/mesh-tcp-route/translate.ts";
@@ -13,6 +14,7 @@ import type { Policy } from "#policies/policy.ts";
 export const policies: readonly Policy[] = [
   meshHttpRoute,
   meshTcpRoute,
+  meshLoadBalancingStrategy,
   meshTimeout,
   meshTrafficPermission,
   meshHealthCheck,

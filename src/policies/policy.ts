@@ -25,6 +25,7 @@ import {
 import { type Allowed, targetRefIssues } from "#policies/target-ref.ts";
 import type { Destination } from "#policies/to.ts";
 import type { Resource } from "#resources/resource.ts";
+import type { Locality } from "#topology/locality.ts";
 
 type Part = "to" | "from" | "rules";
 
@@ -49,6 +50,8 @@ export interface Pieces {
   /** Of the HTTP connection manager. */
   readonly connection?: HttpConnectionManagerJson;
   readonly tcp?: TcpProxyJson;
+  /** Which endpoints are preferred; absent: as the mesh says. Only of what goes to a destination. */
+  readonly locality?: Locality;
   /** Who may come in: same members for HTTP and TCP. Only of inbounds. */
   readonly permissions?: Permissions;
   /** Of the route action, for some clients: the first that fits holds. Only of inbounds. */
@@ -78,6 +81,8 @@ export interface Traffic {
 export interface Contributions<Spec extends PolicySpec> {
   outbound?(matches: readonly Match<Spec>[], destination: Destination, traffic: Traffic): Pieces;
   inbound?(matches: readonly Match<Spec>[], inbound: InboundPlace): Pieces;
+  /** The client's tags that its endpoints depend on. */
+  clientTags?(spec: Spec): readonly string[];
   /** The routes to a destination, in the order in which they are tried. */
   routes?(matches: readonly Match<Spec>[], destination: Destination): readonly HttpRule[];
   /** Where connections to a destination go; `undefined`: there. */

@@ -43,6 +43,7 @@ const entries: Readonly<Record<string, JsonObject>> = {
   MeshRetry: { default: { tcp: { maxConnectAttempt: 3 } } },
   MeshTrafficPermission: { default: { action: "Allow" } },
   MeshHTTPRoute: { rules: httpRules },
+  MeshLoadBalancingStrategy: { default: { loadBalancer: { type: "Random" } } },
   MeshTCPRoute: { rules: [{ default: { backendRefs: [{ kind: "MeshService", name: "x" }] } }] },
 };
 const ruleEntries: Readonly<Record<string, JsonObject>> = {

@@ -55,6 +55,7 @@ function joined(pieces: readonly (Pieces | undefined)[]): Pieces {
       route: { ...all.route, ...piece.route },
       connection: { ...all.connection, ...piece.connection },
       tcp: { ...all.tcp, ...piece.tcp },
+      ...((piece.locality ?? all.locality) && { locality: piece.locality ?? all.locality }),
       ...((piece.permissions ?? all.permissions) && { permissions: piece.permissions ?? all.permissions }),
       ...((piece.ofClients ?? all.ofClients) && { ofClients: piece.ofClients ?? all.ofClients }),
     };
@@ -63,7 +64,9 @@ function joined(pieces: readonly (Pieces | undefined)[]): Pieces {
 
 function joinedClusters(all: ClusterPiece, piece: ClusterPiece): ClusterPiece {
   const http = { ...all.http, ...piece.http };
-  const commonLbConfig = { ...all.commonLbConfig, ...piece.commonLbConfig };
+  const { zoneAwareLbConfig, ...rest } = { ...all.commonLbConfig, ...piece.commonLbConfig };
+  // Envoy takes one of the two: where localities have weights, requests are not failed in a panic.
+  const commonLbConfig = { ...rest, ...(zoneAwareLbConfig && !rest.localityWeightedLbConfig && { zoneAwareLbConfig }) };
   return {
     ...all,
     ...piece,

@@ -7,16 +7,23 @@ import type { ClusterLoadAssignmentJson } from "#gen/envoy/config/endpoint/v3/en
 import type { Tags } from "#topology/provider.ts";
 import type { Endpoint } from "#topology/service.ts";
 
-/** One locality a zone, in the order of the endpoints; all of a zone have one priority. */
-export function assignment(cluster: string, endpoints: readonly Endpoint[]): ClusterLoadAssignmentJson {
+/** One locality a zone, or a part of one, in the order of the endpoints; all of it have one priority. `overprovisioningFactor`: percent. */
+export function assignment(
+  cluster: string,
+  endpoints: readonly Endpoint[],
+  overprovisioningFactor?: number,
+): ClusterLoadAssignmentJson {
   const localities = new Map<string, LocalityLbEndpointsJson>();
-  for (const { address, port, way, zone, weight, tags, isMarked, priority } of endpoints) {
-    const locality = localities.get(zone) ?? {
-      locality: { zone },
+  for (const { address, port, way, zone, weight, tags, isMarked, priority, near } of endpoints) {
+    const { subZone = "" } = near ?? {};
+    const key = `${zone}/${subZone}`;
+    const locality = localities.get(key) ?? {
+      locality: { zone, ...(subZone !== "" && { subZone }) },
       ...(priority > 0 && { priority }),
+      ...(near && { loadBalancingWeight: near.weight }),
       lbEndpoints: [],
     };
-    localities.set(zone, locality);
+    localities.set(key, locality);
     locality.lbEndpoints?.push({
       endpoint: { address: way === undefined ? socketAddress({ address, port }) : internalAddress(egressName, way) },
       ...(isMarked && { healthStatus: "UNHEALTHY" }),
@@ -24,7 +31,11 @@ export function assignment(cluster: string, endpoints: readonly Endpoint[]): Clu
       ...(Object.keys(tags).length > 0 && { metadata: { filterMetadata: metadataOf(tags, way) } }),
     });
   }
-  return { clusterName: cluster, endpoints: [...localities.values()] };
+  return {
+    clusterName: cluster,
+    endpoints: [...localities.values()],
+    ...(overprovisioningFactor !== undefined && { policy: { overprovisioningFactor } }),
+  };
 }
 
 /** Behind an egress the zone chooses the transport socket, too. */

@@ -3,6 +3,7 @@
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import { type HostPort, hostPortText } from "#lib/address.ts";
 import { sha256Hex } from "#lib/hash.ts";
+import { findPolicy } from "#policies/all.ts";
 import { matchedPolicies, type ProxyFacts } from "#policies/match.ts";
 import { identityOf } from "#policies/reference.ts";
 import type { PolicySpec } from "#policies/schema.ts";
@@ -26,6 +27,8 @@ export interface Client {
   readonly egress?: EgressForm;
   /** As `callsOf`. */
   readonly calls: string;
+  /** Its tags that policies look at; absent: none. */
+  readonly own?: Tags;
   /** Those with a `to` part, by kind, ascending. */
   readonly toPolicies: readonly PolicyRef[];
   /** Those with a `from` or `rules` part. */
@@ -38,6 +41,7 @@ export interface Client {
 export interface Reach {
   readonly mesh: string;
   readonly egress?: EgressForm;
+  readonly own?: Tags;
   readonly outbounds: readonly Outlet[];
   readonly toPolicies: readonly PolicyRef[];
 }
@@ -79,15 +83,29 @@ export function clientOf(
   const toPolicies: PolicyRef[] = [];
   const inboundPolicies: PolicyRef[] = [];
   const ownPolicies: PolicyRef[] = [];
+  const tags = new Set<string>();
   for (const { kind, policies } of candidates) {
     for (const { policy, sections } of matchedPolicies(policies, facts, routes)) {
       const { to = [], from = [], rules = [] } = policy.spec;
       if (to.length > 0) toPolicies.push({ kind, key: keyOf(policy), sections: gateway ? sections : [] });
+      for (const name of findPolicy(kind)?.translate.clientTags?.(policy.spec) ?? []) tags.add(name);
       if (from.length + rules.length > 0) inboundPolicies.push({ kind, key: keyOf(policy), sections });
       if (policy.spec.default !== undefined) ownPolicies.push({ kind, key: keyOf(policy), sections: [] });
     }
   }
-  return { mesh: dataplane.mesh, ...(egress && { egress }), calls, toPolicies, inboundPolicies, ownPolicies };
+  const own = firstValues(facts, [...tags].sort());
+  const { mesh } = dataplane;
+  return { mesh, ...(egress && { egress }), ...(own && { own }), calls, toPolicies, inboundPolicies, ownPolicies };
+}
+
+/** Of several inbounds the first that has a tag says its value. Listeners of a gateway say nothing of the proxy. */
+function firstValues({ inbounds, gateway, gatewayTags = {} }: ProxyFacts, names: readonly string[]): Tags | undefined {
+  const all = [...(gateway ? [] : inbounds.map(({ tags }) => tags)), gatewayTags];
+  const found = names.flatMap((name) => {
+    const value = all.find((tags) => tags[name] !== undefined)?.[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return found.length === 0 ? undefined : Object.fromEntries(found);
 }
 
 /** Equal for proxies that call the same services at the same addresses. `transparent`: what they may call by name, if they do. */
@@ -137,10 +155,11 @@ export function needKey(view: View, { service, subset }: Pick<Outlet, "service" 
   return `${viewKey(view)}|${service}${part}`;
 }
 
-export const reachKey = (client: Client): string => `${viewKey(client)}|${client.calls}`;
+export const reachKey = (client: Client): string =>
+  [viewKey(client), client.calls, ...(client.own ? [JSON.stringify(client.own)] : [])].join("|");
 
 export function* needsOf(reach: Reach): Iterable<readonly [string, Need]> {
-  const { outbounds, ...view } = reach;
+  const { outbounds, own: _, ...view } = reach;
   for (const outlet of outbounds) {
     const { service, subset } = outlet;
     yield [needKey(view, outlet), { ...view, service, ...(subset && { subset }) }];

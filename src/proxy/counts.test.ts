@@ -218,3 +218,109 @@ test("a route that no longer leads to another service takes nothing from the pro
   graph.settle();
   assert.deepEqual(clustersOf("default/dp-0"), ["s-1", "s-2", "s-3", "s-4", "s-9"]);
 });
+
+test("affinity: endpoints are encoded once for each value of the tag that a policy names, clusters and routes once for all", () => {
+  const nodes = 4;
+  const onNode = (i: number): Resource => {
+    const tags = {
+      "kuma.io/service": `s-${i % 50}`,
+      "kuma.io/protocol": "http",
+      node: `n-${i % nodes}`,
+      rack: `r-${i}`,
+    };
+    const outbound = [{ port: 9000, tags: { "kuma.io/service": "s-0" } }];
+    const networking = { address: `10.0.0.${i}`, inbound: [{ port: 8080, tags }], outbound };
+    return resource("Dataplane", "default", `dp-${i}`, { networking });
+  };
+  const { graph, pipeline, set, since } = meshOf(100);
+  const sizeOf = (name: string) => pipeline.bundles.find((one) => one.name === name)?.size;
+  for (let i = 0; i < 100; i++) set(onNode(i));
+  graph.settle();
+  assert.deepEqual(["cluster bundles", "outbound route bundles", "assignments"].map(sizeOf), [1, 1, 1]);
+  const strategy = (conf: JsonObject) =>
+    set(
+      resource("MeshLoadBalancingStrategy", "default", "near", {
+        to: [{ targetRef: { kind: "Mesh" }, default: { localityAwareness: conf } }],
+      }),
+    );
+  strategy({ localZone: { affinityTags: [{ key: "node" }] } });
+  graph.settle();
+  // And one for who has no such tag.
+  assert.deepEqual(["cluster bundles", "outbound route bundles", "assignments"].map(sizeOf), [1, 1, nodes + 1]);
+  const assignmentOf = (i: number) =>
+    bundlesOf(pipeline.dataplanes.get(`default/dp-${i}`) ?? assert.fail(`dp-${i}`)).filter(
+      ({ from }) => from.name === "assignments",
+    );
+  assert.deepEqual(assignmentOf(1), assignmentOf(1 + nodes));
+  assert.notDeepEqual(assignmentOf(1), assignmentOf(2));
+  const before = since().assignments ?? 0;
+  set({
+    ...onNode(0),
+    spec: { networking: { address: "10.0.9.9", inbound: [{ port: 8080, tags: { "kuma.io/service": "s-0" } }] } },
+  });
+  graph.settle();
+  assert.equal((since().assignments ?? 0) - before, nodes + 1);
+  strategy({});
+  graph.settle();
+  assert.deepEqual(["cluster bundles", "assignments"].map(sizeOf), [1, 1]);
+});
+
+test("affinity: a builtin gateway has the endpoints of its own proxy's tags, with whoever has the same; listeners say nothing of it", () => {
+  const { graph, pipeline, set } = meshOf(3);
+  const onNode = (name: string, node: string) =>
+    resource("Dataplane", "default", name, {
+      networking: {
+        address: "10.0.0.1",
+        inbound: [{ port: 8080, tags: { "kuma.io/service": "s-0", "kuma.io/protocol": "http", node } }],
+        outbound: [{ port: 9000, tags: { "kuma.io/service": "s-0" } }],
+      },
+    });
+  const gateway = (node: string) =>
+    resource("Dataplane", "default", "dp-2", {
+      networking: { address: "10.0.0.2", gateway: { type: "BUILTIN", tags: { "kuma.io/service": "edge", node } } },
+    });
+  const match = { "kuma.io/service": "edge" };
+  set(
+    resource("MeshGateway", "default", "edge", {
+      selectors: [{ match }],
+      conf: { listeners: [{ port: 80, protocol: "HTTP", tags: { node: "n-0" } }] },
+    }),
+  );
+  const rules = [
+    {
+      matches: [{ path: { type: "PathPrefix", value: "/" } }],
+      default: { backendRefs: [{ kind: "MeshService", name: "s-0" }] },
+    },
+  ];
+  set(
+    resource("MeshHTTPRoute", "default", "route", {
+      targetRef: { kind: "MeshGateway", name: "edge" },
+      to: [{ targetRef: { kind: "Mesh" }, rules }],
+    }),
+  );
+  set(
+    resource("MeshLoadBalancingStrategy", "default", "near", {
+      to: [
+        {
+          targetRef: { kind: "Mesh" },
+          default: { localityAwareness: { localZone: { affinityTags: [{ key: "node" }] } } },
+        },
+      ],
+    }),
+  );
+  for (const one of [onNode("dp-0", "n-0"), onNode("dp-1", "n-1"), gateway("n-1")]) set(one);
+  graph.settle();
+  const assignmentsOf = (name: string) =>
+    bundlesOf(pipeline.dataplanes.get(`default/${name}`) ?? assert.fail(name)).flatMap(({ from, key }) =>
+      from.name === "assignments" && from.get(key) ? [key] : [],
+    );
+  const [ofNode0, ofNode1] = [assignmentsOf("dp-0"), assignmentsOf("dp-1")];
+  assert.equal(ofNode1.length, 1);
+  assert.notDeepEqual(ofNode0, ofNode1);
+  assert.deepEqual(assignmentsOf("dp-2"), ofNode1);
+  set(gateway("n-2"));
+  graph.settle();
+  const [alone, ...more] = assignmentsOf("dp-2");
+  assert.deepEqual(more, []);
+  assert.ok(alone !== undefined && ![...ofNode0, ...ofNode1].includes(alone), alone);
+});

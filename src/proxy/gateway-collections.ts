@@ -57,6 +57,7 @@ export function gatewayCollections(graph: Graph, input: GatewayCollectionsInput)
       view: viewKey(client),
       mesh,
       ...(client.egress && { egress: client.egress }),
+      ...(client.own && { own: client.own }),
       gateway,
       address: spec.networking?.address ?? "",
       tags: spec.networking?.gateway?.tags ?? {},

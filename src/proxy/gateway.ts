@@ -12,11 +12,11 @@ import type { Draft } from "#proxy/bundle.ts";
 import {
   type ClusterOf,
   clusterCollector,
-  type Outbound,
   type OutboundInput,
   protocolIn,
   routeJson,
   routeWays,
+  type Sending,
 } from "#proxy/outbound.ts";
 import { tag } from "#resources/resource.ts";
 import {
@@ -35,22 +35,24 @@ export interface GatewayInput extends Omit<OutboundInput, "service"> {
   readonly address: string;
   /** Of the proxy. */
   readonly tags: Tags;
+  /** Those that policies look at; absent: none. */
+  readonly own?: Tags;
   /** Those that are for this gateway; `sections` are its listeners. */
   readonly routes: readonly Match<MeshHTTPRoute>[];
 }
 
-export interface Gateway extends Pick<Outbound, "view" | "mesh" | "egress" | "clusters"> {
+export interface Gateway extends Sending {
   readonly listeners: readonly Draft[];
   readonly routes: readonly Draft[];
 }
 
 export function gatewayOf(input: GatewayInput): Gateway {
-  const { view, mesh, egress, gateway, tags } = input;
+  const { view, mesh, egress, own, gateway, tags } = input;
   const clusters = clusterCollector(input);
   const ports = Map.groupBy(listenersOf(gateway, tags), ({ port }) => port);
   const made = [...ports].flatMap(([port, all]) => portOf(input, port, all, clusters.clusterOf));
   return {
-    ...{ view, mesh: mesh.name, ...(egress && { egress }) },
+    ...{ view, mesh: mesh.name, ...(egress && { egress }), ...(own && { own }) },
     listeners: made.map(({ listener }) => listener),
     routes: made.flatMap(({ routes }) => routes),
     clusters: clusters.all(),

@@ -21,6 +21,7 @@ import { tag } from "#resources/resource.ts";
 import type { EgressForm } from "#topology/egress.ts";
 import { type ExternalEndpoint, externalPart } from "#topology/external.ts";
 import { isHttp } from "#topology/inbound.ts";
+import type { Locality } from "#topology/locality.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
 import type { Tags } from "#topology/provider.ts";
 import type { ServiceFacts } from "#topology/service.ts";
@@ -43,6 +44,12 @@ export interface Outbound {
   readonly pieces: Pieces;
 }
 
+/** Whoever sends to clusters: the proxies of a view, or a gateway. */
+export interface Sending extends Pick<Outbound, "view" | "mesh" | "egress" | "clusters"> {
+  /** Its tags that policies look at; those of a view's proxies come with each reach. */
+  readonly own?: Tags;
+}
+
 export interface ClusterTarget {
   readonly name: string;
   readonly service: string;
@@ -57,6 +64,8 @@ export interface ClusterShare {
 
 export interface OutboundCluster {
   readonly target: ClusterTarget;
+  /** Absent: as the mesh says. */
+  readonly locality?: Locality;
   readonly draft: Draft;
   /** Its endpoints are in it. */
   readonly isComplete: boolean;
@@ -137,7 +146,8 @@ export function clusterCollector({ mesh, egress, factsOf, policies }: ClusterInp
         const ways = egress === "zones" ? (zones ?? []) : [];
         const piece = isRemote ? withEvidence(said.cluster ?? {}, egress) : (said.cluster ?? {});
         const json = clusterJson(mesh, target, isRemote, piece, ways);
-        return { target, draft: { type: "cluster", name: target.name, json }, isComplete: false };
+        const draft: Draft = { type: "cluster", name: target.name, json };
+        return { target, ...(said.locality && { locality: said.locality }), draft, isComplete: false };
       });
     },
   };

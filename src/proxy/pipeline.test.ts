@@ -178,6 +178,29 @@ const part = (of: string, version: number, port: number) => ({
   ...{ port, origin: "virtual-outbound:v" },
   tags: { "kuma.io/service": of, version: `v${version}` },
 });
+const strategy = fc
+  .record({ top: target, to: target, key: fc.constantFrom("version", "kuma.io/service", "rack"), isNear: fc.boolean() })
+  .map(({ top, to, key, isNear }): JsonObject => {
+    const failover = [{ to: { type: "Only", zones: ["zone-c"] } }];
+    const localityAwareness = isNear ? { localZone: { affinityTags: [{ key }] } } : { crossZone: { failover } };
+    return { targetRef: top, to: [{ targetRef: to, default: { localityAwareness } }] };
+  });
+const tcpRoute = fc.record({ to: service, other: service, version: small }).map(
+  ({ to, other, version }): JsonObject => ({
+    to: [
+      {
+        targetRef: { kind: "MeshService", name: to },
+        rules: [
+          {
+            default: {
+              backendRefs: [{ kind: "MeshServiceSubset", name: other, tags: { version: `v${version}` } }],
+            },
+          },
+        ],
+      },
+    ],
+  }),
+);
 const none = fc.constant("");
 const anyChange = fc.oneof(
   { weight: 9, arbitrary: change("Dataplane", "dp", mesh, dataplane) },
@@ -219,6 +242,8 @@ const anyChange = fc.oneof(
   { weight: 2, arbitrary: change("MeshTimeout", "mt", mesh, timeout) },
   { weight: 2, arbitrary: change("MeshTrafficPermission", "mtp", mesh, permission) },
   { weight: 2, arbitrary: change("MeshHTTPRoute", "route", mesh, route) },
+  { weight: 1, arbitrary: change("MeshTCPRoute", "route", mesh, tcpRoute) },
+  { weight: 2, arbitrary: change("MeshLoadBalancingStrategy", "mlbs", mesh, strategy) },
   { weight: 9, arbitrary: change("certificate", "dp", mesh, fc.constant<JsonObject>({})) },
   { weight: 2, arbitrary: change("status", "dp", mesh, fc.constant<JsonObject>({})) },
   { weight: 2, arbitrary: change("mark", "dp", mesh, fc.constant<JsonObject>({})) },

@@ -1,7 +1,7 @@
 // Resources in, configuration out: the collections of a zone's control plane, wired once.
 //
 //   Dataplane ─► clients ─► reaches ─► needs ─► outbounds ─► routes, clusters   shared by all proxies of a view
-//       │           │          │                    └─► assignments             shared by all proxies that use the cluster
+//       │           │          │                    └─► assignments             shared by all proxies that see the service alike
 //       │           │          └─► entrances ─► outbound listeners              shared by all proxies of a view at one address
 //       │           └─► inbounds ─► own listeners, own routes                   one proxy
 //       └─► instances, offers ─► facts, endpoints
@@ -16,7 +16,6 @@ import type { ZoneEgressJson } from "#gen/kuma/mesh/v1alpha1/zoneegress_pb.ts";
 import type { ConfigJson } from "#gen/kuma/system/v1alpha1/config_pb.ts";
 import type { Collection, Graph, Group, Read } from "#incremental/collection.ts";
 import { applied } from "#proxy/applied.ts";
-import { assignment } from "#proxy/assignment.ts";
 import { type Bundle, type BundleRef, bundleOf, type ProxyConfig } from "#proxy/bundle.ts";
 import {
   callsOf,
@@ -25,12 +24,17 @@ import {
   needKey,
   needsOf,
   outboundsOf,
-  placeKey,
   type Reach,
   reachKey,
   viewKey,
 } from "#proxy/client.ts";
 import { egressCollections, egressesAsMet } from "#proxy/egress-collections.ts";
+import {
+  type ClusterUse,
+  type EndpointClient,
+  endpointCollections,
+  endpointKeyOf,
+} from "#proxy/endpoint-collections.ts";
 import type { Gateway } from "#proxy/gateway.ts";
 import { chosenGateways, gatewayCollections } from "#proxy/gateway-collections.ts";
 import {
@@ -42,7 +46,7 @@ import {
   routedHalf,
 } from "#proxy/inbound.ts";
 import { ingressCollections } from "#proxy/ingress-collections.ts";
-import { entryOf, type Outbound, outboundListenerDraft, outboundOf } from "#proxy/outbound.ts";
+import { entryOf, type Outbound, outboundListenerDraft, outboundOf, type Sending } from "#proxy/outbound.ts";
 import { passthroughCollections } from "#proxy/passthrough-collections.ts";
 import { type Policies, policyCollections } from "#proxy/policy-collections.ts";
 import { routeSubsets } from "#proxy/route-subsets.ts";
@@ -51,12 +55,11 @@ import type { IssuedCertificate } from "#proxy/secrets.ts";
 import { topologyCollections } from "#proxy/topology-collections.ts";
 import { transparentCollections } from "#proxy/transparent-collections.ts";
 import type { Resource } from "#resources/resource.ts";
-import { throughEgresses, type Ways } from "#topology/egress.ts";
+import type { Ways } from "#topology/egress.ts";
 import { sectionOf } from "#topology/inbound.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
 import type { NodeFacts } from "#topology/node.ts";
-import { type Mark, type Provided, serviceKey } from "#topology/provider.ts";
-import { endpointsOf } from "#topology/service.ts";
+import type { Mark, Provided } from "#topology/provider.ts";
 
 export interface Sources {
   of<Spec>(kind: string): Collection<Resource<Spec>>;
@@ -105,7 +108,6 @@ interface Inbounds {
   readonly cases: readonly InboundCase[];
 }
 
-type Sending = Pick<Outbound, "view" | "mesh" | "egress" | "clusters">;
 type Topology = ReturnType<typeof topologyCollections>;
 
 export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pipeline {
@@ -139,9 +141,9 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     const caller = firstOf(group);
     const spec = caller && read.one(dataplanes, caller.proxy)?.spec;
     if (!spec) return undefined;
-    const { mesh, egress, toPolicies, proxy } = caller;
+    const { mesh, egress, own, toPolicies, proxy } = caller;
     const outbounds = [...outboundsOf(spec), ...transparent.outlets(read, proxy)];
-    return { mesh, ...(egress && { egress }), toPolicies, outbounds };
+    return { mesh, ...(egress && { egress }), ...(own && { own }), toPolicies, outbounds };
   });
   const inRoutes = routeSubsets(graph, policiesOfMesh.of);
   const parts = graph.union("parts of services", inRoutes, transparent.subsets);
@@ -284,59 +286,35 @@ function sharedCollections(
   });
   const routeDrafts = graph.derive("outbound routes", outbounds, (outbound) => outbound.routes);
   const routes = graph.derive("outbound route bundles", routeDrafts, bundleOf);
-  const clusterNames = graph.derive("cluster names", outbounds, (outbound) =>
-    outbound.clusters.map(({ target }) => target.name),
-  );
   const sending = graph.union<Sending>("who sends", outbounds, gateways);
   // Several services of a view may lead to one cluster, which is made once, and is there as long as one of them does.
   const clusterDrafts = graph.group("clusters of views", sending, ({ view, clusters }) =>
     clusters.map(({ draft }) => [clusterKey(view, draft.name), draft] as const),
   );
   const clusters = graph.derive("cluster bundles", clusterDrafts, (group) => bundleOf([...group.values()].slice(0, 1)));
-  const clusterNeeds = graph.group("cluster needs", sending, (outbound) =>
-    outbound.clusters
-      .filter(({ isComplete }) => !isComplete)
-      .map(({ target }) => [clusterKey(placeKey(outbound), target.name), { ...placeOf(outbound), target }] as const),
-  );
-  const assignments = graph.derive("assignments", clusterNeeds, (group, read): Bundle | undefined => {
-    const need = firstOf(group);
-    if (!need) return undefined;
-    const { mesh, egress, target } = need;
-    const service = serviceKey(mesh, target.service);
-    const { mtls, isLocalFirst = false } = read.one(meshes, mesh) ?? {};
-    const endpoints = endpointsOf({
-      localZone: zone,
-      subset: target.subset,
-      instances: read.one(instances, service)?.values() ?? [],
-      offers: mtls ? (read.one(offers, service)?.values() ?? []) : [],
-      isLocalFirst,
-      ...(egress && { through: throughEgresses(egress, met.used(read), service) }),
-    });
-    return bundleOf([{ type: "endpoint", name: target.name, json: assignment(target.name, endpoints) }]);
+  const endpoints = endpointCollections(graph, {
+    ...{ zone, meshes, instances, offers, reaches, outbounds, sending },
+    usedEgresses: met.used,
   });
+  const clusterRefs = (view: string, client: EndpointClient, uses: readonly ClusterUse[]): readonly BundleRef[] =>
+    uses.flatMap((use) => [
+      { from: clusters, key: clusterKey(view, use.target.name) },
+      { from: endpoints.assignments, key: endpointKeyOf(client, use) },
+    ]);
   const bundles = graph.derive("bundles of reaches", reaches, (reach, read): readonly BundleRef[] => {
     const needed = [...new Set(reach.outbounds.map((outlet) => needKey(reach, outlet)))];
-    const names = [...new Set(needed.flatMap((need) => read.one(clusterNames, need) ?? []))].sort();
     return [
       ...[...entrancesOf(reach).keys()].map((entrance) => ({ from: listeners, key: entrance })),
       ...needed.map((need) => ({ from: routes, key: need })),
-      ...clusterRefs(viewKey(reach), placeKey(reach), names),
+      ...clusterRefs(viewKey(reach), reach, endpoints.usesOf(reach, read)),
     ];
   });
-  const clusterRefs = (view: string, place: string, names: readonly string[]): readonly BundleRef[] =>
-    names.flatMap((name) => [
-      { from: clusters, key: clusterKey(view, name) },
-      { from: assignments, key: clusterKey(place, name) },
-    ]);
   const clustersOf = (read: Read, gateway: string): readonly BundleRef[] => {
     const made = read.one(gateways, gateway);
-    const names = made?.clusters.map(({ target }) => target.name) ?? [];
-    return made ? clusterRefs(made.view, placeKey(made), names) : [];
+    return made ? clusterRefs(made.view, made, made.clusters) : [];
   };
-  return { listeners, routes, clusters, assignments, bundles, clustersOf };
+  return { listeners, routes, clusters, assignments: endpoints.assignments, bundles, clustersOf };
 }
 
 const firstOf = <V>(group: Group<V>): V | undefined => group.values().next().value;
-const placeOf = ({ mesh, egress }: Sending) => ({ mesh, ...(egress && { egress }) });
-/** `of`: a view, or for endpoints, which are the same for all views, its mesh. */
-const clusterKey = (of: string, cluster: string): string => `${of}/${cluster}`;
+const clusterKey = (view: string, cluster: string): string => `${view}/${cluster}`;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { localFirst, together } from "#topology/locality.ts";
 import { meshFactsOf } from "#topology/mesh.ts";
 import type { Instance, RemoteOffer } from "#topology/provider.ts";
 import { endpointsOf } from "#topology/service.ts";
@@ -14,7 +15,13 @@ const placesWith = (routing: object): readonly (readonly [zone: string, priority
   const times = { creationTime: "", modificationTime: "" };
   const mesh = { kind: "Mesh", mesh: "", name: "default", labels: {}, spec: { routing }, ...times };
   const { isLocalFirst } = meshFactsOf(mesh);
-  const input = { localZone: "zone-a", subset: {}, instances: [[instance]], offers: [offer], isLocalFirst };
+  const input = {
+    localZone: "zone-a",
+    subset: {},
+    instances: [[instance]],
+    offers: [offer],
+    locality: isLocalFirst ? localFirst : together,
+  };
   return endpointsOf(input).map(({ zone, priority }) => [zone, priority]);
 };
 

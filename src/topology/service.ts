@@ -3,6 +3,7 @@
 import { type HostPort, hostPortText } from "#lib/address.ts";
 import { tag } from "#resources/resource.ts";
 import type { ExternalReach } from "#topology/external.ts";
+import { type Locality, nearness, priorityOf, together } from "#topology/locality.ts";
 import { type Instance, isSubset, type RemoteOffer, type Tags } from "#topology/provider.ts";
 import { type RemoteAddress, type RemoteZone, weightsOf } from "#topology/weights.ts";
 
@@ -77,6 +78,14 @@ export interface Endpoint extends RemoteAddress {
   readonly isMarked: boolean;
   /** Envoy chooses a higher number as far as those with lower ones are not healthy. */
   readonly priority: number;
+  /** Of its zone; absent: all of it alike. */
+  readonly near?: Nearness;
+}
+
+/** A part of a zone, and the share that it gets among all of its priority. */
+export interface Nearness {
+  readonly subZone: string;
+  readonly weight: number;
 }
 
 export interface EndpointsInput {
@@ -85,31 +94,39 @@ export interface EndpointsInput {
   readonly instances: Instances;
   /** Empty where other zones may not be used: a mesh without mTLS, or at an ingress. */
   readonly offers: Offers;
-  /** Whether other zones only take what this one cannot. */
-  readonly isLocalFirst?: boolean;
+  /** Absent: all zones alike. */
+  readonly locality?: Locality;
+  /** The client's tags that the locality looks at. */
+  readonly own?: Tags;
   /** What stands for other zones instead; absent: their ingresses. */
   readonly through?: (zones: readonly RemoteZone[]) => readonly RemoteZone[];
 }
 
 /** Local instances and other zones' ingresses, weighted by instances: local ones first, then zones by name. */
 export function endpointsOf(input: EndpointsInput): readonly Endpoint[] {
-  const { localZone, subset, instances, offers, isLocalFirst = false, through = (zones) => zones } = input;
+  const { localZone, subset, instances, offers, locality = together, own = {}, through = (zones) => zones } = input;
+  const isWeighted = locality.affinity.length > 0;
   const local = [...instances].flat().filter((instance) => instance.isHealthy && isSubset(subset, instance.tags));
-  const remote = through(remoteZonesOf(offers, subset));
+  const remote = through(
+    remoteZonesOf(offers, subset).filter(({ zone }) => priorityOf(locality, localZone, zone) !== undefined),
+  );
   const weights = weightsOf(local.length, remote);
   return [
     ...local
       .map(({ address, port, tags, isMarked }) => ({
         ...{ address, port, tags, isMarked },
         ...{ zone: localZone, weight: weights.local, priority: 0 },
+        ...(isWeighted && { near: nearness(locality, own, tags) }),
       }))
       .sort(byAddress),
-    ...remote.flatMap(({ zone, addresses, isDrained }) =>
-      addresses.map((at) => ({
-        ...{ ...at, zone, isMarked: isDrained, priority: isLocalFirst ? 1 : 0 },
-        ...{ weight: weights.remote.get(zone) ?? 1, tags: { [tag.zone]: zone } },
-      })),
-    ),
+    ...remote.flatMap(({ zone, addresses, isDrained }) => {
+      const weight = weights.remote.get(zone) ?? 1;
+      return addresses.map((at) => ({
+        ...{ ...at, zone, weight, isMarked: isDrained, priority: priorityOf(locality, localZone, zone) ?? 0 },
+        tags: { [tag.zone]: zone },
+        ...(isWeighted && { near: { subZone: "", weight: weight * addresses.length } }),
+      }));
+    }),
   ];
 }
 

@@ -110,6 +110,18 @@ test("a builtin gateway leads names and paths to services of both zones", async 
   const { headers } = JSON.parse((await ask("other.test", "/")).text);
   assert.match(headers["x-forwarded-client-cert"], /URI=spiffe:\/\/default\/edge/);
 
+  await put(global.api, "/meshes/default/meshloadbalancingstrategies/near", {
+    ...{ type: "MeshLoadBalancingStrategy", mesh: "default", name: "near" },
+    spec: {
+      targetRef: { kind: "MeshGateway", name: "edge" },
+      to: [{ targetRef: { kind: "Mesh" }, default: { localityAwareness: {} } }],
+    },
+  });
+  await eventually("answers of its own zone alone", 20_000, async () => {
+    const answers = await Promise.all(Array.from({ length: 40 }, () => ask("shop.example", "/api/x")));
+    assert.deepEqual(new Set(answers.map(({ text }) => JSON.parse(text).instance)), new Set(["backend-2"]));
+  });
+
   const secure = (servername: string, path: string) =>
     overTls(
       { host: address, port: tlsPort, servername, ca: shop.ca },

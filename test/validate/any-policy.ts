@@ -471,6 +471,51 @@ const check = all({
     }),
   ),
 });
+const hashPolicies = few(
+  some({
+    type: fc.constantFrom("Header", "Cookie", "Connection", "SourceIP", "QueryParameter", "FilterState"),
+    terminal: fc.boolean(),
+    header: all({ name: fc.oneof(headerName, text) }),
+    cookie: all({ name: text, ttl: fc.option(duration, { nil: undefined }), path }),
+    connection: some({ sourceIP: fc.boolean() }),
+    queryParameter: all({ name: text }),
+    filterState: all({ key: text }),
+  }),
+);
+const zones = few(fc.constantFrom("east", "west", "a"));
+const strategy = all({
+  to: toService(
+    some({
+      hashPolicies,
+      loadBalancer: all({
+        type: fc.constantFrom("RoundRobin", "LeastRequest", "RingHash", "Random", "Maglev"),
+        leastRequest: some({ choiceCount: count, activeRequestBias: fc.constantFrom(0, 2, "0.5", "999999999") }),
+        ringHash: some({
+          hashFunction: fc.constantFrom("XXHash", "MurmurHash2"),
+          minRingSize: number(9_000),
+          maxRingSize: number(9_000),
+          hashPolicies,
+        }),
+        maglev: some({ tableSize: fc.constantFrom(2, 3, 4, 251, 65537), hashPolicies }),
+      }),
+      localityAwareness: some({
+        disabled: fc.boolean(),
+        localZone: some({
+          affinityTags: few(some({ key: fc.constantFrom("version", "a/b:c", "kuma.io/zone"), weight: count })),
+        }),
+        crossZone: some({
+          failover: few(
+            some({
+              from: some({ zones }),
+              to: some({ type: fc.constantFrom("None", "Only", "Any", "AnyExcept"), zones }),
+            }),
+          ),
+          failoverThreshold: all({ percentage: percent }),
+        }),
+      }),
+    }),
+  ),
+});
 
 const passthroughPort = fc.constantFrom(80, 443, 1, 65535, 0);
 const network = fc.constantFrom(
@@ -519,6 +564,7 @@ export const anyPolicy: fc.Arbitrary<AnyPolicy> = fc.oneof(
   { weight: 1, arbitrary: policy("MeshRetry", retry) },
   { weight: 1, arbitrary: policy("MeshCircuitBreaker", breaker) },
   { weight: 1, arbitrary: policy("MeshHealthCheck", check) },
+  { weight: 2, arbitrary: policy("MeshLoadBalancingStrategy", strategy) },
   { weight: 1, arbitrary: policy("MeshTrafficPermission", permission) },
   { weight: 1, arbitrary: policy("MeshPassthrough", passthrough) },
 );
