@@ -87,11 +87,11 @@ export interface Pipeline {
   readonly ingressServices: Collection<readonly string[]>;
   /** What leads there. */
   readonly ingressListeners: Collection<Bundle>;
-  /** The certificate of each proxy, by key of the Dataplane, and what the proxies of a mesh trust, by its name. */
   /** By name of the ZoneEgress. */
   readonly egresses: Collection<ProxyConfig>;
   /** What each egress of this zone is to lead to, by name. */
   readonly egressWays: Collection<Ways>;
+  /** The certificate of each proxy, by key of the Dataplane, and what the proxies of a mesh trust, by its name. */
   readonly secrets: {
     readonly identities: Collection<Bundle>;
     readonly trusts: Collection<Bundle>;
