@@ -23,9 +23,12 @@ const subscription = toBinary(
   }),
 );
 
+/** Smaller messages are not worth compressing. */
+const large = Array.from({ length: 200 }, () => ({ tags: { team: "mesh" } }));
+
 async function globalWithMesh(t: TestContext): Promise<TestGlobal & { readonly ca: string }> {
   const global = await startGlobal(t);
-  await global.put(resource("Mesh", "default", {}));
+  await global.put(resource("Mesh", "default", { constraints: { dataplaneProxy: { requirements: large } } }));
   assert.equal(global.target.trust.kind, "ca");
   return { ...global, ca: global.target.trust.kind === "ca" ? global.target.trust.ca : "" };
 }

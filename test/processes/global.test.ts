@@ -33,16 +33,36 @@ const timeout = {
   spec: { to: [{ targetRef: { kind: "Mesh" }, default: { connectionTimeout: "1s" } }] },
 };
 
+/** What a kind must say, where that is anything. */
+const mustSay: Readonly<Record<string, object>> = {
+  MeshTimeout: timeout.spec,
+  MeshTrafficPermission: allowAll("default").spec,
+  Role: { groups: ["team-a"], rules: [{ rights: ["read"] }] },
+  MeshCircuitBreaker: {
+    to: [{ targetRef: { kind: "Mesh" }, default: { connectionLimits: { maxConnections: 100 } } }],
+  },
+  MeshHealthCheck: { to: [{ targetRef: { kind: "Mesh" }, default: { tcp: {} } }] },
+  ExternalService: { tags: { "kuma.io/service": "sample" }, networking: { address: "198.51.100.1:443" } },
+  MeshGateway: {
+    selectors: [{ match: { "kuma.io/service": "edge" } }],
+    conf: { listeners: [{ port: 80, protocol: "HTTP" }] },
+  },
+  VirtualOutbound: {
+    selectors: [{ match: { "kuma.io/service": "*" } }],
+    conf: { host: "{{.service}}.mesh", port: "80", parameters: [{ name: "service", tagKey: "kuma.io/service" }] },
+  },
+};
+
 /** Of each kind one that is valid, with members that nobody knows. */
 function sampleOf({ name: type, scope, style }: Kind) {
   const name = "sample";
-  const spec = {
-    ...(type === "MeshTimeout" && timeout.spec),
-    ...(type === "MeshTrafficPermission" && allowAll("default").spec),
-    ...(type !== "Role" && { comesWith: { the: ["next", "version"] } }),
-    ...(type === "Role" && { groups: ["team-a"], rules: [{ rights: ["read"] }] }),
+  const said = { ...mustSay[type], ...(type !== "Role" && { comesWith: { the: ["next", "version"] } }) };
+  return {
+    type,
+    ...(scope === "Mesh" && { mesh: "default" }),
+    name,
+    ...(style === "spec" ? { spec: said } : mustSay[type]),
   };
-  return { type, ...(scope === "Mesh" && { mesh: "default" }), name, ...(style === "spec" && { spec }) };
 }
 
 test("the global control plane", async (t) => {
