@@ -25,14 +25,16 @@ before(async () => {
   envoyPath = await fetchEnvoy(process.env, () => {});
 });
 
-/** Nothing may be left by any of the tests. */
-let foldersBefore: readonly string[];
-const workFolders = async () => (await readdir(tmpdir())).filter((name) => name.startsWith("kodiak-proxy-")).sort();
+/** Nothing may be left by any of the tests. A folder of their own: others make proxies, too, meanwhile. */
+let folder: string;
+const workFolders = async () => (await readdir(folder)).filter((name) => name.startsWith("kodiak-proxy-"));
 before(async () => {
-  foldersBefore = await workFolders();
+  folder = await mkdtemp(join(tmpdir(), "kodiak-test-"));
+  process.env.TMPDIR = folder;
 });
 after(async () => {
-  assert.deepEqual(await workFolders(), foldersBefore);
+  assert.deepEqual(await workFolders(), []);
+  await rm(folder, { recursive: true });
 });
 
 const resource = (kind: string, json: JsonObject) => fromRest(kindNamed(kind), json).resource;
