@@ -64,7 +64,18 @@ async function split({ client, stage }: Live): Promise<string> {
 }
 
 /** What zone-a's proxies hold stays, and zone-b's ingress leads to the new instance: global has no part in either. */
-const globalKilled = ({ client, stage }: Live): Promise<string> =>
+async function globalKilled(live: Live): Promise<string> {
+  // That backend-2 is gone for good comes a second after its connection ended, by way of global.
+  await live.client.alone(() =>
+    until("zone-a to know of one instance in zone-b", async () => {
+      const shares = sharesOf(await live.client.callMany("/", 100));
+      return (shares.get("backend-1") ?? 0) >= 48;
+    }),
+  );
+  return withoutGlobal(live);
+}
+
+const withoutGlobal = ({ client, stage }: Live): Promise<string> =>
   watching(client, async ({ calls }) => {
     const zoneA = ["frontend", "backend-1", "ingress-a"];
     const before = await held(stage, zoneA);
