@@ -51,31 +51,12 @@ import { passthroughCollections } from "#proxy/passthrough-collections.ts";
 import { type Policies, policyCollections } from "#proxy/policy-collections.ts";
 import { routeSubsets } from "#proxy/route-subsets.ts";
 import { secretCollections } from "#proxy/secret-collections.ts";
-import type { IssuedCertificate } from "#proxy/secrets.ts";
+import type { Sources } from "#proxy/sources.ts";
 import { topologyCollections } from "#proxy/topology-collections.ts";
 import { transparentCollections } from "#proxy/transparent-collections.ts";
-import type { Resource } from "#resources/resource.ts";
 import type { Ways } from "#topology/egress.ts";
 import { sectionOf } from "#topology/inbound.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
-import type { NodeFacts } from "#topology/node.ts";
-import type { Mark, Provided } from "#topology/provider.ts";
-
-export interface Sources {
-  of<Spec>(kind: string): Collection<Resource<Spec>>;
-  /** Issued by the shell for what `owned/wanted-certificate.ts` wants, by key of the Dataplane. */
-  readonly certificates: Collection<IssuedCertificate>;
-  /** Proxies that do not serve yet, by key of the Dataplane. */
-  readonly marked: Collection<Mark>;
-  /** Of Dataplanes that have just been deleted; no key is that of a Dataplane. */
-  readonly departed: Collection<Provided>;
-  /** Proxies whose Envoys have the listener that leads to egresses, by key of the Dataplane; absent: none has. */
-  readonly internalListeners?: Collection<true>;
-  /** What Envoys of egresses have acknowledged to lead to, by name; absent: nothing said yet. */
-  readonly egressWays?: Collection<Ways>;
-  /** What agents say of themselves, by key of the Dataplane; absent: nothing. */
-  readonly nodes?: Collection<NodeFacts>;
-}
 
 export interface Pipeline {
   readonly meshes: Collection<MeshFacts>;

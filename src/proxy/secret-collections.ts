@@ -4,8 +4,8 @@ import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
 import type { SecretJson } from "#gen/kuma/system/v1alpha1/secret_pb.ts";
 import type { Collection, Graph } from "#incremental/collection.ts";
 import { type Bundle, bundleOf } from "#proxy/bundle.ts";
-import type { Sources } from "#proxy/pipeline.ts";
 import { identityDraft, trustDraft } from "#proxy/secrets.ts";
+import type { Sources } from "#proxy/sources.ts";
 import { keyOf } from "#resources/resource.ts";
 import { authoritiesOf, type MeshFacts, pemData } from "#topology/mesh.ts";
 

@@ -7,7 +7,7 @@ import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts
 import type { SecretJson } from "#gen/kuma/system/v1alpha1/secret_pb.ts";
 import type { Graph, Read } from "#incremental/collection.ts";
 import { entranceOf } from "#proxy/egress.ts";
-import type { Sources } from "#proxy/pipeline.ts";
+import type { Sources } from "#proxy/sources.ts";
 import { keyOf } from "#resources/resource.ts";
 import { externalReach, externalsOf, notThroughEgresses } from "#topology/external.ts";
 import { type MeshFacts, meshFactsOf } from "#topology/mesh.ts";

@@ -9,6 +9,7 @@ import { once } from "node:events";
 import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { eventually, patience } from "../lab/lab.ts";
 import { times } from "../lab/soak.ts";
@@ -17,6 +18,8 @@ import type { Sending, Sent } from "./sending-thread.ts";
 
 export interface Port extends Omit<Sending, "seed" | "count"> {
   readonly at: ControlPlane;
+  /** Of the inputs that the port gets, where several kinds of callers send them: one of so many. 1 if absent. */
+  readonly kinds?: number;
   /** What a well-behaved client of this port does, now and then and at the end. */
   readonly bystander: () => Promise<void>;
 }
@@ -25,9 +28,13 @@ const bystanderMs = 5_000 * patience;
 const mostGrowthBytes = 300 * 1024 * 1024;
 const mostLineBytes = 16 * 1024;
 
-export async function fuzzed(t: TestContext, of: Processes, { at, bystander, ...sending }: Port): Promise<void> {
+export async function fuzzed(
+  t: TestContext,
+  of: Processes,
+  { at, bystander, kinds = 1, ...sending }: Port,
+): Promise<void> {
   const seed = Number(process.env.FUZZ_SEED ?? randomInt(2 ** 31));
-  const count = Number(process.env.FUZZ_COUNT ?? times(10_000, 1_000_000));
+  const count = Math.ceil(Number(process.env.FUZZ_COUNT ?? times(10_000, 1_000_000)) / kinds);
   const { token, user, reader } = sending.facts;
   const log = newLinesOf(join(of.folder, `${at.child.name}.log`));
   await log();
@@ -91,9 +98,14 @@ export async function fuzzed(t: TestContext, of: Processes, { at, bystander, ...
     assert.ok(grownBytes < mostGrowthBytes, `memory grew by ${grownBytes} bytes`);
     await eventually("no stream is left", 20_000, async () => assert.equal(await openStreams(at), streamsBefore));
   } catch (error) {
-    throw new Error(`FUZZ_SEED=${seed} repeats it: ${error instanceof Error ? error.stack : error}`);
+    const why = error instanceof Error ? error.stack : error;
+    throw new Error(`FUZZ_SEED=${seed} repeats it: ${why}\n${await lifeOf(at)}`);
   }
 }
+
+/** A process that ends closes its port a moment before it is gone. */
+const lifeOf = ({ child: { name, ended } }: ControlPlane): Promise<string> =>
+  Promise.race([ended.then((how) => `${name} ${how}`), pause(1_000, `${name} lives`)]);
 
 function wrongWithLine(line: string, secrets: readonly string[]): void {
   assert.ok(line.startsWith("{"), `no JSON in its log: ${line.slice(0, 2_000)}`);

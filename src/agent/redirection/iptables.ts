@@ -1,7 +1,8 @@
 // Rules as iptables-restore and ip6tables-restore take them, and what is there already as iptables-save shows it. Our rules are in
 // chains of our own with one jump to each; a restore changes a table as a whole or not at all.
 
-import type { Chain, Match, Range, Rule, Verdict } from "#agent/redirection/rules.ts";
+import type { Range } from "#agent/redirection/redirection.ts";
+import type { Chain, Match, Rule, Verdict } from "#agent/redirection/rules.ts";
 
 /** The chain of a hook in a table, of this name in its table alone. */
 const places = [

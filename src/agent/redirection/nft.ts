@@ -1,7 +1,7 @@
 // Rules as `nft -f` takes them: a table of our own for each IP family, replaced as a whole in one transaction.
 
-import type { IpFamily } from "#agent/redirection/redirection.ts";
-import type { Chain, Match, Range, Rule, Verdict } from "#agent/redirection/rules.ts";
+import type { IpFamily, Range } from "#agent/redirection/redirection.ts";
+import type { Chain, Match, Rule, Verdict } from "#agent/redirection/rules.ts";
 
 export const nftTable = (family: IpFamily): string => `${protocolOf(family)} kodiak`;
 

@@ -2,9 +2,10 @@
 // transparent-proxy`).
 
 import { isIP } from "node:net";
-import type { Range } from "#agent/redirection/rules.ts";
 import type { Issue } from "#lib/issue.ts";
 
+/** First and last, both inclusive. */
+export type Range = readonly [from: number, to: number];
 export type IpFamily = "ipv4" | "ipv6";
 export type PerFamily = Readonly<Record<IpFamily, readonly string[]>>;
 

@@ -1,10 +1,7 @@
 // What is redirected into Envoy, as rules that neither iptables nor nft has written yet. The first rule that fits decides; `return`
 // leaves the packet to the rules of others. Sources: interop 7.9 (15001, 15006, 127.0.0.6 and ::6), 8.3 (15053), 11.
 
-import type { IpFamily, Redirection } from "#agent/redirection/redirection.ts";
-
-/** First and last, both inclusive. */
-export type Range = readonly [from: number, to: number];
+import type { IpFamily, Range, Redirection } from "#agent/redirection/redirection.ts";
 
 export interface Match {
   readonly protocol?: "tcp" | "udp";

@@ -14,6 +14,8 @@ export interface Child {
   /** SIGTERM, as a service manager would; resolves when it is gone, with how. */
   end(): Promise<Exit>;
   kill(signal: NodeJS.Signals): void;
+  /** When it is gone, however: how, and the last lines it wrote. */
+  readonly ended: Promise<string>;
 }
 
 export interface ChildOptions {
@@ -52,6 +54,8 @@ export async function startChild({ folder, name, args, program, by = [] }: Child
     },
   });
   running.exit.then(() => log.end());
+  const tail = (): string => lines.slice(-tailLines).join("\n");
+  const ended = running.exit.then(({ signal, code }) => `ended (${signal ?? `code ${code}`})\n${tail()}`);
 
   return {
     name,
@@ -70,24 +74,23 @@ export async function startChild({ folder, name, args, program, by = [] }: Child
         waiting.add(tell);
         const late = setTimeout(() => {
           if (!waiting.delete(tell)) return;
-          const tail = lines.slice(-tailLines).join("\n");
           reject(
-            new KodiakError({ kind: "unavailable", what: `${name} was not ready after ${readyMs / 1000} s:\n${tail}` }),
+            new KodiakError({
+              kind: "unavailable",
+              what: `${name} was not ready after ${readyMs / 1000} s:\n${tail()}`,
+            }),
           );
         }, readyMs);
-        running.exit.then((exit) => {
+        ended.then((how) => {
           if (!waiting.delete(tell)) return;
           clearTimeout(late);
-          const tail = lines.slice(-tailLines).join("\n");
-          const how = exit.signal ?? `code ${exit.code}`;
-          reject(
-            new KodiakError({ kind: "unavailable", what: `${name} ended (${how}) before it was ready:\n${tail}` }),
-          );
+          reject(new KodiakError({ kind: "unavailable", what: `before it was ready, ${name} ${how}` }));
         });
       });
     },
     end: () => endProcess(running, endGraceMs, new AbortController().signal),
     kill: (signal) => running.kill(signal),
+    ended,
   };
 }
 
