@@ -43,7 +43,12 @@ async function runTests(all: readonly string[], concurrency: number): Promise<vo
       `--test-timeout=${fileTimeoutMs}`,
       ...files,
     ],
-    { cwd: root, stdio: ["ignore", "pipe", "inherit"] },
+    {
+      cwd: root,
+      stdio: ["ignore", "pipe", "inherit"],
+      // `npm` has just made it.
+      env: { ...process.env, TEST_PROGRAM: join(root, "dist/kodiak.js") },
+    },
   );
   // Who ends this ends the tests, and what they have started.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => child.kill(signal));

@@ -6,8 +6,6 @@ import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { type Child, startChild } from "#cli/demo/child.ts";
 import { leftovers } from "#cli/demo/leftovers.ts";
 import { freePort } from "#host/free-port.ts";
@@ -17,8 +15,7 @@ import { type App, getOverSocket, startApp } from "../lab/http.ts";
 import { eventually, type Lab, lab, patience, post } from "../lab/lab.ts";
 import { type DataplaneOptions, dataplane, zoneIngress } from "../lab/manifests.ts";
 import type { TlsAddress } from "../lab/openssl.ts";
-
-const bundler = fileURLToPath(new URL("../../tools/bundle.mjs", import.meta.url));
+import { bundled } from "../lab/program.ts";
 
 export interface Ended {
   readonly code: number | string | null | undefined;
@@ -44,9 +41,7 @@ export interface Processes extends Lab {
 export async function processes(t: TestContext): Promise<Processes> {
   const own = await lab(t);
   t.after(async () => assert.deepEqual(await leftovers(own.folder), []));
-  // The program as it is now, in one file: so it starts in half the time.
-  const program = join(own.folder, "kodiak.js");
-  await promisify(execFile)(process.execPath, [bundler, program]);
+  const program = await bundled(own.folder);
   process.env.ENVOY_PATH = await envoy();
   const children: Child[] = [];
   const atEnd = new AbortController();

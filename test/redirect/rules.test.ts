@@ -2,16 +2,14 @@
 // come to Envoy is counted by an Envoy that passes on whatever comes.
 
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { run } from "#agent/process.ts";
 import { startInsider } from "../lab/insider.ts";
 import { lab } from "../lab/lab.ts";
 import { network } from "../lab/namespaces.ts";
+import { bundled } from "../lab/program.ts";
 import { type Counts, startPassingEnvoy } from "./passing-envoy.ts";
 
-const bundler = fileURLToPath(new URL("../../tools/bundle.mjs", import.meta.url));
 const freeUser = 65533;
 
 test("what is redirected, and what is not, by nft and by iptables", async (t) => {
@@ -30,8 +28,7 @@ test("what is redirected, and what is not, by nft and by iptables", async (t) =>
   await proxy.serve("here", 22);
   for (const port of [8080, 8081]) await other.serve("there", port);
 
-  const program = join(own.folder, "kodiak.js");
-  await run(process.execPath, [bundler, program]);
+  const program = await bundled(own.folder);
   const kodiak = async (...args: readonly string[]): Promise<string> => {
     const [command, ...rest] = here.inside(process.execPath, program, ...args);
     const { exit, lines } = await run(command, rest);
