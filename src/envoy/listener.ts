@@ -12,6 +12,7 @@ import type {
   FilterJson,
 } from "#gen/envoy/config/listener/v3/listener_components_pb.ts";
 import type { ListenerJson } from "#gen/envoy/config/listener/v3/listener_pb.ts";
+import type { ConnectionLimitJson } from "#gen/envoy/extensions/filters/network/connection_limit/v3/connection_limit_pb.ts";
 import type {
   HttpConnectionManagerJson,
   HttpFilterJson,
@@ -114,3 +115,12 @@ export const closing: FilterJson = {
   name: "envoy.filters.network.direct_response",
   typedConfig: any("envoy.extensions.filters.network.direct_response.v3.Config", {}),
 };
+
+/** Closes new connections while there are so many that have passed it: `limit` ≥ 1. */
+export const connectionLimit = (statPrefix: string, limit: number): FilterJson => ({
+  name: "envoy.filters.network.connection_limit",
+  typedConfig: any("envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit", {
+    statPrefix,
+    maxConnections: String(limit),
+  } satisfies ConnectionLimitJson),
+});

@@ -57,13 +57,13 @@ export const upstreamTls = (
 
 export const gatewayCertificateName = (mesh: string, secret: string): string => `gateway_cert:secret:${mesh}:${secret}`;
 
-/** Toward clients that are outside the mesh and show no certificate. `certificates`: names over SDS. */
-export const edgeTls = (certificates: readonly string[]): TransportSocketJson => ({
+/** Toward clients that are outside the mesh and show no certificate. `certificates`: names over SDS; `alpn`: none if nothing is known of what is inside. */
+export const edgeTls = (certificates: readonly string[], alpn: readonly string[]): TransportSocketJson => ({
   name: "envoy.transport_sockets.tls",
   typedConfig: any("envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext", {
     commonTlsContext: {
       tlsCertificateSdsSecretConfigs: certificates.map((name) => ({ name, sdsConfig: overAds })),
-      alpnProtocols: ["h2", "http/1.1"],
+      ...(alpn.length > 0 && { alpnProtocols: [...alpn] }),
     },
   }),
 });

@@ -72,6 +72,36 @@ const rows: readonly Row[] = [
     spec: listeners({ port: 443, protocol: "HTTPS", tls: { mode: "PASSTHROUGH", certificates: [{ secret: "a" }] } }),
     says: "conf.listeners[0].tls.mode: must be TERMINATE with HTTPS",
   },
+  {
+    kind: "MeshGateway",
+    spec: listeners(
+      { port: 443, protocol: "TLS", hostname: "a.example", tls: { mode: "PASSTHROUGH" } },
+      { port: 443, protocol: "TLS", tls: { mode: "TERMINATE", certificates: [{ secret: "a" }] } },
+    ),
+  },
+  {
+    kind: "MeshGateway",
+    spec: listeners({ port: 443, protocol: "TLS", tls: { mode: "PASSTHROUGH", certificates: [{ secret: "a" }] } }),
+    says: "conf.listeners[0].tls.certificates: must be left out with PASSTHROUGH: the service shows its own",
+  },
+  {
+    kind: "MeshGateway",
+    spec: listeners({ port: 443, protocol: "TLS" }),
+    says: "conf.listeners[0].tls.mode: must be TERMINATE or PASSTHROUGH with TLS",
+  },
+  {
+    kind: "MeshGateway",
+    spec: listeners({ port: 80, protocol: "TCP" }, { port: 80, protocol: "TCP", hostname: "a.example" }),
+    says: "conf.listeners[1].port: must be another than 80: a connection says no name that would tell two TCP listeners apart",
+  },
+  {
+    kind: "MeshGateway",
+    spec: listeners(
+      { ...http, resources: { connectionLimit: 5 } },
+      { ...http, hostname: "a.example", resources: { connectionLimit: 6 } },
+    ),
+    says: "conf.listeners[1].resources.connectionLimit: must be 5, as of the other listener of port 80, or be left out",
+  },
   { kind: "Dataplane", spec: {}, says: "networking: is required" },
   { kind: "Dataplane", spec: dataplane({ address: "" }), says: "networking.address: is required" },
   {

@@ -5,6 +5,7 @@ import type { SecretJson } from "#gen/kuma/system/v1alpha1/secret_pb.ts";
 import type { Collection, Graph, Read } from "#incremental/collection.ts";
 import type { Match } from "#policies/match.ts";
 import type { MeshHTTPRoute } from "#policies/mesh-http-route/schema.ts";
+import type { MeshTCPRoute } from "#policies/mesh-tcp-route/schema.ts";
 import type { PolicySpec } from "#policies/schema.ts";
 import { applied } from "#proxy/applied.ts";
 import { type BundleRef, bundleOf } from "#proxy/bundle.ts";
@@ -61,7 +62,8 @@ export function gatewayCollections(graph: Graph, input: GatewayCollectionsInput)
       gateway,
       address: spec.networking?.address ?? "",
       tags: spec.networking?.gateway?.tags ?? {},
-      routes: routesIn(client, (route) => policy(read, "MeshHTTPRoute", route)),
+      routes: routesIn<MeshHTTPRoute>("MeshHTTPRoute", client, (key) => policy(read, "MeshHTTPRoute", key)),
+      tcpRoutes: routesIn<MeshTCPRoute>("MeshTCPRoute", client, (key) => policy(read, "MeshTCPRoute", key)),
       factsOf: (service) => facts(read, mesh, service),
       policies: applied([...client.toPolicies, ...client.inboundPolicies], (kind, one) => policy(read, kind, one)),
       ...(cutOff && { cutOff }),
@@ -91,14 +93,13 @@ export function gatewayCollections(graph: Graph, input: GatewayCollectionsInput)
 }
 
 /** Routes of proxies as such are not for gateways. */
-const routesIn = (
+const routesIn = <Spec extends PolicySpec>(
+  wanted: string,
   { toPolicies }: Client,
   find: (key: string) => Resource<PolicySpec> | undefined,
-): readonly Match<MeshHTTPRoute>[] =>
+): readonly Match<Spec>[] =>
   toPolicies.flatMap(({ kind, key, sections }) => {
-    const policy = kind === "MeshHTTPRoute" ? find(key) : undefined;
+    const policy = kind === wanted ? find(key) : undefined;
     // The kind says what the spec is.
-    return policy?.spec.targetRef?.kind === "MeshGateway"
-      ? [{ policy: policy as Resource<MeshHTTPRoute>, sections }]
-      : [];
+    return policy?.spec.targetRef?.kind === "MeshGateway" ? [{ policy: policy as Resource<Spec>, sections }] : [];
   });

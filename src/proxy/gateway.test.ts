@@ -48,6 +48,7 @@ test("a MeshLoadBalancingStrategy says how a gateway chooses, what of its reques
     address: "10.0.0.1",
     tags: { "kuma.io/service": "edge" },
     routes: [{ policy: route, sections: ["80/*"] }],
+    tcpRoutes: [],
     factsOf: () => undefined,
     policies: applied([{ kind: strategy.kind, key: "default/sticky", sections: ["80/*"] }], () => strategy),
   });
@@ -61,4 +62,61 @@ test("a MeshLoadBalancingStrategy says how a gateway chooses, what of its reques
   );
   assert.equal(routes.length, 1);
   assert.match(JSON.stringify(routes[0]?.json), /"hashPolicy":\[\{"header":\{"headerName":"x-user"\}\}\]/);
+});
+
+test("connections have the timeouts of the way to their service before those of who calls; a listener for other meshes is not opened", () => {
+  const said = (part: "from" | "to", name: string, idleTimeout: string) =>
+    resource("MeshTimeout", "default", name, {
+      [part]: [{ targetRef: { kind: "Mesh" as const }, default: { idleTimeout } }],
+    });
+  const timeouts: readonly Resource<PolicySpec>[] = [said("from", "callers", "300s"), said("to", "ways", "60s")];
+  const route = resource("MeshTCPRoute", "default", "route", {
+    targetRef: { kind: "MeshGateway" as const, name: "edge" },
+    to: [
+      {
+        targetRef: { kind: "Mesh" as const },
+        rules: [
+          {
+            default: {
+              backendRefs: [
+                { kind: "MeshService" as const, name: "db", weight: 3 },
+                { kind: "MeshService" as const, name: "db-2", weight: 1 },
+              ],
+            },
+          },
+        ],
+      },
+    ],
+  });
+  const made = (saying: readonly Resource<PolicySpec>[]) =>
+    gatewayOf({
+      view: "view",
+      mesh: meshFactsOf(resource("Mesh", "", "default", {})),
+      gateway: resource("MeshGateway", "default", "edge", {
+        conf: {
+          listeners: [
+            { port: 5432, protocol: "TCP" as const },
+            { port: 80, protocol: "HTTP" as const, crossMesh: true },
+            { port: 5433, protocol: "TCP" as const },
+          ],
+        },
+      }),
+      address: "10.0.0.1",
+      tags: { "kuma.io/service": "edge" },
+      routes: [],
+      tcpRoutes: [{ policy: route, sections: ["5432/*"] }],
+      factsOf: () => undefined,
+      policies: applied(
+        saying.map(({ kind, name }) => ({ kind, key: name, sections: ["5432/*", "5433/*"] })),
+        (_, key) => timeouts.find(({ name }) => name === key),
+      ),
+    }).listeners;
+  const idle = (saying: readonly Resource<PolicySpec>[]) =>
+    /"idleTimeout":"([^"]*)"/.exec(JSON.stringify(made(saying)[0]?.json))?.[1];
+  assert.deepEqual([timeouts, timeouts.slice(0, 1), []].map(idle), ["60s", "300s", "3600s"]);
+  const [routed, other, ...more] = made([]);
+  assert.deepEqual([routed?.name, other?.name, more], ["edge:TCP:5432", "edge:TCP:5433", []]);
+  assert.deepEqual(routed?.refers, ["db", "db-2"]);
+  assert.match(JSON.stringify(routed?.json), /\{"name":"db","weight":3\},\{"name":"db-2","weight":1\}/);
+  assert.match(JSON.stringify(other?.json), /direct_response/);
 });

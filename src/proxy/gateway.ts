@@ -1,35 +1,19 @@
-// A builtin gateway: the listeners of its MeshGateway, the routes that MeshHTTPRoutes give them, and the clusters where those lead.
+// A builtin gateway: the listeners of its MeshGateway, where MeshHTTPRoutes and MeshTCPRoutes lead what comes in there, and the clusters
+// for that.
 
-import { httpConnections, listener } from "#envoy/listener.ts";
+import { type Chain, connectionLimit, httpConnections, listener } from "#envoy/listener.ts";
 import { edgeTls, gatewayCertificateName } from "#envoy/tls.ts";
-import type { VirtualHostJson } from "#gen/envoy/config/route/v3/route_components_pb.ts";
+import type { FilterJson } from "#gen/envoy/config/listener/v3/listener_components_pb.ts";
 import type { HttpConnectionManagerJson } from "#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
-import type { Match } from "#policies/match.ts";
-import type { HttpRule } from "#policies/mesh-http-route/http-rule.ts";
-import type { MeshHTTPRoute } from "#policies/mesh-http-route/schema.ts";
-import { httpRules } from "#policies/mesh-http-route/translate.ts";
 import type { Draft } from "#proxy/bundle.ts";
-import {
-  type ClusterOf,
-  clusterCollector,
-  type OutboundInput,
-  protocolIn,
-  routeJson,
-  routeWays,
-  type Sending,
-} from "#proxy/outbound.ts";
+import { type GatewayConnectionsInput, gatewayConnections } from "#proxy/gateway-connections.ts";
+import { type GatewayRoutesInput, gatewayRoutes } from "#proxy/gateway-routes.ts";
+import { type ClusterOf, clusterCollector, type OutboundInput, type Sending } from "#proxy/outbound.ts";
 import { tag } from "#resources/resource.ts";
-import {
-  bySpecificity,
-  covers,
-  type GatewayListener,
-  listenersOf,
-  type MeshGateway,
-  narrowed,
-} from "#topology/gateway.ts";
+import { type GatewayListener, listenersOf, type MeshGateway } from "#topology/gateway.ts";
 import type { Tags } from "#topology/provider.ts";
 
-export interface GatewayInput extends Omit<OutboundInput, "service"> {
+export interface GatewayInput extends Omit<OutboundInput, "service">, GatewayRoutesInput, GatewayConnectionsInput {
   readonly gateway: MeshGateway;
   /** Where the proxy listens. */
   readonly address: string;
@@ -37,8 +21,6 @@ export interface GatewayInput extends Omit<OutboundInput, "service"> {
   readonly tags: Tags;
   /** Those that policies look at; absent: none. */
   readonly own?: Tags;
-  /** Those that are for this gateway; `sections` are its listeners. */
-  readonly routes: readonly Match<MeshHTTPRoute>[];
 }
 
 export interface Gateway extends Sending {
@@ -67,33 +49,99 @@ function portOf(
   clusterOf: ClusterOf,
 ): { readonly listener: Draft; readonly routes: readonly Draft[] }[] {
   const { gateway, address } = input;
-  const [first] = all;
-  if (first?.protocol !== "HTTP" && first?.protocol !== "HTTPS") return [];
-  const name = `${gateway.name}:${first.protocol}:${port}`;
-  const own = all.filter(({ protocol }) => protocol === first.protocol);
-  const connections = ({ section, hostname }: GatewayListener) =>
-    httpConnections(input.tags[tag.service] ?? gateway.name, `${name}:${hostname}`, {
-      ...asAtAnEdge,
-      ...input.policies.inbound({ mesh: gateway.mesh, section }).connection,
-    });
-  const at = { address, port };
-  if (first.protocol === "HTTP") {
-    // The Host header decides, whatever listener a name belongs to.
-    const any = { ...first, hostname: "*" };
-    const json = listener({ name, at, direction: "INBOUND", chains: [{ filters: [connections(any)] }] });
-    return [{ listener: { type: "listener", name, json }, routes: [routeDraft(`${name}:*`, input, own, clusterOf)] }];
+  const protocol = all[0]?.protocol ?? "NONE";
+  if (protocol === "NONE") return [];
+  const name = `${gateway.name}:${protocol}:${port}`;
+  const own = all.filter((one) => one.protocol === protocol);
+  const made = chainsOf(protocol, name, input, own, clusterOf);
+  if (made.chains.length === 0) return [];
+  const json = listener({
+    ...{ name, at: { address, port }, direction: "INBOUND", chains: made.chains },
+    ...((protocol === "HTTPS" || protocol === "TLS") && { inspectTls: true }),
+  });
+  return [{ listener: { type: "listener", name, refers: made.refers, json }, routes: made.routes }];
+}
+
+interface Chains {
+  readonly chains: readonly Chain[];
+  /** Of HTTP. */
+  readonly routes: readonly Draft[];
+  /** Clusters that chains lead to by name. */
+  readonly refers: readonly string[];
+}
+
+function chainsOf(
+  protocol: Exclude<GatewayListener["protocol"], "NONE">,
+  name: string,
+  input: GatewayInput,
+  listeners: readonly GatewayListener[],
+  clusterOf: ClusterOf,
+): Chains {
+  const used = new Set<string>();
+  const requests = (one: GatewayListener) => httpFilter(input, `${name}:${one.hostname}`, one);
+  const connections = (one: GatewayListener) => gatewayConnections(statPrefix(input), input, one, clusterOf, used);
+  const routesOf = (one: GatewayListener, of: readonly GatewayListener[] = [one]) =>
+    gatewayRoutes(`${name}:${one.hostname}`, input, of, clusterOf);
+  switch (protocol) {
+    case "HTTP": {
+      const [first] = listeners;
+      if (!first) return { chains: [], routes: [], refers: [] };
+      // The Host header decides, whatever listener a name belongs to.
+      const any = { ...first, hostname: "*" };
+      const filters = [...limited(name, listeners), requests(any)];
+      return { chains: [{ filters }], routes: [routesOf(any, listeners)], refers: [] };
+    }
+    case "HTTPS": {
+      const secure = listeners.filter(isTerminated);
+      const chains = secure.map((one) => chainOf(input, name, one, requests(one), httpAlpn));
+      return { chains, routes: secure.map((one) => routesOf(one)), refers: [] };
+    }
+    case "TLS": {
+      const told = listeners.filter((one) => one.tls === "PASSTHROUGH" || isTerminated(one));
+      const chains = told.map((one) => chainOf(input, name, one, connections(one)));
+      return { chains, routes: [], refers: [...used].sort() };
+    }
+    case "TCP": {
+      // Nothing tells its connections apart: validation refuses a second listener.
+      const chains = listeners.slice(0, 1).map((one) => ({ filters: [...limited(name, [one]), connections(one)] }));
+      return { chains, routes: [], refers: [...used].sort() };
+    }
   }
-  // The SNI does; who sends none gets the listener for any name, if there is one.
-  const secure = own.filter(({ certificates }) => certificates.length > 0);
-  if (secure.length === 0) return [];
-  const chains = secure.map((one) => ({
-    ...(one.hostname !== "*" && { match: { serverNames: [one.hostname] } }),
-    transportSocket: edgeTls(one.certificates.map((secret) => gatewayCertificateName(gateway.mesh, secret))),
-    filters: [connections(one)],
-  }));
-  const json = listener({ name, at, direction: "INBOUND", chains, inspectTls: true });
-  const routes = secure.map((one) => routeDraft(`${name}:${one.hostname}`, input, [one], clusterOf));
-  return [{ listener: { type: "listener", name, json }, routes }];
+}
+
+/** The SNI decides; who sends none gets the listener for any name, if there is one. */
+function chainOf(
+  { gateway }: GatewayInput,
+  name: string,
+  one: GatewayListener,
+  filter: FilterJson,
+  alpn: readonly string[] = [],
+): Chain {
+  const certificates = one.certificates.map((secret) => gatewayCertificateName(gateway.mesh, secret));
+  return {
+    match: { transportProtocol: "tls", ...(one.hostname !== "*" && { serverNames: [one.hostname] }) },
+    ...(one.tls === "TERMINATE" && { transportSocket: edgeTls(certificates, alpn) }),
+    filters: [...limited(`${name}:${one.hostname}`, [one]), filter],
+  };
+}
+
+const isTerminated = ({ tls, certificates }: GatewayListener): boolean =>
+  tls === "TERMINATE" && certificates.length > 0;
+
+const httpAlpn = ["h2", "http/1.1"];
+
+const statPrefix = ({ tags, gateway }: GatewayInput): string => tags[tag.service] ?? gateway.name;
+
+const httpFilter = (input: GatewayInput, routes: string, { section }: GatewayListener): FilterJson =>
+  httpConnections(statPrefix(input), routes, {
+    ...asAtAnEdge,
+    ...input.policies.inbound({ mesh: input.gateway.mesh, section }).connection,
+  });
+
+/** Counts what it is before; of several limits of a port the least holds (validation refuses the others). */
+function limited(name: string, listeners: readonly GatewayListener[]): readonly FilterJson[] {
+  const limits = listeners.flatMap(({ connectionLimit }) => connectionLimit ?? []);
+  return limits.length === 0 ? [] : [connectionLimit(name, Math.min(...limits))];
 }
 
 /** Who calls is a stranger: as Kuma's gateways do. */
@@ -111,86 +159,3 @@ const asAtAnEdge: HttpConnectionManagerJson = {
     allowConnect: true,
   },
 };
-
-function routeDraft(
-  name: string,
-  input: GatewayInput,
-  listeners: readonly GatewayListener[],
-  clusterOf: ClusterOf,
-): Draft {
-  const used = new Set<string>();
-  const virtualHosts = hostsOf(input.routes, listeners).map(
-    ({ hostname, rules }): VirtualHostJson => ({
-      name: hostname,
-      domains: [hostname],
-      routes: rules.map((rule) => ruleJson(input, rule, clusterOf, used)),
-    }),
-  );
-  return {
-    ...{ type: "route", name },
-    refers: [...used].sort(),
-    json: { name, validateClusters: false, ignorePortInHostMatching: true, virtualHosts },
-  };
-}
-
-function ruleJson(input: GatewayInput, rule: HttpRule, clusterOf: ClusterOf, used: Set<string>) {
-  const { factsOf, policies } = input;
-  const first = rule.split.find(({ kind }) => kind === "service");
-  const said =
-    first?.kind === "service"
-      ? policies.to(
-          { kind: "service", service: first.service, tags: first.tags },
-          { protocol: protocolIn(factsOf(first.service)), routes: rule.origins },
-        ).route
-      : undefined;
-  return routeJson(rule, said, routeWays(input, clusterOf, used));
-}
-
-interface Host {
-  readonly hostname: string;
-  readonly rules: readonly HttpRule[];
-}
-
-/** A name belongs to the listener that says it most exactly; what routes say of a name comes before what they say of names that cover it. */
-function hostsOf(matches: readonly Match<MeshHTTPRoute>[], listeners: readonly GatewayListener[]): readonly Host[] {
-  const exact = [...listeners].sort((a, b) => bySpecificity(a.hostname, b.hostname));
-  const hosts = new Map<string, Host>();
-  for (const one of exact) {
-    const byHost = new Map(hostnamesOf(matches, one).map((hostname) => [hostname, rulesFor(matches, one, hostname)]));
-    for (const hostname of byHost.keys()) {
-      if (hosts.has(hostname) || exact.find((other) => covers(other.hostname, hostname)) !== one) continue;
-      const covering = [...byHost].filter(([other]) => covers(other, hostname));
-      const rules = covering.sort(([a], [b]) => bySpecificity(a, b)).flatMap(([, own]) => own);
-      hosts.set(hostname, { hostname, rules });
-    }
-  }
-  return [...hosts.values()].sort((a, b) => bySpecificity(a.hostname, b.hostname));
-}
-
-type ToEntry = NonNullable<MeshHTTPRoute["to"]>[number];
-
-/** As far as they are the listener's. */
-const namesOf = ({ hostnames = [] }: ToEntry, { hostname }: GatewayListener): readonly string[] =>
-  hostnames.length === 0 ? [hostname] : hostnames.flatMap((one) => narrowed(hostname, one) ?? []);
-
-const isFor = ({ section }: GatewayListener, { sections }: Match<MeshHTTPRoute>): boolean => sections.includes(section);
-
-const hostnamesOf = (matches: readonly Match<MeshHTTPRoute>[], one: GatewayListener): readonly string[] => [
-  ...new Set(
-    matches
-      .filter((match) => isFor(one, match))
-      .flatMap(({ policy }) => (policy.spec.to ?? []).flatMap((entry) => namesOf(entry, one))),
-  ),
-];
-
-/** Without the route that takes all the rest: a gateway has no destination of its own, and says 404. */
-function rulesFor(matches: readonly Match<MeshHTTPRoute>[], one: GatewayListener, hostname: string) {
-  const own = matches
-    .filter((match) => isFor(one, match))
-    .map(({ policy, sections }) => {
-      const to = (policy.spec.to ?? []).filter((entry) => namesOf(entry, one).includes(hostname));
-      return { sections, policy: { ...policy, spec: { ...policy.spec, to } } };
-    });
-  const anything = { kind: "service", service: "*", tags: {} } as const;
-  return httpRules(own, anything).filter(({ origins }) => origins.length > 0);
-}

@@ -220,14 +220,14 @@ const backendsOf = (usual: Usual, split: readonly Share[] = []): readonly Share[
   split.length > 0 ? split : [{ kind: "service", ...usual, weight: 1 }];
 
 /** Those that are known and have a weight. */
-const sharesOf = (backends: readonly Share[], cluster: ClusterOf): readonly ClusterShare[] =>
+export const sharesOf = (backends: readonly Share[], cluster: ClusterOf): readonly ClusterShare[] =>
   backends.flatMap((backend) => {
     const name = backend.weight > 0 ? cluster(backend) : undefined;
     return name === undefined ? [] : [{ name, weight: backend.weight }];
   });
 
 /** All of it at one place, or in shares. */
-const shared = (shares: readonly ClusterShare[]) =>
+export const shared = (shares: readonly ClusterShare[]) =>
   shares.length === 1 && shares[0]
     ? { cluster: shares[0].name }
     : { weightedClusters: { clusters: shares.map((share) => ({ ...share })) } };

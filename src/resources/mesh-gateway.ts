@@ -27,25 +27,65 @@ function listenerIssues(
   earlier: readonly MeshGateway_ListenerJson[],
   path: Path,
 ): readonly Issue[] {
-  const { port, protocol = "NONE", hostname = "", tls } = one;
-  const issues = [
+  const { port, protocol = "NONE", hostname = "" } = one;
+  return [
     ...portIssues(port, [...path, "port"], "is required"),
     ...hostnameIssues(hostname, [...path, "hostname"]),
+    ...(protocols.includes(protocol) ? [] : [issue([...path, "protocol"], `must be one of ${protocols.join(", ")}`)]),
+    ...tlsIssues(one, [...path, "tls"]),
+    ...portmateIssues(
+      one,
+      earlier.filter((other) => other.port === port),
+      path,
+    ),
   ];
-  if (!protocols.includes(protocol))
-    issues.push(issue([...path, "protocol"], `must be one of ${protocols.join(", ")}`));
-  const same = earlier.filter((other) => other.port === port);
+}
+
+/** What listeners of one port have to have in common, and what not. */
+function portmateIssues(
+  { port, protocol = "NONE", hostname = "", resources }: MeshGateway_ListenerJson,
+  same: readonly MeshGateway_ListenerJson[],
+  path: Path,
+): readonly Issue[] {
+  const issues: Issue[] = [];
   const other = same.find((each) => each.protocol !== protocol);
   if (other)
     issues.push(issue([...path, "protocol"], `must be ${other.protocol}, as of the other listener of port ${port}`));
   if (same.some((each) => (each.hostname || "*") === (hostname || "*")))
     issues.push(issue([...path, "hostname"], `must not be used twice on port ${port}`));
-  if (protocol === "HTTPS") {
-    if (tls?.mode !== "TERMINATE") issues.push(issue([...path, "tls", "mode"], "must be TERMINATE with HTTPS"));
-    if ((tls?.certificates ?? []).length === 0)
-      issues.push(issue([...path, "tls", "certificates"], "must have an item: the Secret with certificate and key"));
-  }
+  else if (protocol === "TCP" && same.some((each) => each.protocol === "TCP"))
+    issues.push(
+      issue(
+        [...path, "port"],
+        `must be another than ${port}: a connection says no name that would tell two TCP listeners apart`,
+      ),
+    );
+  const limit = resources?.connectionLimit;
+  const otherLimit = same.map((each) => each.resources?.connectionLimit).find((each) => each && each !== limit);
+  if (limit && otherLimit)
+    issues.push(
+      issue(
+        [...path, "resources", "connectionLimit"],
+        `must be ${otherLimit}, as of the other listener of port ${port}, or be left out`,
+      ),
+    );
   return issues;
+}
+
+function tlsIssues({ protocol, tls }: MeshGateway_ListenerJson, path: Path): readonly Issue[] {
+  if (protocol !== "HTTPS" && protocol !== "TLS") return [];
+  const certificates = tls?.certificates ?? [];
+  if (tls?.mode === "PASSTHROUGH" && protocol === "TLS")
+    return certificates.length === 0
+      ? []
+      : [issue([...path, "certificates"], "must be left out with PASSTHROUGH: the service shows its own")];
+  const modes = protocol === "TLS" ? "TERMINATE or PASSTHROUGH with TLS" : "TERMINATE with HTTPS";
+  return [
+    ...(tls?.mode === "TERMINATE" ? [] : [issue([...path, "mode"], `must be ${modes}`)]),
+    ...(certificates.length > 0 || (protocol === "TLS" && tls?.mode !== "TERMINATE")
+      ? []
+      : [issue([...path, "certificates"], "must have an item: the Secret with certificate and key")]),
+  ];
 }
 
 const hostnameIssues = (hostname: string, path: Path): Issue[] =>

@@ -15,8 +15,12 @@ export interface GatewayListener {
   readonly hostname: string;
   /** Of the proxy, its gateway and the listener; the last has the last word. */
   readonly tags: Tags;
+  /** Absent: what comes in is no TLS, or nothing is done with it. */
+  readonly tls?: "TERMINATE" | "PASSTHROUGH";
   /** Names of Secrets. */
   readonly certificates: readonly string[];
+  /** How many connections it takes at once; absent: any number. */
+  readonly connectionLimit?: number;
 }
 
 /** The one with the selector that says most; of equal ones the first by name. */
@@ -37,15 +41,25 @@ const fits = (selector: Tags, tags: Tags): boolean =>
 const weightOf = (selector: Tags): number =>
   Object.values(selector).reduce((sum, value) => sum + (value === "*" ? 1 : 1_000), 0);
 
+/** Without those for other meshes, which nobody else may reach. */
 export const listenersOf = ({ spec }: MeshGateway, tags: Tags): readonly GatewayListener[] =>
-  (spec.conf?.listeners ?? []).map(({ port = 0, protocol = "NONE", hostname = "", tags: own = {}, tls }) => ({
+  (spec.conf?.listeners ?? []).flatMap((one) => (one.crossMesh ? [] : [listenerOf(one, { ...tags, ...spec.tags })]));
+
+function listenerOf(
+  { port = 0, protocol = "NONE", hostname = "", tags = {}, tls, resources }: MeshGateway_ListenerJson,
+  usual: Tags,
+): GatewayListener {
+  return {
     section: `${port}/${hostname || "*"}`,
     port,
     protocol,
     hostname: hostname || "*",
-    tags: { ...tags, ...spec.tags, ...own },
+    tags: { ...usual, ...tags },
+    ...(tls?.mode && tls.mode !== "NONE" && { tls: tls.mode }),
     certificates: (tls?.certificates ?? []).flatMap(({ secret }) => secret ?? []),
-  }));
+    ...(resources?.connectionLimit && { connectionLimit: resources.connectionLimit }),
+  };
+}
 
 /** `*` covers every name, `*.example.com` all below example.com, and each name itself. */
 export const covers = (pattern: string, hostname: string): boolean =>

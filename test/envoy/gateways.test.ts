@@ -1,14 +1,16 @@
 // Gateways on Universal, with real Envoys: ways in for clients that are outside the mesh, beside a zone ingress, which is none.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, connect as connectTcp, type Socket, type TcpNetConnectOpts } from "node:net";
 import { test } from "node:test";
-import { type ConnectionOptions, connect } from "node:tls";
-import { certificateFor } from "#host/certificate-for-test.ts";
+import { type ConnectionOptions, connect, createServer, TLSSocket } from "node:tls";
+import { certificateFor, type TestCertificate } from "#host/certificate-for-test.ts";
 import { freePort } from "#host/free-port.ts";
 import { asDataplane } from "#resources/dataplane.ts";
 import { get } from "../lab/http.ts";
-import { eventually, lab, put, startProxy } from "../lab/lab.ts";
-import { zoneIngress } from "../lab/manifests.ts";
+import { eventually, type Lab, lab, put, startProxy } from "../lab/lab.ts";
+import { dataplane, zoneIngress } from "../lab/manifests.ts";
 import { twoZones } from "../lab/two-zones.ts";
 import { answeredBy } from "../promises/stage.ts";
 
@@ -42,7 +44,7 @@ test("a delegated gateway calls services of both zones beside an ingress, which 
   assert.equal(await edge.leave(), 0);
 });
 
-test("a builtin gateway leads names and paths to services of both zones", async (t) => {
+test("a builtin gateway leads names, paths and connections to services of both zones", async (t) => {
   const of = await lab(t);
   const { global, zoneA, zoneB, token, zoneToken, addBackend } = await twoZones(of);
   await startProxy(of, zoneA, zoneIngress("ingress-a", "127.0.1.9", await freePort("127.0.1.9")), zoneToken);
@@ -51,7 +53,9 @@ test("a builtin gateway leads names and paths to services of both zones", async 
   const address = "127.0.2.3";
   const port = await freePort(address);
   const tlsPort = await freePort(address);
-  const shop = await certificateFor(["shop.example"]);
+  const tcpPort = await freePort(address);
+  const namesPort = await freePort(address);
+  const shop = await certificateFor(["shop.example", "ends.example"]);
   const data = Buffer.from(shop.certificate + shop.privateKey).toString("base64");
   await put(global.api, "/meshes/default/secrets/shop", { type: "Secret", mesh: "default", name: "shop", data });
   const tls = { mode: "TERMINATE", certificates: [{ secret: "shop" }] };
@@ -63,6 +67,12 @@ test("a builtin gateway leads names and paths to services of both zones", async 
         { port, protocol: "HTTP", hostname: "*.example" },
         { port, protocol: "HTTP", hostname: "other.test", tags: { part: "other" } },
         { port: tlsPort, protocol: "HTTPS", hostname: "shop.example", tls },
+        { port: tcpPort, protocol: "TCP", tags: { part: "tcp" }, resources: { connectionLimit: 2 } },
+        { port: namesPort, protocol: "TLS", hostname: "ends.example", tags: { part: "tcp" }, tls },
+        {
+          ...{ port: namesPort, protocol: "TLS", hostname: "*.vault.example", tags: { part: "vault" } },
+          tls: { mode: "PASSTHROUGH" },
+        },
       ],
     },
   });
@@ -80,6 +90,17 @@ test("a builtin gateway leads names and paths to services of both zones", async 
   await route("shop", {}, { hostnames: ["shop.example"], rules: [to("/api", "backend")] });
   await route("rest", {}, { rules: [to("/frontend", "frontend")] });
   await route("other", { tags: { part: "other" } }, { rules: [to("/", "backend")] });
+
+  const tcpRoute = (part: string, name: string) =>
+    put(global.api, `/meshes/default/meshtcproutes/${part}`, {
+      ...{ type: "MeshTCPRoute", mesh: "default", name: part },
+      spec: {
+        targetRef: { kind: "MeshGateway", name: "edge", tags: { part } },
+        to: [{ targetRef: { kind: "Mesh" }, rules: [{ default: { backendRefs: [{ kind: "MeshService", name }] } }] }],
+      },
+    });
+  await tcpRoute("tcp", "backend");
+  await tcpRoute("vault", "vault");
 
   const ask = (host: string, path: string) => get(`http://${address}:${port}${path}`, { host });
   await eventually("answers of both zones", 20_000, async () => {
@@ -110,6 +131,41 @@ test("a builtin gateway leads names and paths to services of both zones", async 
   const { headers } = JSON.parse((await ask("other.test", "/")).text);
   assert.match(headers["x-forwarded-client-cert"], /URI=spiffe:\/\/default\/edge/);
 
+  const instances = new Set<string>();
+  await eventually("connections to both zones", 20_000, async () => {
+    instances.add(instanceIn(await exchange(connectTcp({ host: address, port: tcpPort }))));
+    assert.deepEqual([...instances].sort(), ["backend-1", "backend-2"]);
+  });
+  // As many as the listener takes; the next are closed before they are answered.
+  const held = await Promise.all([1, 2].map(() => open({ host: address, port: tcpPort })));
+  await assert.rejects(exchange(connectTcp({ host: address, port: tcpPort })), /ECONNRESET|hang up/);
+  for (const socket of held) socket.destroy();
+  await eventually("a place for another", 5_000, () => exchange(connectTcp({ host: address, port: tcpPort })));
+
+  // Of two names of one port the gateway ends TLS for one, and for the other the service itself does.
+  const named = (servername: string, ca: string) =>
+    exchange(connect({ host: address, port: namesPort, servername, ca }));
+  assert.match(instanceIn(await named("ends.example", shop.ca)), /^backend-/);
+  const vault = await certificateFor(["a.vault.example"]);
+  await startProxy(
+    of,
+    zoneA,
+    dataplane({
+      ...{ mesh: "default", name: "vault", service: "vault", address: "127.0.1.3", protocol: "tcp" },
+      ...{ port: await freePort("127.0.1.3"), appPort: await tlsApp(of, vault) },
+    }),
+    token,
+  );
+  await eventually("the service of the other zone", 20_000, async () =>
+    assert.equal(instanceIn(await named("a.vault.example", vault.ca)), "vault"),
+  );
+  await assert.rejects(named("vault.example", vault.ca), /ECONNRESET|hang up|disconnected/);
+  await assert.rejects(
+    exchange(connectTcp({ host: address, port: namesPort })),
+    /ECONNRESET|hang up/,
+    "who does not speak TLS says no name",
+  );
+
   await put(global.api, "/meshes/default/meshloadbalancingstrategies/near", {
     ...{ type: "MeshLoadBalancingStrategy", mesh: "default", name: "near" },
     spec: {
@@ -132,10 +188,14 @@ test("a builtin gateway leads names and paths to services of both zones", async 
   await assert.rejects(secure("a.example", "/frontend"), /ECONNRESET|hang up|disconnected/);
 });
 
+const overTls = (to: ConnectionOptions, request?: string): Promise<string> => exchange(connect(to), request);
+
+const usualRequest = "GET / HTTP/1.1\r\nhost: backend\r\n\r\n";
+
 /** Resolves with the first bytes of the answer. */
-function overTls(to: ConnectionOptions, request = "GET / HTTP/1.1\r\nhost: backend\r\n\r\n"): Promise<string> {
+function exchange(socket: Socket, request = usualRequest): Promise<string> {
   return new Promise((resolve, reject) => {
-    const socket = connect(to, () => socket.write(request));
+    socket.once(socket instanceof TLSSocket ? "secureConnect" : "connect", () => socket.write(request));
     socket.on("data", (bytes) => {
       socket.destroy();
       resolve(bytes.toString());
@@ -143,4 +203,28 @@ function overTls(to: ConnectionOptions, request = "GET / HTTP/1.1\r\nhost: backe
     socket.on("error", reject);
     socket.on("end", () => reject(new Error("hang up")));
   });
+}
+
+/** Resolves once it has been answered, which it stays open after. */
+function open(to: TcpNetConnectOpts): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTcp(to, () => socket.write(usualRequest));
+    socket.once("data", () => resolve(socket));
+    socket.on("error", reject);
+    socket.on("end", () => reject(new Error("hang up")));
+  });
+}
+
+const instanceIn = (answer: string): string => /"instance":"([^"]*)"/.exec(answer)?.[1] ?? "none";
+
+/** Resolves with the port of an application that ends TLS itself. */
+async function tlsApp(of: Lab, { certificate, privateKey }: TestCertificate): Promise<number> {
+  const server = createServer({ cert: certificate, key: privateKey }, (socket) => {
+    socket.on("error", () => {});
+    socket.once("data", () => socket.end('{"instance":"vault"}'));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  of.atEnd(async () => void server.close());
+  return (server.address() as AddressInfo).port;
 }

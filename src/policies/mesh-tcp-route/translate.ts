@@ -23,7 +23,7 @@ export const meshTcpRoute = definePolicy({
     to: (top) => (top === "MeshGateway" ? ["Mesh"] : ["MeshService", "MeshExternalService", "MeshMultiZoneService"]),
   },
   check: checkRoutes,
-  translate: { split: (matches, destination) => splitOf(matches, destination) },
+  translate: { split: (matches, destination) => tcpSplit(matches, destination) },
 });
 
 function checkRoutes(spec: MeshTCPRoute): readonly Issue[] {
@@ -39,7 +39,10 @@ function checkRoutes(spec: MeshTCPRoute): readonly Issue[] {
 }
 
 /** `undefined`: to the destination itself. */
-function splitOf(matches: readonly Match<MeshTCPRoute>[], destination: Destination): readonly Share[] | undefined {
+export function tcpSplit(
+  matches: readonly Match<MeshTCPRoute>[],
+  destination: Destination,
+): readonly Share[] | undefined {
   const said = toEntries(matches, destination).flatMap(({ entry, policy }) => {
     const refs = entry.rules[0]?.default.backendRefs ?? [];
     return refs.length === 0 ? [] : [refs.map((ref) => ({ ...backendOf(ref, policy), weight: ref.weight ?? 1 }))];

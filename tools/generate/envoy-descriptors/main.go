@@ -41,6 +41,7 @@ import (
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/original_dst/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/connection_limit/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/direct_response/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/rbac/v3"
@@ -100,6 +101,7 @@ var roots = []string{
 	"envoy.extensions.filters.listener.http_inspector.v3.*",
 	"envoy.extensions.filters.listener.original_dst.v3.*",
 	"envoy.extensions.filters.listener.tls_inspector.v3.*",
+	"envoy.extensions.filters.network.connection_limit.v3.*",
 	"envoy.extensions.filters.network.direct_response.v3.*",
 	"envoy.extensions.filters.network.http_connection_manager.v3.*",
 	"envoy.extensions.filters.network.rbac.v3.*",
