@@ -137,15 +137,18 @@ test("a builtin gateway leads names, paths and connections to services of both z
     assert.deepEqual([...instances].sort(), ["backend-1", "backend-2"]);
   });
   // As many as the listener takes; the next are closed before they are answered.
-  const held = await Promise.all([1, 2].map(() => open({ host: address, port: tcpPort })));
+  const place = () => eventually("a place", 5_000, () => open({ host: address, port: tcpPort }));
+  const held = [await place(), await place()];
   await assert.rejects(exchange(connectTcp({ host: address, port: tcpPort })), /ECONNRESET|hang up/);
   for (const socket of held) socket.destroy();
-  await eventually("a place for another", 5_000, () => exchange(connectTcp({ host: address, port: tcpPort })));
+  (await place()).destroy();
 
   // Of two names of one port the gateway ends TLS for one, and for the other the service itself does.
   const named = (servername: string, ca: string) =>
     exchange(connect({ host: address, port: namesPort, servername, ca }));
-  assert.match(instanceIn(await named("ends.example", shop.ca)), /^backend-/);
+  await eventually("the certificate", 20_000, async () =>
+    assert.match(instanceIn(await named("ends.example", shop.ca)), /^backend-/),
+  );
   const vault = await certificateFor(["a.vault.example"]);
   await startProxy(
     of,
