@@ -15,12 +15,15 @@ import {
 } from "#identity/signing-key.ts";
 import { issueUserToken } from "#identity/tokens.ts";
 import { createZoneAuthority, zoneAuthorityId } from "#identity/zone-certificate.ts";
+import { defaultGenerators } from "#owned/default-generators.ts";
 import type { Place } from "#resources/labels.ts";
 import type { Resource, ResourceId } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
 import type { Store } from "#resources/store.ts";
 
 const clusterId: ResourceId = { kind: "Config", mesh: "", name: "kuma-cluster-id" };
+/** That it has had its HostnameGenerators: whoever deletes one does not want it. */
+const generatorsMade: ResourceId = { kind: "Config", mesh: "", name: "kodiak-hostname-generators" };
 const defaultMesh: ResourceId = { kind: "Mesh", mesh: "", name: "default" };
 const tenYearsMs = 3650 * 86_400_000;
 
@@ -46,6 +49,8 @@ export async function firstStart(
   if (!store.get(adminUserTokenId)) await makeAdminToken(store, clock, random, keepAdminToken);
   if (place.kind === "global" && !store.get(zoneAuthorityId))
     await writeNew(store, [secretResource(zoneAuthorityId, await createZoneAuthority(clock.now()))]);
+  if (!store.get(generatorsMade))
+    await writeNew(store, [...defaultGenerators(place), resource(generatorsMade, { config: "made" })]);
   if (isFederated) return;
   if (!store.get(clusterId)) await writeNew(store, [resource(clusterId, { config: random.uuid() })]);
   // Only once: whoever deletes it does not want it.

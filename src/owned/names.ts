@@ -6,10 +6,11 @@ import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
 import type { VirtualOutboundJson } from "#gen/kuma/mesh/v1alpha1/virtual_outbound_pb.ts";
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import type { ConfigJson } from "#gen/kuma/system/v1alpha1/config_pb.ts";
-import type { Collection, Graph } from "#incremental/collection.ts";
+import type { Collection, Graph, Group } from "#incremental/collection.ts";
 import { exceptionsOf } from "#owned/vips.ts";
+import { kindNamed } from "#resources/kinds.ts";
 import { label, type Resource, tag } from "#resources/resource.ts";
-import { zeroTime } from "#resources/rest.ts";
+import { kriOf, zeroTime } from "#resources/rest.ts";
 import { virtualNameOf } from "#resources/virtual-outbound.ts";
 import { serviceKey, splitServiceKey, type Tags } from "#topology/provider.ts";
 import {
@@ -58,6 +59,7 @@ export function wantedVips(graph: Graph, of: Of): Collection<WantedVips> {
       policies.length === 0 ? [] : [inDataplanes, inIngresses].flatMap((from) => setsIn(read.one(from, key)));
     return namesOf(service, sets, policies);
   });
+  const ofResources = namesOfResources(graph, of);
   const byMesh = graph.group("names by mesh", named, (names, key) => [[splitServiceKey(key).mesh, names] as const]);
   const configs = of<ConfigJson>("Config");
   return graph.derive("wanted addresses", of<MeshJson>("Mesh"), ({ name: mesh, spec }, read): WantedVips => {
@@ -66,12 +68,22 @@ export function wantedVips(graph: Graph, of: Of): Collection<WantedVips> {
     const config = read.one(configs, exceptionsConfig(mesh));
     // Not what this control plane hands down itself.
     const said = config?.labels[label.origin] === "global" ? config : undefined;
+    const resources = [...(read.one(ofResources, mesh)?.values() ?? [])].map((key) => [key, []] as const);
     return {
-      names: isLegacy ? merged([...(read.one(byMesh, mesh)?.values() ?? [])]) : new Map(),
+      names: new Map([...(isLegacy ? merged([...(read.one(byMesh, mesh)?.values() ?? [])]) : []), ...resources]),
       exceptions: said && exceptionsIn(said.spec.config),
     };
   });
 }
+
+/** Their KRIs, by mesh: the same in every zone. */
+function namesOfResources(graph: Graph, of: Of): Collection<Group<string>> {
+  const kris = graph.derive("names of external services that are resources", of("MeshExternalService"), vipKeyOf);
+  return graph.group("resources with addresses", kris, (kri, key) => [[splitServiceKey(key).mesh, kri] as const]);
+}
+
+/** In the table of its mesh. */
+export const vipKeyOf = (resource: Resource<unknown>): string => kriOf(kindNamed(resource.kind), resource);
 
 /** Sets of tags, each as a text that is equal for equal sets. */
 type TagSets = ReadonlySet<string>;

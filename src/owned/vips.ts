@@ -2,7 +2,7 @@
 // and kept.
 
 import { sha256Hex } from "#lib/hash.ts";
-import { byKey, type Exceptions, type Names, type VipEntry, type VipTable } from "#topology/vips.ts";
+import { byKey, type Exceptions, type Names, resourceRangeOf, type VipEntry, type VipTable } from "#topology/vips.ts";
 
 /** Nobody else gets a freed address for so long: somebody may still have it from DNS. */
 export const quarantineMs = 86_400_000;
@@ -11,14 +11,20 @@ export const quarantineMs = 86_400_000;
 const firstBytes = [240, 244, 245, 246, 247, 248, 249, 250, 251, 252, 253, 254];
 export const rangeSize = firstBytes.length * 2 ** 24;
 
-export function addressAt(index: number): string {
-  const first = firstBytes[Math.floor(index / 2 ** 24)] ?? 240;
+/** `first`: of the range of a kind; absent: of names by themselves. */
+export function addressAt(index: number, first = firstBytes[Math.floor(index / 2 ** 24)] ?? 240): string {
   return [first, (index >>> 16) & 255, (index >>> 8) & 255, index & 255].join(".");
 }
 
 /** Where a name is unless somebody else is there: its place in the range. */
 export const homeOf = (mesh: string, name: string, size = rangeSize): number =>
-  Number.parseInt(sha256Hex(`${mesh}/${name}`).slice(0, 8), 16) % size;
+  Number.parseInt(sha256Hex(`${mesh}/${name}`).slice(0, 8), 16) % sizeFor(name, size);
+const sizeFor = (name: string, size: number): number =>
+  resourceRangeOf(name) === undefined ? size : Math.min(size, 2 ** 24);
+
+/** The address `step` behind a name's home. */
+const addressFor = (mesh: string, name: string, size: number, step = 0): string =>
+  addressAt((homeOf(mesh, name, size) + step) % sizeFor(name, size), resourceRangeOf(name));
 
 export interface VipsInput {
   readonly mesh: string;
@@ -34,7 +40,7 @@ export interface VipsInput {
 
 /** The table, by name. Two names never have one address. */
 export function vipsOf({ mesh, names, before, exceptions, now, size = rangeSize }: VipsInput): VipTable {
-  const home = (name: string): string => addressAt(homeOf(mesh, name, size));
+  const home = (name: string): string => addressFor(mesh, name, size);
   const kept = (name: string): string | undefined => before.get(name)?.address;
   const sorted = [...names.keys()].sort();
   const given = new Map<string, string>();
@@ -59,8 +65,7 @@ export function vipsOf({ mesh, names, before, exceptions, now, size = rangeSize 
   for (const [, { address }] of inQuarantine) taken.add(address);
   for (const name of sorted) {
     if (given.has(name) || wanted(name).some((address) => give(name, address))) continue;
-    const from = homeOf(mesh, name, size);
-    for (let step = 1; step < size; step++) if (give(name, addressAt((from + step) % size))) break;
+    for (let step = 1; step < sizeFor(name, size); step++) if (give(name, addressFor(mesh, name, size, step))) break;
   }
   const entries = [...given].map(([name, address]) => [name, { address, outbounds: names.get(name) ?? [] }] as const);
   return new Map([...entries, ...inQuarantine].sort(byKey));
@@ -77,6 +82,6 @@ function freedEntry(name: string, entry: VipEntry, now: number): readonly (reado
 export const exceptionsOf = (mesh: string, table: VipTable, size = rangeSize): Exceptions =>
   new Map(
     [...table].flatMap(([name, { address, freedAt }]) =>
-      freedAt === undefined && address !== addressAt(homeOf(mesh, name, size)) ? [[name, address]] : [],
+      freedAt === undefined && address !== addressFor(mesh, name, size) ? [[name, address]] : [],
     ),
   );

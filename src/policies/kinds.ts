@@ -4,6 +4,8 @@
 import type { Issue } from "#lib/issue.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { findPolicy, policies } from "#policies/all.ts";
+import { hostnameGeneratorIssues } from "#policies/hostname-generator.ts";
+import { meshExternalServiceIssues } from "#policies/mesh-external-service.ts";
 import { policyIssues, unknownPolicyMembers } from "#policies/policy.ts";
 import { roleIssues } from "#policies/role.ts";
 import { asDataplane, dataplaneIssues } from "#resources/dataplane.ts";
@@ -37,6 +39,10 @@ function specIssues(kind: Kind, resource: Resource): readonly Issue[] {
       return meshGatewayIssues(asMeshGateway(resource).spec);
     case "VirtualOutbound":
       return virtualOutboundIssues(asVirtualOutbound(resource).spec);
+    case "HostnameGenerator":
+      return hostnameGeneratorIssues(resource);
+    case "MeshExternalService":
+      return meshExternalServiceIssues(resource);
     case "Role":
       return roleIssues(resource);
     case "Mesh":
@@ -53,7 +59,9 @@ const actedOn: ReadonlySet<string> = new Set([
   "Dataplane",
   "ExternalService",
   "GlobalSecret",
+  "HostnameGenerator",
   "Mesh",
+  "MeshExternalService",
   "MeshGateway",
   "Role",
   "Secret",

@@ -46,6 +46,7 @@ import {
   routedHalf,
 } from "#proxy/inbound.ts";
 import { ingressCollections } from "#proxy/ingress-collections.ts";
+import { namedResources } from "#proxy/named-resources.ts";
 import { entryOf, type Outbound, outboundListenerDraft, outboundOf, type Sending } from "#proxy/outbound.ts";
 import { passthroughCollections } from "#proxy/passthrough-collections.ts";
 import { type Policies, policyCollections } from "#proxy/policy-collections.ts";
@@ -99,6 +100,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
   const transparent = transparentCollections(graph, {
     ...{ zone, dataplanes, nodes: sources.nodes },
     configs: sources.of<ConfigJson>("Config"),
+    resources: namedResources(graph, sources.of),
   });
   const calls = graph.derive("calls", dataplanes, ({ spec }, read, key) =>
     callsOf(spec, read.one(transparent.transparents, key)),

@@ -9,7 +9,9 @@ import { dnsDraft } from "#proxy/dns.ts";
 import {
   dnsRecords,
   inboundPassthrough,
+  type NamedResource,
   namedSubsets,
+  resourceOutlets,
   type Transparent,
   transparentOf,
   virtualOutlets,
@@ -22,6 +24,8 @@ export interface TransparentInput {
   readonly zone: string;
   readonly dataplanes: Collection<Resource<DataplaneJson>>;
   readonly configs: Collection<Resource<ConfigJson>>;
+  /** By mesh. */
+  readonly resources: Collection<readonly NamedResource[]>;
   /** Absent: nobody says anything. */
   readonly nodes: Collection<NodeFacts> | undefined;
 }
@@ -32,7 +36,7 @@ interface Shared extends Transparent {
 }
 
 export function transparentCollections(graph: Graph, input: TransparentInput) {
-  const { zone, dataplanes, configs, nodes } = input;
+  const { zone, dataplanes, configs, resources, nodes } = input;
   const tables = graph.derive("names with addresses", configs, ({ name, spec }) =>
     meshOfTable(name) === undefined ? undefined : namedIn(tableIn(spec.config)),
   );
@@ -54,7 +58,8 @@ export function transparentCollections(graph: Graph, input: TransparentInput) {
   });
   const names = graph.derive("names for DNS", settings, (one, read): Bundle | undefined => {
     const { mesh, dns } = one;
-    return dns && bundleOf([dnsDraft(dns, dnsRecords(namedOf(read, mesh), one), { mesh, zone })]);
+    const records = dnsRecords(namedOf(read, mesh), one, read.one(resources, mesh));
+    return dns && bundleOf([dnsDraft(dns, records, { mesh, zone })]);
   });
   return {
     transparents,
@@ -62,7 +67,9 @@ export function transparentCollections(graph: Graph, input: TransparentInput) {
     /** What a proxy calls by address. */
     outlets(read: Read, proxy: string): readonly Outlet[] {
       const one = read.one(transparents, proxy);
-      return one ? virtualOutlets(namedOf(read, one.mesh), one.reachable) : [];
+      if (!one) return [];
+      const named = virtualOutlets(namedOf(read, one.mesh), one.reachable);
+      return [...named, ...resourceOutlets(read.one(resources, one.mesh) ?? [])];
     },
     isInboundRedirected: (read: Read, proxy: string): boolean => (read.one(transparents, proxy)?.inbound ?? 0) !== 0,
     bundles: [inbounds, names],

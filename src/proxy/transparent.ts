@@ -12,7 +12,7 @@ import { matchedChains } from "#proxy/passthrough.ts";
 import { tag } from "#resources/resource.ts";
 import type { DnsWay, NodeFacts, RedirectPorts } from "#topology/node.ts";
 import { serviceKey, type Tags } from "#topology/provider.ts";
-import { mappedAddress, type Named } from "#topology/vips.ts";
+import { mappedAddress, type Named, type ResourceAddress } from "#topology/vips.ts";
 
 export interface Transparent extends RedirectPorts {
   readonly isStrict: boolean;
@@ -53,6 +53,16 @@ export const virtualOutlets = (named: readonly Named[], reachable: readonly stri
     }),
   );
 
+/** A service that is a resource, by its name as `resourceServiceName` says it. */
+export interface NamedResource extends ResourceAddress {
+  readonly ports: readonly { readonly port: number; readonly service: string }[];
+}
+
+export const resourceOutlets = (named: readonly NamedResource[]): readonly Outlet[] =>
+  named.flatMap(({ address, ports }) =>
+    ports.map(({ port, service }) => ({ at: { address, port }, service, isVirtual: true })),
+  );
+
 /** What tells some instances of a service apart; absent: nothing. */
 function partOf(tags: Tags): Tags | undefined {
   const { [tag.service]: _, ...rest } = tags;
@@ -70,17 +80,18 @@ export function namedSubsets(mesh: string, named: readonly Named[]): Map<string,
   return subsets;
 }
 
-/** Of the same names, sorted. */
-export const dnsRecords = (
+/** Of the same names, sorted. Of two that are equal a service's by tags counts. */
+export function dnsRecords(
   named: readonly Named[],
   { reachable, ipv6 }: Pick<Transparent, "reachable" | "ipv6">,
-): readonly DnsRecord[] =>
-  named
-    .filter(({ outlets }) => outlets.some(({ tags }) => isReachable(reachable, tags[tag.service])))
-    .flatMap(({ domains, address }) =>
-      domains.map((name) => ({ name, addresses: ipv6 ? [address, mappedAddress(address)] : [address] })),
-    )
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  resources: readonly ResourceAddress[] = [],
+): readonly DnsRecord[] {
+  const called = named.filter(({ outlets }) => outlets.some(({ tags }) => isReachable(reachable, tags[tag.service])));
+  const all = [...called, ...resources].flatMap(({ domains, address }) =>
+    domains.map((name) => [name, { name, addresses: ipv6 ? [address, mappedAddress(address)] : [address] }] as const),
+  );
+  return [...new Map(all.toReversed()).values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
 
 const families = (ipv6: boolean): readonly ("ipv4" | "ipv6")[] => (ipv6 ? ["ipv4", "ipv6"] : ["ipv4"]);
 const anyAddress = { ipv4: "0.0.0.0", ipv6: "::" } as const;

@@ -3,7 +3,7 @@
 //
 //   {"0:backend": {"address": "240.1.2.3", "outbounds": [{"Port": 0, "TagSet": {"kuma.io/service": "backend"}, "Origin": "service"}]}}
 
-import { isObject, type JsonValue } from "#lib/json.ts";
+import { isObject, type JsonObject, type JsonValue } from "#lib/json.ts";
 import { tag } from "#resources/resource.ts";
 import type { Tags } from "#topology/provider.ts";
 
@@ -16,7 +16,10 @@ export interface VipOutbound {
   readonly origin: string;
 }
 
-/** By key: `0:<service>`, or `2:<DNS name>` for a name that a VirtualOutbound makes. */
+/**
+ * By key: `0:<service>`, `1:<DNS name>` for the address of an ExternalService, `2:<DNS name>` for a name that a VirtualOutbound makes,
+ * or the KRI of a service that is a resource, which has its names and ports itself.
+ */
 export type Names = ReadonlyMap<string, readonly VipOutbound[]>;
 
 export interface VipEntry {
@@ -38,6 +41,14 @@ export const serviceOutbound = (service: string): VipOutbound => ({
   ...{ port: 0, origin: "service" },
   tags: { [tag.service]: service },
 });
+
+/** Services that are resources, by the first byte of their addresses (interop 8.2). */
+const resourceRanges = { kri_msvc: 241, kri_extsvc: 242, kri_mzsvc: 243 } as const;
+/** `undefined`: a name by itself. */
+export function resourceRangeOf(key: string): number | undefined {
+  const found = Object.entries(resourceRanges).find(([prefix]) => key.startsWith(`${prefix}_`));
+  return found?.[1];
+}
 
 /** Of the table that each control plane keeps. */
 export const tableConfig = (mesh: string): string => `kuma-${mesh}-dns-vips`;
@@ -107,7 +118,7 @@ export interface Named {
 export function namedIn(table: VipTable): readonly Named[] {
   const used = new Set<string>();
   return [...table].flatMap(([key, { address, outbounds, freedAt }]): readonly Named[] => {
-    if (freedAt !== undefined) return [];
+    if (freedAt !== undefined || resourceRangeOf(key) !== undefined) return [];
     const domains = domainsOf(key).filter((name) => isAskable(name) && !used.has(name));
     for (const name of domains) used.add(name);
     const ports = new Map<number, Tags>();
@@ -129,6 +140,23 @@ export function domainsOf(key: string): readonly string[] {
 /** Labels of at most 63 characters, 253 in all (RFC 1035); `_` is taken, as services have it. */
 const isAskable = (name: string): boolean =>
   name.length <= 253 && /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/.test(name);
+
+/** What the status of a service that is a resource says: where it is called, and how. */
+export interface ResourceAddress {
+  readonly address: string;
+  /** Lower case. */
+  readonly domains: readonly string[];
+}
+/** `undefined` as long as it has no address. */
+export function resourceAddressIn(status: JsonObject | undefined): ResourceAddress | undefined {
+  const { vip, vips, addresses } = status ?? {};
+  const [first] = Array.isArray(vips) ? vips : [vip];
+  if (!isObject(first) || typeof first.ip !== "string") return undefined;
+  const domains = (Array.isArray(addresses) ? addresses : []).flatMap((one) =>
+    isObject(one) && typeof one.hostname === "string" ? [one.hostname.toLowerCase()] : [],
+  );
+  return { address: first.ip, domains };
+}
 
 /** The same address for who speaks IPv6 only: `::ffff:f001:203`, as Kuma writes it. */
 export function mappedAddress(ipv4: string): string {

@@ -27,6 +27,7 @@ import { kdsClient } from "#kds/zone-client.ts";
 import { KodiakError } from "#lib/failure.ts";
 import { defaultPolicies } from "#owned/default-policies.ts";
 import { missingKeys } from "#owned/defaults.ts";
+import { hostnames } from "#owned/hostnames.ts";
 import { internalListenersOf } from "#owned/internal-listeners.ts";
 import { wantedVips } from "#owned/names.ts";
 import { nodesOf } from "#owned/nodes.ts";
@@ -148,6 +149,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const defaults = defaultPolicies(graph, sources.of, place);
   const open = openGates(graph, { of: sources.of });
   const vips = wantedVips(graph, of);
+  const named = hostnames(graph, of, settings.name);
   // A zone that stands alone encodes nothing for a global control plane.
   const outgoing = settings.global && upwardResources(graph, sources.of, settings.name);
   const departing = departures({ store, clock, marked, departed, touch: () => running.touch() });
@@ -195,6 +197,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
           { wanted: defaults.record, deletes: true },
         ]),
     { wanted: owned.ingresses, deletes: false },
+    ...named.map((wanted) => ({ wanted, deletes: false })),
     { wanted: owned.insights, deletes: true, isRecord: true },
   ]);
   const member =
