@@ -37,7 +37,14 @@ export const logSettings = {
 export function openLogOf({ logLevel, logFormat }: Settings<typeof logSettings>): OpenedLog {
   if (!isLogLevel(logLevel)) throw new Error(`settings let the level ${logLevel} pass`);
   const isText = logFormat === undefined ? process.stdout.isTTY : logFormat === "text";
-  return openLogs(logLevel, isText ? "text" : "json");
+  const opened = openLogs(logLevel, isText ? "text" : "json");
+  // As Node tells it, the line of the source comes first: of a bundled program that is half a megabyte, and no line of a log.
+  process.once("uncaughtException", (error: unknown) => {
+    const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    opened.log.error({ reason }, "ends for an error that nothing has caught: this is a bug");
+    process.exit(1);
+  });
+  return opened;
 }
 
 export const controlPlaneSettings = {

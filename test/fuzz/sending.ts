@@ -32,8 +32,11 @@ export const usualLanes = 128;
 const lanesTogether = 32;
 
 const nothing: Answered = { status: 0, grpcStatus: "", message: "", bytes: 0 };
-/** For an answer; a server that reads no more is let go of by then. */
-const patienceMs = 20_000;
+/**
+ * For an answer; a server that reads no more is let go of by then. In two halves: where a machine stood still, all that was due meanwhile
+ * is due at once, here and there.
+ */
+const halfPatienceMs = 10_000;
 /** A half-sent request may rightly wait for the rest of it. */
 const rawMs = 300;
 const fullHandshakeEach = 8;
@@ -170,7 +173,10 @@ const grpcHeaders = ({ path, headers }: GrpcInput, lane: number) => ({
 
 function settled(what: string, begin: (done: (answered: Answered) => void) => void): Promise<Answered | undefined> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`${what} without an answer or an end`)), patienceMs);
+    const lost = (): void => reject(new Error(`${what} without an answer or an end`));
+    let timer = setTimeout(() => {
+      timer = setTimeout(lost, halfPatienceMs);
+    }, halfPatienceMs);
     const done = (answered: Answered | undefined): void => {
       clearTimeout(timer);
       resolve(answered);
