@@ -117,7 +117,9 @@ export const callsOf = (
   return sha256Hex(Buffer.from(JSON.stringify(said)));
 };
 
+/** None of a builtin gateway: Envoy itself calls what its routes say (interop 2.9). */
 export function outboundsOf({ networking }: DataplaneJson): readonly Outlet[] {
+  if (networking?.gateway?.type === "BUILTIN") return [];
   return (networking?.outbound ?? []).flatMap(({ address = "127.0.0.1", port = 0, tags = {} }) => {
     const service = tags[tag.service];
     return service === undefined ? [] : [{ at: { address, port }, service }];

@@ -1,5 +1,6 @@
 // After any history, what each proxy gets is what is computed from scratch. Seen to catch: endpoints of one address in the
-// order of their arrival; a cluster in the bundles of two services, which left with one of them; a read past the graph
+// order of their arrival; a cluster in the bundles of two services, which left with one of them; a builtin gateway's cluster
+// that was also one of calls that are redirected; a read past the graph
 // (`remoteFacts.get(key)` for `read.one(remoteFacts, key)`).
 
 import assert from "node:assert/strict";
@@ -22,7 +23,7 @@ import { type NodeFacts, nodeFactsOf } from "#topology/node.ts";
 import { departedFrom, type Mark, type Provided, serviceKey } from "#topology/provider.ts";
 import { serviceOutbound, tableConfig, tableText, type VipEntry } from "#topology/vips.ts";
 
-const histories = process.env.SOAK_RECORD === undefined ? 1_000 : 10_000;
+const histories = process.env.SOAK_RECORD === undefined ? 500 : 10_000;
 /** Said on the way, but for the last. */
 const progressEvery = 1_000;
 const meshes = ["m1", "m2", "m3"] as const;
@@ -59,9 +60,14 @@ const change = (
 const dataplane = fc
   .record({
     host: small,
-    inbound: fc.array(fc.record({ service, protocol, version: small, state: fc.constantFrom("Ready", "NotReady") }), {
-      maxLength: 2,
-    }),
+    inbound: fc.array(
+      fc.record({
+        ...{ service, protocol, version: small, state: fc.constantFrom("Ready", "NotReady") },
+        isProbed: fc.boolean(),
+      }),
+      { maxLength: 2 },
+    ),
+    gateway: fc.constantFrom(undefined, undefined, undefined, "BUILTIN", "BUILTIN", "DELEGATED"),
     outbound: fc.uniqueArray(service, { maxLength: 3 }),
     redirect: fc.constantFrom<JsonObject | undefined>(
       undefined,
@@ -70,19 +76,52 @@ const dataplane = fc
     ),
   })
   .map(
-    ({ host, inbound, outbound, redirect }): JsonObject => ({
+    ({ host, inbound, gateway, outbound, redirect }): JsonObject => ({
       networking: {
         ...(redirect && { transparentProxying: redirect }),
         address: `10.0.0.${host}`,
-        inbound: inbound.map((one, i) => ({
+        ...(gateway && { gateway: { type: gateway, tags: { "kuma.io/service": "edge", site: `${host}` } } }),
+        inbound: (gateway ? [] : inbound).map((one, i) => ({
           port: 80 + i,
           state: one.state,
+          ...(one.isProbed && { serviceProbe: { tcp: {} } }),
           tags: { "kuma.io/service": one.service, "kuma.io/protocol": one.protocol, version: `v${one.version}` },
         })),
-        outbound: outbound.map((to, i) => ({ port: 9000 + i, tags: { "kuma.io/service": to } })),
+        outbound: (gateway === "BUILTIN" ? [] : outbound).map((to, i) => ({
+          port: 9000 + i,
+          tags: { "kuma.io/service": to },
+        })),
       },
     }),
   );
+const meshGateway = fc
+  .record({ site: fc.option(small, { nil: undefined }), part: small, isTerminated: fc.boolean() })
+  .map(
+    ({ site, part, isTerminated }): JsonObject => ({
+      selectors: [{ match: { "kuma.io/service": "edge", ...(site && { site: `${site}` }) } }],
+      conf: {
+        listeners: [
+          { port: 80, protocol: "HTTP", hostname: "*.example", tags: { part: `${part}` } },
+          { port: 80, protocol: "HTTP", hostname: "a.example" },
+          { port: 81, protocol: "TCP", tags: { part: `${part}` }, resources: { connectionLimit: part } },
+          {
+            ...{ port: 82, protocol: "TLS", tags: { part: `${part}` } },
+            tls: isTerminated ? { mode: "TERMINATE", certificates: [{ secret: "edge" }] } : { mode: "PASSTHROUGH" },
+          },
+        ],
+      },
+    }),
+  );
+/** Of the gateway, or of services. */
+const toGateways = fc.record({ n: small, part: fc.option(small, { nil: undefined }) }).map(({ n, part }) => ({
+  targetRef: { kind: "MeshGateway", name: `gw-${n}`, ...(part && { tags: { part: `${part}` } }) },
+}));
+const pem = (what: string, version: number) => `-----BEGIN ${what}-----\n${version}\n-----END ${what}-----\n`;
+const edgeSecret = small.map(
+  (version): JsonObject => ({
+    data: Buffer.from(pem("CERTIFICATE", version) + pem("PRIVATE KEY", version)).toString("base64"),
+  }),
+);
 const ingress = fc
   .record({
     zone: fc.constantFrom("", "zone-b", "zone-c"),
@@ -140,27 +179,32 @@ const timeout = fc.record({ top: target, to: target, ms: small }).map(
 const permission = fc
   .record({ top: target, from: target, action: fc.constantFrom("Allow", "Deny", "AllowWithShadowDeny") })
   .map(({ top, from, action }): JsonObject => ({ targetRef: top, from: [{ targetRef: from, default: { action } }] }));
-const route = fc.record({ to: service, other: service, version: fc.nat(3), path: fc.constantFrom("/a", "/b") }).map(
-  ({ to, other, version, path }): JsonObject => ({
-    to: [
-      {
-        targetRef: { kind: "MeshService", name: to },
-        rules: [
-          {
-            matches: [{ path: { type: "PathPrefix", value: path } }],
-            default: {
-              backendRefs: [
-                version === 0
-                  ? { kind: "MeshService", name: other }
-                  : { kind: "MeshServiceSubset", name: other, tags: { version: `v${version}` }, weight: version },
-              ],
+const ofGateway = fc.option(toGateways, { nil: undefined });
+const route = fc
+  .record({ of: ofGateway, to: service, other: service, version: fc.nat(3), path: fc.constantFrom("/a", "/b") })
+  .map(
+    ({ of, to, other, version, path }): JsonObject => ({
+      ...of,
+      to: [
+        {
+          targetRef: of ? { kind: "Mesh" } : { kind: "MeshService", name: to },
+          ...(of && path === "/b" && { hostnames: ["b.example"] }),
+          rules: [
+            {
+              matches: [{ path: { type: "PathPrefix", value: path } }],
+              default: {
+                backendRefs: [
+                  version === 0
+                    ? { kind: "MeshService", name: other }
+                    : { kind: "MeshServiceSubset", name: other, tags: { version: `v${version}` }, weight: version },
+                ],
+              },
             },
-          },
-        ],
-      },
-    ],
-  }),
-);
+          ],
+        },
+      ],
+    }),
+  );
 /** A table of names; `version`: one of them is of a part of its service. */
 const table = fc
   .uniqueArray(fc.record({ service, version: fc.nat(2), port: small }), {
@@ -185,11 +229,12 @@ const strategy = fc
     const localityAwareness = isNear ? { localZone: { affinityTags: [{ key }] } } : { crossZone: { failover } };
     return { targetRef: top, to: [{ targetRef: to, default: { localityAwareness } }] };
   });
-const tcpRoute = fc.record({ to: service, other: service, version: small }).map(
-  ({ to, other, version }): JsonObject => ({
+const tcpRoute = fc.record({ of: ofGateway, to: service, other: service, version: small }).map(
+  ({ of, to, other, version }): JsonObject => ({
+    ...of,
     to: [
       {
-        targetRef: { kind: "MeshService", name: to },
+        targetRef: of ? { kind: "Mesh" } : { kind: "MeshService", name: to },
         rules: [
           {
             default: {
@@ -204,6 +249,11 @@ const tcpRoute = fc.record({ to: service, other: service, version: small }).map(
 const none = fc.constant("");
 const anyChange = fc.oneof(
   { weight: 9, arbitrary: change("Dataplane", "dp", mesh, dataplane) },
+  { weight: 3, arbitrary: change("MeshGateway", "gw", mesh, meshGateway) },
+  {
+    weight: 1,
+    arbitrary: change("Secret", "edge", mesh, edgeSecret).map((one) => ({ ...one, name: "edge" })),
+  },
   { weight: 3, arbitrary: change("ZoneIngress", "zi", none, ingress) },
   { weight: 4, arbitrary: change("ZoneEgress", "ze", none, egress) },
   { weight: 1, arbitrary: change("ExternalService", "es", mesh, external) },
@@ -242,7 +292,7 @@ const anyChange = fc.oneof(
   { weight: 2, arbitrary: change("MeshTimeout", "mt", mesh, timeout) },
   { weight: 2, arbitrary: change("MeshTrafficPermission", "mtp", mesh, permission) },
   { weight: 2, arbitrary: change("MeshHTTPRoute", "route", mesh, route) },
-  { weight: 1, arbitrary: change("MeshTCPRoute", "route", mesh, tcpRoute) },
+  { weight: 2, arbitrary: change("MeshTCPRoute", "route", mesh, tcpRoute) },
   { weight: 2, arbitrary: change("MeshLoadBalancingStrategy", "mlbs", mesh, strategy) },
   { weight: 9, arbitrary: change("certificate", "dp", mesh, fc.constant<JsonObject>({})) },
   { weight: 2, arbitrary: change("status", "dp", mesh, fc.constant<JsonObject>({})) },
@@ -356,10 +406,11 @@ const resolved = (configs: Collection<ProxyConfig>) =>
 test(`incremental equals from scratch for ${histories} histories of what users and zones may do`, () => {
   let configured = 0;
   let throughEgresses = 0;
+  let gateways = 0;
   let tried = 0;
   fc.assert(
     fc.property(
-      fc.array(fc.array(anyChange, { minLength: 2, maxLength: 4 }), { minLength: 25, maxLength: 30 }),
+      fc.array(fc.array(anyChange, { minLength: 4, maxLength: 8 }), { minLength: 12, maxLength: 15 }),
       (history) => {
         const live = built(incrementalGraph());
         const scratch = built(plainGraph());
@@ -376,6 +427,7 @@ test(`incremental equals from scratch for ${histories} histories of what users a
         assert.deepEqual(state, scratch.state());
         configured += state.dataplanes.length;
         if (JSON.stringify(state.dataplanes).includes("kodiak:egress")) throughEgresses++;
+        if (/"route gw-\d:/.test(JSON.stringify(state.dataplanes))) gateways++;
         if (++tried % progressEvery === 0 && tried < histories)
           process.stderr.write(`${tried} of ${histories} histories tried\n`);
       },
@@ -385,4 +437,5 @@ test(`incremental equals from scratch for ${histories} histories of what users a
   // The histories are not empty ones.
   assert.ok(configured > histories, `${configured} proxies in all`);
   assert.ok(throughEgresses > histories / 20, `${throughEgresses} with egresses`);
+  assert.ok(gateways > histories / 20, `${gateways} with gateways`);
 });

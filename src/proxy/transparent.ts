@@ -23,6 +23,8 @@ export interface Transparent extends RedirectPorts {
 
 /** Absent where nothing is redirected. What the node says goes before what the Dataplane says. */
 export function transparentOf({ networking }: DataplaneJson, node: NodeFacts | undefined): Transparent | undefined {
+  // A builtin gateway has no application beside it whose calls could be redirected.
+  if (networking?.gateway?.type === "BUILTIN") return undefined;
   const said = networking?.transparentProxying;
   const ports = node?.redirect ?? {
     inbound: said?.redirectPortInbound ?? 0,
