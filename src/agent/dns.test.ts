@@ -62,7 +62,7 @@ async function stage(t: TestContext) {
   const envoy = await resolver(t, { "backend.mesh": "240.1.2.3" });
   const machine = await resolver(t, { "www.example": "192.0.2.1" });
   const dns = await serveDns(
-    { port: 0, envoyPort: envoy.port, resolvers: [{ address: localhost, port: machine.port }] },
+    { port: 0, envoyPort: envoy.port, resolvers: () => [{ address: localhost, port: machine.port }] },
     log,
   );
   t.after(() => dns.close());
@@ -107,6 +107,16 @@ for (const over of ["udp", "tcp"] as const)
     assert.equal(codeOf(await ask("nowhere.mesh", "A", over)), 3, "there is none: the machine's resolvers say so");
   });
 
+test("who asks over IPv6 is answered like others, at the same port", async (t) => {
+  const { dns } = await stage(t);
+  assert.deepEqual(dns.hosts, [localhost, "::1"]);
+  const question = encode({ type: "query", id: 1, questions: [{ type: "A", name: "backend.mesh" }] });
+  for (const over of ["udp", "tcp"] as const) {
+    const { answers } = decode(await askOnce({ address: "::1", port: dns.port }, over, question, clock, 5_000));
+    assert.equal(answers?.length, 1);
+  }
+});
+
 test("of a name that has an address nothing else is asked of others", async (t) => {
   const { machine, ask } = await stage(t);
   for (const type of ["AAAA", "TXT", "SRV"] as const) {
@@ -136,7 +146,7 @@ test("while Envoy is not there, who asks is told to try again", async (t) => {
   await once(gone.bind(0, localhost), "listening");
   const { port: envoyPort } = gone.address();
   gone.close();
-  const dns = await serveDns({ port: 0, envoyPort, resolvers: [] }, log);
+  const dns = await serveDns({ port: 0, envoyPort, resolvers: () => [] }, log);
   t.after(() => dns.close());
   const question = encode({ type: "query", id: 1, questions: [{ type: "A", name: "backend.mesh" }] });
   const answer = decode(await askOnce({ address: localhost, port: dns.port }, "udp", question, clock, 5_000));
@@ -145,7 +155,7 @@ test("while Envoy is not there, who asks is told to try again", async (t) => {
 
 test("a port that is taken is said, with the flag that chooses another", async (t) => {
   const { dns } = await stage(t);
-  await assert.rejects(serveDns({ port: dns.port, envoyPort: 1, resolvers: [] }, log), /in use.*--dns-port/);
+  await assert.rejects(serveDns({ port: dns.port, envoyPort: 1, resolvers: () => [] }, log), /in use.*--dns-port/);
 });
 
 test("resolvers as Node.js and users write them", () => {

@@ -1,32 +1,36 @@
 // DNS beside a proxy, over UDP and TCP: an application's questions come here by the redirect (decision 16).
 
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket as Datagrams } from "node:dgram";
 import { once } from "node:events";
-import { type AddressInfo, createServer, isIPv6, type Socket } from "node:net";
+import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from "node:net";
 import { dnsAnswer } from "#agent/dns-answer.ts";
 import { askOnce, framed, openAsker, unframed } from "#agent/dns-ask.ts";
 import { alarmsOf } from "#host/alarm.ts";
 import { whyNotListening } from "#host/connection-failure.ts";
 import type { Log } from "#host/log.ts";
 import type { Clock } from "#host/world.ts";
-import type { HostPort } from "#lib/address.ts";
+import { type HostPort, hostPortText } from "#lib/address.ts";
 import { KodiakError } from "#lib/failure.ts";
 
 export interface DnsOptions {
-  /** On 127.0.0.1, UDP and TCP; 0: a free one. */
+  /** On 127.0.0.1 and, where this machine has it, [::1], UDP and TCP; 0: a free one. */
   readonly port: number;
   /** Of Envoy's DNS listener on 127.0.0.1. */
   readonly envoyPort: number;
-  /** For names that are not the mesh's, in this order. */
-  readonly resolvers: readonly HostPort[];
+  /** For names that are not the mesh's, in this order, as they are when they are asked. */
+  readonly resolvers: () => readonly HostPort[];
 }
 
 export interface DnsServer {
   readonly port: number;
+  /** Where it listens. */
+  readonly hosts: readonly string[];
   close(): void;
 }
 
-const host = "127.0.0.1";
+const localhost = "127.0.0.1";
+/** Where a question goes that an application has sent to a resolver with an IPv6 address: the redirect keeps the family. */
+const localhost6 = "::1";
 const envoyTimeoutMs = 500;
 const resolverTimeoutMs = 2_000;
 const idleConnectionMs = 10_000;
@@ -37,26 +41,13 @@ const mostQuestions = 4_096;
 /** Rejects with `unavailable` where the port is taken. */
 export async function serveDns({ port, envoyPort, resolvers }: DnsOptions, log: Log): Promise<DnsServer> {
   const clock: Clock = { now: Date.now, alarm: alarmsOf(Date.now) };
-  const tcp = createServer();
-  const udp = createSocket("udp4");
-  const bound = await listening(port, async () => {
-    try {
-      await once(tcp.listen(port, host), "listening");
-      const { port: taken } = tcp.address() as AddressInfo;
-      await once(udp.bind(taken, host), "listening");
-      return taken;
-    } catch (error) {
-      tcp.close();
-      udp.close();
-      throw error;
-    }
-  });
-  const envoy = openAsker({ address: host, port: envoyPort }, clock, envoyTimeoutMs);
+  const entrances = await listening(port);
+  const envoy = openAsker({ address: localhost, port: envoyPort }, clock, envoyTimeoutMs);
   let underWay = 0;
 
   async function ofOthers(message: Buffer, over: "udp" | "tcp"): Promise<Buffer> {
     let last: unknown = new KodiakError({ kind: "unavailable", what: "this machine has no resolver for other names" });
-    for (const at of resolvers) {
+    for (const at of resolvers()) {
       try {
         return await askOnce(at, over, message, clock, resolverTimeoutMs);
       } catch (error) {
@@ -80,36 +71,71 @@ export async function serveDns({ port, envoyPort, resolvers }: DnsOptions, log: 
 
   let closed = false;
   const connections = new Set<Socket>();
-  tcp.maxConnections = mostConnections;
-  tcp.on("connection", (socket) => {
-    connections.add(socket);
-    socket.on("close", () => connections.delete(socket));
-    serveConnection(socket, clock, (message, send) => answer(message, "tcp", send));
-  });
-  udp.on("message", (message, from) => {
-    void answer(message, "udp", (found) => udp.send(found, from.port, from.address));
-  });
-  udp.on("error", (error) => log.warn({ err: error }, "an answer of DNS could not be sent"));
+  for (const { tcp, udp } of entrances) {
+    tcp.maxConnections = mostConnections;
+    tcp.on("connection", (socket) => {
+      connections.add(socket);
+      socket.on("close", () => connections.delete(socket));
+      serveConnection(socket, clock, (message, send) => answer(message, "tcp", send));
+    });
+    udp.on("message", (message, from) => {
+      void answer(message, "udp", (found) => udp.send(found, from.port, from.address));
+    });
+    udp.on("error", (error) => log.warn({ err: error }, "an answer of DNS could not be sent"));
+  }
   return {
-    port: bound,
+    port: entrances[0].port,
+    hosts: entrances.map(({ host }) => host),
     close() {
       closed = true;
-      udp.close();
-      tcp.close();
+      for (const one of entrances) closeEntrance(one);
       for (const socket of connections) socket.destroy();
       envoy.close();
     },
   };
 }
 
-async function listening(port: number, listen: () => Promise<number>): Promise<number> {
+interface Entrance {
+  readonly host: string;
+  readonly port: number;
+  readonly tcp: Server;
+  readonly udp: Datagrams;
+}
+
+function closeEntrance({ tcp, udp }: Pick<Entrance, "tcp" | "udp">): void {
+  udp.close();
+  tcp.close();
+}
+
+/** At one port of both families, or of the one that this machine has. */
+async function listening(port: number): Promise<readonly [Entrance, ...Entrance[]]> {
+  const first = await entranceAt(localhost, port);
   try {
-    return await listen();
+    return [first, await entranceAt(localhost6, first.port)];
   } catch (error) {
+    const { code } = (error as KodiakError).cause as NodeJS.ErrnoException;
+    if (code === "EADDRNOTAVAIL" || code === "EAFNOSUPPORT") return [first];
+    closeEntrance(first);
+    throw error;
+  }
+}
+
+/** Rejects with `unavailable`, and the machine's error as the cause. */
+async function entranceAt(host: string, port: number): Promise<Entrance> {
+  const tcp = createServer();
+  const udp = host === localhost6 ? createSocket({ type: "udp6", ipv6Only: true }) : createSocket("udp4");
+  try {
+    await once(tcp.listen({ port, host, ipv6Only: true }), "listening");
+    const { port: taken } = tcp.address() as AddressInfo;
+    await once(udp.bind(taken, host), "listening");
+    return { host, port: taken, tcp, udp };
+  } catch (error) {
+    closeEntrance({ tcp, udp });
+    const at = hostPortText({ address: host, port });
     throw new KodiakError(
       {
         kind: "unavailable",
-        what: `DNS cannot be answered on ${host}:${port}: ${whyNotListening(error)} with --dns-port, 0 for any free one`,
+        what: `DNS cannot be answered on ${at}: ${whyNotListening(error)} with --dns-port, 0 for any free one`,
       },
       { cause: error },
     );

@@ -4,18 +4,19 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { networkInterfaces } from "node:os";
 import { serveDns } from "#agent/dns.ts";
+import { machineResolvers } from "#agent/resolvers.ts";
 import type { Log } from "#host/log.ts";
-import type { HostPort } from "#lib/address.ts";
+import { type HostPort, hostPortText } from "#lib/address.ts";
 import type { JsonObject } from "#lib/json.ts";
 
 export interface Redirect {
   /** Where connections to the application come in; 0: they are not redirected. */
   readonly inboundPort: number;
   readonly outboundPort: number;
-  /** Where DNS is answered, on 127.0.0.1; 0: a free one. */
+  /** Where DNS is answered, on 127.0.0.1 and [::1]; 0: a free one. */
   readonly dnsPort: number;
-  /** For names that are not the mesh's. */
-  readonly resolvers: readonly HostPort[];
+  /** For names that are not the mesh's; absent: this machine's, as they are at the time. */
+  readonly resolvers?: readonly HostPort[] | undefined;
 }
 
 export interface Names {
@@ -25,11 +26,25 @@ export interface Names {
   close(): void;
 }
 
+/** Rejects with `unavailable` where the port is taken. */
 export async function serveNames({ dnsPort, resolvers }: Redirect, log: Log): Promise<Names> {
   const envoyPort = await freeUdpPort();
-  const { port, close } = await serveDns({ port: dnsPort, envoyPort, resolvers }, log);
-  log.info({ dns: `127.0.0.1:${port}` }, "names of the mesh are answered");
-  return { port, envoyPort, close };
+  const machine = resolvers ? undefined : machineResolvers(log);
+  const asked = (): readonly HostPort[] => resolvers ?? machine?.current() ?? [];
+  try {
+    const { port, hosts, close } = await serveDns({ port: dnsPort, envoyPort, resolvers: asked }, log);
+    log.info({ dns: hosts.map((address) => hostPortText({ address, port })) }, "names of the mesh are answered");
+    return {
+      ...{ port, envoyPort },
+      close() {
+        close();
+        machine?.close();
+      },
+    };
+  } catch (error) {
+    machine?.close();
+    throw error;
+  }
 }
 
 async function freeUdpPort(): Promise<number> {

@@ -1,6 +1,5 @@
 // `kodiak run proxy`, `kodiak run ingress` and `kodiak run egress`: Envoy with what it needs beside it.
 
-import { getServers } from "node:dns";
 import { resolverAt } from "#agent/dns.ts";
 import { findEnvoy } from "#agent/envoy-binary.ts";
 import type { Redirect } from "#agent/redirect.ts";
@@ -80,13 +79,13 @@ const proxySettings = {
     type: "integer",
     min: 0,
     max: 65535,
-    help: "port on 127.0.0.1 where DNS is answered, over UDP and TCP",
+    help: "port on 127.0.0.1 and [::1] where DNS is answered, over UDP and TCP",
     default: 15053,
   },
   dnsResolver: {
     type: "list",
     value: "address[:port]",
-    help: "resolver for names that are not the mesh's; may be repeated (default: this machine's)",
+    help: "resolver for names that are not the mesh's; may be repeated (default: those in /etc/resolv.conf)",
   },
 } as const satisfies Schema;
 
@@ -157,7 +156,7 @@ function redirectOf(values: Settings<typeof proxySettings>, resource: Resource):
   const inboundPort = transparentProxy ? redirectInboundPort : (said?.redirectPortInbound ?? 0);
   const outboundPort = transparentProxy ? redirectOutboundPort : (said?.redirectPortOutbound ?? 0);
   if (outboundPort === 0) return undefined;
-  const resolvers = (dnsResolver ?? getServers()).map((text) => {
+  const resolvers = dnsResolver?.map((text) => {
     const at = resolverAt(text);
     if (!at) throw new Usage(`--dns-resolver ${text}: must be like 10.0.0.2 or [fd00::2]:5353`);
     return at;

@@ -124,10 +124,11 @@ function familyOf(text: string): IpFamily | undefined {
   return version === 4 ? "ipv4" : "ipv6";
 }
 
-/** Of /etc/resolv.conf. Without any the resolver asks this host (resolv.conf(5)). */
-export function nameServersIn(resolvConf: string): PerFamily {
-  const servers = [...resolvConf.matchAll(/^\s*nameserver\s+([^\s#;]+)/gm)].map(([, server = ""]) =>
-    server.replace(/%.*/, ""),
-  );
-  return perFamily(servers.length === 0 ? ["127.0.0.1"] : servers);
+/** Of /etc/resolv.conf, in its order. Without any the resolver asks this host (resolv.conf(5)). */
+export function resolverAddressesIn(resolvConf: string): readonly string[] {
+  const servers = [...resolvConf.matchAll(/^\s*nameserver\s+([^\s#;]+)/gm)].map(([, server = ""]) => server);
+  return servers.length === 0 ? ["127.0.0.1"] : servers;
 }
+
+export const nameServersIn = (resolvConf: string): PerFamily =>
+  perFamily(resolverAddressesIn(resolvConf).map((server) => server.replace(/%.*/, "")));
