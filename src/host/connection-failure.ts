@@ -11,6 +11,13 @@ export const messageOf = (error: unknown): string => (error instanceof Error ? e
 export const codeOf = (error: unknown): string =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 
+/** Nobody closed the connection: no answer came any more, or there is no way to where it came from. */
+export const isSilence = (error: unknown): boolean => silences.has(codeOf(error));
+const silences = new Set(["ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENETDOWN"]);
+
+/** As the kernel has it when its own probes are not answered. */
+export const silenceError = (why: string): Error => Object.assign(new Error(why), { code: "ETIMEDOUT" });
+
 export const inUse = "the address is in use; stop the other program or choose another port";
 
 export function whyNotListening(error: unknown): string {

@@ -3,6 +3,7 @@
 // A peer that half-closes has nothing more to ask: its stream ends with OK.
 
 import { constants, type Http2Session, type ServerHttp2Stream } from "node:http2";
+import { isSilence } from "#host/connection-failure.ts";
 import { defaultMaxMessageBytes } from "#host/grpc-frame.ts";
 import { statusHeaders, statusOfError, statusOfReset } from "#host/grpc-status.ts";
 import { GrpcStream } from "#host/grpc-stream.ts";
@@ -156,7 +157,8 @@ class ServerEnd extends GrpcStream implements ServerStream {
   protected statusOnClose(): Status {
     // A stream of a lost connection looks like one that the peer cancelled.
     if (this.#session?.destroyed !== false) {
-      return { code: grpcCode.unavailable, message: "the connection to the peer was lost" };
+      const lost = { code: grpcCode.unavailable, message: "the connection to the peer was lost" };
+      return isSilence(this.failure) ? { ...lost, isSilent: true } : lost;
     }
     return statusOfReset(this.#http2.rstCode ?? constants.NGHTTP2_NO_ERROR);
   }

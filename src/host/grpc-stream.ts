@@ -23,6 +23,8 @@ export abstract class GrpcStream implements Stream {
   protected waitingBytes = 0;
   readonly #end = Promise.withResolvers<Status>();
   #isOver = false;
+  /** Of the HTTP/2 stream, or of its connection. */
+  protected failure: unknown;
   /** What it has gathered goes with the end, though the peer may keep the HTTP/2 stream open. */
   #parser: FrameParser | undefined;
   #handleMessage: ((message: Uint8Array) => void) | undefined;
@@ -31,8 +33,10 @@ export abstract class GrpcStream implements Stream {
     this.http2 = http2;
     this.#maxMessageBytes = maxMessageBytes;
     this.#held = held;
-    // Without a listener an error would end the process. What it means is read from the reset code on `close`.
-    http2.on("error", () => {});
+    // Without a listener an error would end the process. What it means is read on `close`, from the reset code or from this.
+    http2.on("error", (error) => {
+      this.failure = error;
+    });
     http2.on("close", () => this.settle(this.statusOnClose()));
     // Handlers may be set until the turn ends; what arrives before waits in HTTP/2's buffer.
     setImmediate(() => this.#read());

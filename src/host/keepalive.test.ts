@@ -12,7 +12,7 @@ import { keepAlive, watchOver } from "#host/keepalive.ts";
 import { listen } from "#host/listen.ts";
 import { openLog } from "#host/log.ts";
 import { relayTo } from "#host/relay-for-test.ts";
-import type { Clock, ServerStream, Status } from "#host/world.ts";
+import { type Clock, grpcCode, type ServerStream, type Status } from "#host/world.ts";
 
 const log = openLog("silent");
 
@@ -144,7 +144,8 @@ test("who accepts gives up a peer that does not answer within 15 s", { timeout: 
   // HTTP/2 writes at the end of the turn.
   await turn();
   passSeconds(30);
-  assert.equal((await end).message, "the connection to the peer was lost");
+  const message = "the connection to the peer was lost";
+  assert.deepEqual(await end, { code: grpcCode.unavailable, message, isSilent: true });
   await close();
 });
 

@@ -12,7 +12,7 @@ import {
   type Socket,
 } from "node:net";
 import type { TLSSocket } from "node:tls";
-import { hostPort, inUse, messageOf, whyNotListening } from "#host/connection-failure.ts";
+import { hostPort, inUse, messageOf, silenceError, whyNotListening } from "#host/connection-failure.ts";
 import { serveGrpc } from "#host/grpc-server.ts";
 import { defaultMaxHeldBytes, heldShares } from "#host/held.ts";
 import { headersOf, serveHttp1, serveHttp2 } from "#host/http-server.ts";
@@ -51,7 +51,7 @@ export async function listen(options: ListenOptions, clock: Clock, log: Log): Pr
   const sockets = new Set<Socket>();
   const calls = new Set<(status: Status) => void>();
   const share = heldShares(options.maxHeldBytes ?? defaultMaxHeldBytes, clock, log);
-  const watch = watchOver(clock, (session, why) => session.destroy(new Error(why)));
+  const watch = watchOver(clock, (session, why) => session.destroy(silenceError(why)));
 
   server.on("connection", (socket) => {
     sockets.add(socket);

@@ -119,6 +119,8 @@ export const grpcCode = {
 export interface Status {
   readonly code: number;
   readonly message: string;
+  /** The peer did not say so: no answer came from it any more (decision 24). Never sent. */
+  readonly isSilent?: true;
 }
 export class GrpcError extends Error {
   override readonly name = "GrpcError";

@@ -16,7 +16,7 @@ import { type ProxyStatus, proxyInsight, statusKey } from "#owned/proxy-insight.
 import { type WantedCertificate, wantedCertificate } from "#owned/wanted-certificate.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
 import { meshFactsOf } from "#topology/mesh.ts";
-import type { Mark } from "#topology/provider.ts";
+import { isCounted, type Mark } from "#topology/provider.ts";
 
 export interface ZoneOwnedInput {
   readonly zone: string;
@@ -47,7 +47,7 @@ export function zoneOwned(graph: Graph, { zone, of, marked, served, statuses }: 
   );
 
   const offered = graph.derive("offered", dataplanes, (dataplane, read, key) =>
-    read.one(marked, key) ? undefined : offeredBy(dataplane),
+    isCounted(read.one(marked, key)) ? offeredBy(dataplane) : undefined,
   );
   const offers = graph.group("offered services", offered, (counts) => counts);
   const counts = graph.derive("offered counts", offers, (group) => [...group.values()].reduce((sum, n) => sum + n, 0));

@@ -49,12 +49,15 @@ export const withoutService = (tags: Tags): Tags => {
 };
 
 /**
- * What is known of a proxy: its Envoy has just come and does not serve yet, or it did and may not any more; or the proxy was
- * connected until its token was refused.
+ * What is known of a proxy: its Envoy has just come and does not serve yet, or it did and may not any more; or no answer comes from it, which may
+ * be its machine or the way there (decision 24); or the proxy was connected until its token was refused.
  */
-export type Mark = "new" | "doubtful" | "refused";
+export type Mark = "new" | "doubtful" | "silent" | "refused";
 
-/** Of a proxy of this zone. A new one and a refused one get nothing, a doubtful one what no other can take. */
+/** Whether other zones are told of it. */
+export const isCounted = (mark: Mark | undefined): boolean => mark === undefined || mark === "silent";
+
+/** Of a proxy of this zone. A new one and a refused one get nothing, a doubtful or silent one what no other can take. */
 export function instancesOf(dataplane: Resource<DataplaneJson>, mark: Mark | undefined): Provided {
   const found = new Map<string, Instance[]>();
   for (const inbound of dataplane.spec.networking?.inbound ?? []) {

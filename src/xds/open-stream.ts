@@ -13,7 +13,7 @@ export interface Opened<Request> {
   request(request: Request): void;
   /** Envoy reads again. */
   drained(): void;
-  ended(): void;
+  ended(status: Status): void;
 }
 
 export interface OpenStreamOptions<Schema extends DescMessage, Admitted> {
@@ -26,7 +26,7 @@ export interface OpenStreamOptions<Schema extends DescMessage, Admitted> {
   admit(first: MessageShape<Schema>): Promise<Admitted>;
   attach(admitted: Admitted): Opened<MessageShape<Schema>>;
   /** Its stream has ended while it was being let in. */
-  abandon(admitted: Admitted): void;
+  abandon(admitted: Admitted, status: Status): void;
 }
 
 /** An Envoy sends it with the stream; a stranger could hold many streams with a part of it. */
@@ -63,13 +63,13 @@ export function openStream<Schema extends DescMessage, Admitted>(
   stream.onEnd((status) => {
     cancelWait();
     end = status;
-    opened?.ended();
+    opened?.ended(status);
   });
 
   function start(first: MessageShape<Schema>): void {
     admit(first).then(
       (admitted) => {
-        if (end) return abandon(admitted);
+        if (end) return abandon(admitted, end);
         opened = attach(admitted);
         for (const request of early) opened.request(request);
       },

@@ -7,7 +7,7 @@ import {
   DeltaDiscoveryRequestSchema,
 } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import type { Log } from "#host/log.ts";
-import { type Clock, grpcCode, type ServerStream } from "#host/world.ts";
+import { type Clock, grpcCode, type ServerStream, type Status } from "#host/world.ts";
 import type { Changes, Collection } from "#incremental/collection.ts";
 import type { Bundle, BundleRef, ProxyConfig } from "#proxy/bundle.ts";
 import { openStream } from "#xds/open-stream.ts";
@@ -24,7 +24,7 @@ export interface Admitted {
   /** What its Envoy refused before. */
   readonly refused: readonly TypedRefusal[];
   /** Called once, when its stream has ended. */
-  onGone(): void;
+  onGone(status: Status): void;
   /** Called after each message either way; what `session` says then is current. */
   onProgress(session: Session): void;
 }
@@ -111,9 +111,9 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
       attach(admitted) {
         const own = attach(stream, admitted);
         const { request, drained } = own.session;
-        return { request, drained, ended: () => release(own) };
+        return { request, drained, ended: (status) => release(own, status) };
       },
-      abandon: (admitted) => admitted.onGone(),
+      abandon: (admitted, status) => admitted.onGone(status),
     });
 
   function attach(stream: ServerStream, admitted: Admitted): Attached {
@@ -139,12 +139,12 @@ export function xdsServer({ instanceId, log, clock, bundles, admit }: XdsOptions
     return own;
   }
 
-  function release(own: Attached): void {
+  function release(own: Attached, status: Status): void {
     const { configs, key } = own.admitted;
     attached.delete(own);
     refer(own, undefined);
     if (byProxy.get(configs)?.get(key) === own) byProxy.get(configs)?.delete(key);
-    own.admitted.onGone();
+    own.admitted.onGone(status);
     noLongerWaitFor(own);
   }
 

@@ -6,7 +6,7 @@ import type { Clock } from "#host/world.ts";
 import type { Collection, Source } from "#incremental/collection.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
-import { departedFrom, type Mark, type Provided } from "#topology/provider.ts";
+import { departedFrom, isCounted, type Mark, type Provided } from "#topology/provider.ts";
 
 export interface DeparturesOptions {
   readonly store: Pick<Store, "watch">;
@@ -38,7 +38,7 @@ export function departures({ store, clock, marked, departed, touch }: Departures
   let count = 0;
   const unwatch = store.watch(({ changes }) => {
     for (const { id, before, after } of changes) {
-      if (id.kind !== "Dataplane" || !before || marked.get(keyOf(id))) continue;
+      if (id.kind !== "Dataplane" || !before || !isCounted(marked.get(keyOf(id)))) continue;
       const gone = departedFrom(before as Resource<DataplaneJson>, after as Resource<DataplaneJson> | undefined);
       if (gone.size > 0) depart(keyOf(id), gone);
     }

@@ -59,7 +59,7 @@ test("an Envoy that starts is new until it serves, and doubtful where one was be
 test("who left in good order is new when it starts again", () => {
   const { begins, ends, left, said, there } = stage();
   there("a");
-  ends("a");
+  ends("a", "closed");
   left("a");
   begins("a", true);
   assert.deepEqual(said(), ["a doubtful", "a new"]);
@@ -70,14 +70,14 @@ test("those that are refused are marked, and forgotten with their streams, howev
   there("a", "b", "c", "d");
   for (const proxy of ["a", "b", "c"]) refused(proxy);
   assert.deepEqual(said(), ["a refused", "b refused", "c refused"]);
-  for (const proxy of ["a", "b", "c"]) ends(proxy);
+  for (const proxy of ["a", "b", "c"]) ends(proxy, "closed");
   assert.deepEqual(said(), ["a forgotten", "b forgotten", "c forgotten"]);
   pass(20_000);
   assert.deepEqual(said(), []);
   // With a token that is taken it is one like others.
   begins("a", true);
   assert.deepEqual(said(), ["a new"]);
-  ends("a");
+  ends("a", "closed");
   assert.deepEqual(said(), ["a new"]);
   pass(10_000);
   assert.deepEqual(said(), ["a forgotten"]);
@@ -86,7 +86,7 @@ test("those that are refused are marked, and forgotten with their streams, howev
 test("one whose stream ends is marked at once, and forgotten after 10 s", () => {
   const { ends, pass, said, there } = stage();
   there("a", "b", "c");
-  ends("a");
+  ends("a", "closed");
   assert.deepEqual(said(), ["a doubtful"]);
   pass(9_999);
   assert.deepEqual(said(), []);
@@ -97,10 +97,10 @@ test("one whose stream ends is marked at once, and forgotten after 10 s", () => 
 test("one that comes back in time is not forgotten: at once if its Envoy went on, else when it serves", () => {
   const { begins, serves, ends, pass, said, there } = stage();
   there("a", "b", "c");
-  ends("a");
+  ends("a", "closed");
   begins("a", false);
   assert.deepEqual(said(), ["a doubtful", "a clear"]);
-  ends("a");
+  ends("a", "closed");
   begins("a", true);
   pass(20_000);
   assert.deepEqual(said(), ["a doubtful", "a doubtful"]);
@@ -111,17 +111,17 @@ test("one that comes back in time is not forgotten: at once if its Envoy went on
 test("two of three that end together are two ends; three of five are the control plane's", () => {
   const two = stage();
   two.there("a", "b", "c");
-  two.ends("a");
-  two.ends("b");
+  two.ends("a", "closed");
+  two.ends("b", "closed");
   assert.deepEqual(two.said(), ["a doubtful", "b doubtful"]);
   const three = stage();
   three.there("a", "b", "c", "d", "e");
-  three.ends("a");
-  three.ends("b");
+  three.ends("a", "closed");
+  three.ends("b", "closed");
   three.pass(999);
-  three.ends("c");
+  three.ends("c", "closed");
   assert.deepEqual(three.said(), ["a doubtful", "b doubtful", "a clear", "b clear", "c clear", "frozen"]);
-  three.ends("d");
+  three.ends("d", "closed");
   three.pass(3_600_000);
   assert.deepEqual(three.said(), []);
 });
@@ -129,21 +129,99 @@ test("two of three that end together are two ends; three of five are the control
 test("three of five within more than a second are three ends", () => {
   const { ends, pass, said, there } = stage();
   there("a", "b", "c", "d", "e");
-  ends("a");
+  ends("a", "closed");
   pass(1_000);
-  ends("b");
-  ends("c");
+  ends("b", "closed");
+  ends("c", "closed");
   assert.deepEqual(said(), ["a doubtful", "b doubtful", "c doubtful"]);
 });
 
-test("when some are back after such a loss, those that are not 10 s later are gone", () => {
+test("a cut link, noticed for each connection at another moment, is the control plane's: no proxy is forgotten", () => {
+  const { begins, ends, pass, said, there } = stage();
+  const all = ["a", "b", "c", "d", "e", "f", "g"];
+  there(...all);
+  for (const proxy of all) {
+    ends(proxy, "silent");
+    pass(4_400);
+  }
+  // As many as are there are gone, and nothing was concluded until then; the others are waited for as they are.
+  const known = ["a", "b", "c", "d"];
+  assert.deepEqual(said(), [
+    ...known.slice(0, 3).map((proxy) => `${proxy} silent`),
+    ...known.map((proxy) => `${proxy} clear`),
+    "frozen",
+  ]);
+  pass(3_600_000);
+  for (const proxy of all.slice(1)) begins(proxy, false);
+  pass(39_999);
+  assert.deepEqual(
+    said(),
+    all.slice(1).map((proxy) => `${proxy} clear`),
+  );
+  begins("a", false);
+  assert.deepEqual(said(), ["a clear", "thawed"]);
+});
+
+test("a machine that vanishes, with one proxy or two, leads to their removal while others answer", () => {
   const { begins, ends, pass, said, there } = stage();
   there("a", "b", "c");
-  for (const proxy of ["a", "b", "c"]) ends(proxy);
+  ends("a", "silent");
+  pass(15_000);
+  ends("b", "silent");
+  pass(24_999);
+  assert.deepEqual(said(), ["a silent", "b silent"]);
+  pass(1);
+  assert.deepEqual(said(), ["a doubtful", "a forgotten"]);
+  begins("b", false);
+  pass(60_000);
+  assert.deepEqual(said(), ["b clear"]);
+});
+
+test("when the last one that is there falls silent nothing is concluded, however few they were", () => {
+  const { begins, ends, pass, said, there } = stage();
+  there("a", "b");
+  ends("a", "silent");
+  pass(39_999);
+  ends("b", "silent");
+  assert.deepEqual(said(), ["a silent", "a clear", "b clear", "frozen"]);
+  pass(3_600_000);
+  begins("b", false);
+  pass(40_000);
+  pass(10_000);
+  assert.deepEqual(said(), ["b clear", "thawed", "a doubtful", "a forgotten"]);
+});
+
+test("silent ends that lie more than 40 s apart are of several causes, and who was deleted meanwhile is no part of one", () => {
+  const { ends, removed, pass, said, there } = stage();
+  there("a", "b", "c", "d", "e");
+  ends("a", "silent");
+  pass(40_000);
+  ends("b", "silent");
+  ends("c", "silent");
+  removed("c");
+  ends("d", "silent");
+  assert.deepEqual(said(), ["a silent", "a doubtful", "a forgotten", "b silent", "c silent", "d silent"]);
+});
+
+test("what is closed in the moment in which others fall silent has their cause", () => {
+  const { ends, pass, said, there } = stage();
+  there("a", "b", "c", "d", "e");
+  ends("a", "silent");
+  pass(10_000);
+  ends("b", "closed");
+  pass(999);
+  ends("c", "silent");
+  assert.equal(said().at(-1), "frozen");
+});
+
+test("when some are back after such a loss, those that are not 40 s later are gone", () => {
+  const { begins, ends, pass, said, there } = stage();
+  there("a", "b", "c");
+  for (const proxy of ["a", "b", "c"]) ends(proxy, "closed");
   pass(60_000);
   said();
   begins("a", false);
-  pass(9_999);
+  pass(39_999);
   begins("b", false);
   assert.deepEqual(said(), ["a clear", "b clear"]);
   pass(1);
@@ -155,20 +233,20 @@ test("when some are back after such a loss, those that are not 10 s later are go
 test("all back: it is over", () => {
   const { begins, ends, pass, said, there } = stage();
   there("a", "b", "c");
-  for (const proxy of ["a", "b", "c"]) ends(proxy);
+  for (const proxy of ["a", "b", "c"]) ends(proxy, "closed");
   said();
   for (const proxy of ["a", "b", "c"]) begins(proxy, false);
   assert.deepEqual(said(), ["a clear", "b clear", "c clear", "thawed"]);
-  ends("a");
+  ends("a", "closed");
   pass(10_000);
   assert.deepEqual(said(), ["a doubtful", "a forgotten"]);
 });
 
-test("after a start, whoever was there is waited for 30 s, and for as long as nobody is there", () => {
+test("after a start, whoever was there is waited for 40 s from the first return, and for as long as nobody is there", () => {
   const some = stage(["a", "b"]);
   assert.deepEqual(some.said(), ["a clear", "b clear", "frozen"]);
   some.begins("a", false);
-  some.pass(29_999);
+  some.pass(39_999);
   assert.deepEqual(some.said(), ["a clear"]);
   some.pass(1);
   assert.deepEqual(some.said(), ["thawed", "b doubtful"]);
@@ -181,9 +259,9 @@ test("after a start, whoever was there is waited for 30 s, and for as long as no
 test("what ends because this control plane ends says nothing", () => {
   const { ends, stop, pass, said, there } = stage();
   there("a", "b", "c");
-  ends("a");
+  ends("a", "closed");
   stop();
-  ends("b");
+  ends("b", "closed");
   pass(20_000);
   assert.deepEqual(said(), ["a doubtful"]);
 });
@@ -191,7 +269,7 @@ test("what ends because this control plane ends says nothing", () => {
 test("nobody waits for who is deleted: when all who were away are, what is known holds again", () => {
   const { ends, removed, said, there } = stage();
   there("a", "b", "c");
-  for (const proxy of ["a", "b", "c"]) ends(proxy);
+  for (const proxy of ["a", "b", "c"]) ends(proxy, "closed");
   assert.equal(said().at(-1), "frozen");
   for (const proxy of ["a", "b", "other"]) removed(proxy);
   assert.deepEqual(said(), []);

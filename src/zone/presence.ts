@@ -1,9 +1,11 @@
 // What the beginning and the end of proxies' streams say about the proxies. An end is evidence, not a removal: the instance is
-// doubtful at once, and forgotten if it does not come back. When most streams end together, or this control plane has just
-// started, it is the control plane that has lost something: then nothing is concluded until proxies are back.
+// marked at once, and forgotten if it does not come back. When most streams end together, or this control plane has just
+// started, it is the control plane that has lost something: then nothing is concluded until proxies are back. How long ends may
+// lie apart and have one cause goes by what was seen of them (decision 24).
 //
-//   starting ─► serving ─► gone ─► (10 s) ─► forgotten          frozen ─► some are back ─► (10 s) ─► the others are gone
-//   new                    doubtful                             as before
+//   starting ─► serving ─┬► closed ─► (10 s) ─┬► forgotten      frozen ─► some are back ─► (40 s) ─► the others are gone
+//   new                  │  doubtful          │                 as before
+//                        └► silent ─► (40 s) ─┘
 //
 // A proxy whose token is not taken any more is no matter of evidence: it is refused, and forgotten with the end of its stream.
 
@@ -22,12 +24,15 @@ export interface PresenceOptions {
   readonly expected: Iterable<string>;
 }
 
+/** The other side said so, and its process ended; or no answer came any more, and it may be there. */
+export type End = "closed" | "silent";
+
 export interface Presence {
   /** A new stream. `isStarting`: of an Envoy that has nothing yet. */
   begins(proxy: string, isStarting: boolean): void;
   /** Its Envoy has all that it needs. */
   serves(proxy: string): void;
-  ends(proxy: string): void;
+  ends(proxy: string, how: End): void;
   /** It took no traffic any more before it ended: when it starts again it is as one that was never there. */
   left(proxy: string): void;
   /** Its stream is about to be ended, for good. */
@@ -37,15 +42,17 @@ export interface Presence {
   stop(): void;
 }
 
-/** A proxy that comes back within this time keeps what it brought (interop 6.4). */
-const forgetAfterMs = 10_000;
-/** Streams that end within this time of each other may have one cause. */
-const togetherMs = 1_000;
-/** So few are no sign of a common one. */
+/**
+ * Streams that end within this time of each other may have one cause. One cut is noticed for each connection at another moment: the first
+ * 10 s after it, the last 40 s (`host/keepalive.ts`).
+ */
+const togetherMs: Readonly<Record<End, number>> = { closed: 1_000, silent: 40_000 };
+/** A proxy that comes back within this time keeps what it brought (interop 6.4). Not shorter than it may take to know that it was not alone. */
+const forgetAfterMs: Readonly<Record<End, number>> = { closed: 10_000, silent: togetherMs.silent };
+/** So few are no sign of a common cause while anybody is there. */
 const few = 2;
-/** When some are back, the others have this long; after a start of the control plane at least the second. */
-const comeBackMs = 10_000;
-const startMs = 30_000;
+/** When some are back, the others have this long: Envoy waits for up to 30 s before it tries again. */
+const comeBackMs = 40_000;
 
 export function presence({ clock, setMark, forget, onFrozen, expected }: PresenceOptions): Presence {
   const there = new Set<string>();
@@ -54,18 +61,14 @@ export function presence({ clock, setMark, forget, onFrozen, expected }: Presenc
   const known = new Set(expected);
   /** What cancels that they are forgotten. */
   const gone = new Map<string, () => void>();
-  let recent: readonly { readonly proxy: string; readonly at: number }[] = [];
+  let recent: readonly { readonly proxy: string; readonly at: number; readonly how: End }[] = [];
   /** Who is away while nothing is concluded from it. */
   let missing: Set<string> | undefined;
-  let thawNotBefore = 0;
   let cancelThaw: (() => void) | undefined;
   const refused = new Set<string>();
   let isStopped = false;
 
-  if (known.size > 0) {
-    thawNotBefore = clock.now() + startMs;
-    freeze(known);
-  }
+  if (known.size > 0) freeze(known);
 
   function freeze(proxies: ReadonlySet<string>): void {
     missing = new Set(proxies);
@@ -83,12 +86,16 @@ export function presence({ clock, setMark, forget, onFrozen, expected }: Presenc
     cancelThaw = undefined;
     missing = undefined;
     onFrozen(undefined);
-    for (const proxy of away) leave(proxy);
+    for (const proxy of away) leave(proxy, "closed");
   }
 
-  function leave(proxy: string): void {
-    setMark(proxy, starting.get(proxy) ?? "doubtful");
-    const cancel = clock.alarm(clock.now() + forgetAfterMs, () => forgetNow(proxy));
+  function leave(proxy: string, how: End): void {
+    setMark(proxy, starting.get(proxy) ?? (how === "silent" ? "silent" : "doubtful"));
+    const cancel = clock.alarm(clock.now() + forgetAfterMs[how], () => {
+      // Who did not bring what it is stays known.
+      if (how === "silent") setMark(proxy, starting.get(proxy) ?? "doubtful");
+      forgetNow(proxy);
+    });
     gone.set(proxy, cancel);
   }
 
@@ -112,12 +119,12 @@ export function presence({ clock, setMark, forget, onFrozen, expected }: Presenc
       if (!missing) return;
       missing.delete(proxy);
       if (missing.size === 0) thaw();
-      else cancelThaw ??= clock.alarm(Math.max(clock.now() + comeBackMs, thawNotBefore), thaw);
+      else cancelThaw ??= clock.alarm(clock.now() + comeBackMs, thaw);
     },
     serves(proxy) {
       if (starting.delete(proxy)) setMark(proxy, undefined);
     },
-    ends(proxy) {
+    ends(proxy, how) {
       if (!there.delete(proxy) || isStopped) return;
       if (refused.delete(proxy)) return forgetNow(proxy);
       if (missing) {
@@ -125,9 +132,11 @@ export function presence({ clock, setMark, forget, onFrozen, expected }: Presenc
         return;
       }
       const now = clock.now();
-      recent = [...recent.filter(({ at }) => now - at < togetherMs), { proxy, at: now }];
-      if (recent.length > few && recent.length > there.size) freeze(new Set(recent.map((end) => end.proxy)));
-      else leave(proxy);
+      recent = [...recent.filter((end) => now - end.at < togetherMs[end.how]), { proxy, at: now, how }];
+      const isAlone = how === "silent" && there.size === 0;
+      if (isAlone || (recent.length > few && recent.length > there.size))
+        freeze(new Set(recent.map((end) => end.proxy)));
+      else leave(proxy, how);
     },
     left: (proxy) => void known.delete(proxy),
     refused(proxy) {
@@ -135,6 +144,7 @@ export function presence({ clock, setMark, forget, onFrozen, expected }: Presenc
       setMark(proxy, "refused");
     },
     removed(proxy) {
+      recent = recent.filter((end) => end.proxy !== proxy);
       if (missing?.delete(proxy) && missing.size === 0) thaw();
     },
     stop() {

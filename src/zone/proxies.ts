@@ -262,14 +262,14 @@ export function proxies(options: ProxiesOptions) {
         counts.add(mark, () => record(session));
         if (session.waiting > 0 || status.behind) silences.add(mark, () => watchSilence(session));
       },
-      onGone() {
+      onGone({ isSilent }) {
         letGo();
         if (connected.get(mark) !== self) return;
         counts.doNow(mark);
         silences.remove(mark);
         publish({ subscription: { ...status.subscription, disconnectedAt: clock.now() } });
         connected.delete(mark);
-        presences.ends(mark);
+        presences.ends(mark, isSilent ? "silent" : "closed");
         if (id.kind === "Dataplane") options.onGone(key);
       },
     };

@@ -241,8 +241,9 @@ function serve(program: Program, options: ListenOptions, wire: Wire<Frame>, from
     send({ kind: "response", id, response });
   }
 
-  function over(reason: string): void {
-    for (const stream of streams.values()) stream.over({ code: grpcCode.unavailable, message: reason });
+  function over(reason: string, isSilent: boolean): void {
+    const status = { code: grpcCode.unavailable, message: reason };
+    for (const stream of streams.values()) stream.over(isSilent ? { ...status, isSilent } : status);
   }
 
   return {

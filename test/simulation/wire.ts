@@ -15,7 +15,8 @@ import type { Schedule } from "./schedule.ts";
 export interface End<Frame> {
   readonly program: Program;
   receive(frames: readonly Frame[]): void;
-  lost(reason: string): void;
+  /** `isSilent`: nobody said so. */
+  lost(reason: string, isSilent: boolean): void;
 }
 
 export interface Wire<Frame> {
@@ -132,7 +133,7 @@ export function links(
           for (const end of [0, 1] as const) {
             if (!isOpen[end]) continue;
             const atMs = schedule.now() + random.between(...keepaliveMs);
-            starving[end] = schedule.at(atMs, () => lose(end, "no answer to a PING for 15 s"));
+            starving[end] = schedule.at(atMs, () => lose(end, "no answer to a PING for 15 s", true));
           }
         },
         feed: () => {
@@ -153,10 +154,10 @@ export function links(
         });
       }
 
-      function lose(at: 0 | 1, reason: string): void {
+      function lose(at: 0 | 1, reason: string, isSilent = false): void {
         if (!isOpen[at]) return;
         end(at, reason);
-        if (ends[at]?.program.isAlive) ends[at].lost(reason);
+        if (ends[at]?.program.isAlive) ends[at].lost(reason, isSilent);
       }
 
       /** This end is no more; the other is told. */
@@ -175,7 +176,7 @@ export function links(
           const fault = link.faultOf(frame);
           if (fault === "drop") {
             end(from, reset);
-            schedule.at(schedule.now(), () => sender.program.isAlive && sender.lost(reset));
+            schedule.at(schedule.now(), () => sender.program.isAlive && sender.lost(reset, false));
             return;
           }
           if (fault === "delay") {
