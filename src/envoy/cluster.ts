@@ -58,6 +58,10 @@ const discovered = (piece: ClusterPiece): ClusterPiece => ({
 export const serviceCluster = (name: string, piece: ClusterPiece): ClusterJson =>
   cluster(name, discovered(piece), http2With(piece.keepalive));
 
+/** What is outside the mesh, behind an egress: in the version of HTTP that it speaks itself (interop 7.9). */
+export const behindEgressCluster = (name: string, protocol: string, piece: ClusterPiece): ClusterJson =>
+  cluster(name, discovered(piece), upstreamFor(protocol));
+
 /** A cluster for bytes, not requests: at an ingress. */
 export const tcpCluster = (name: string, piece: ClusterPiece): ClusterJson => cluster(name, discovered(piece), {});
 
@@ -102,6 +106,8 @@ export interface ExternalHost extends HostPort {
   readonly isName: boolean;
   /** Absent: plaintext. */
   readonly transportSocket?: TransportSocketJson;
+  /** Absent: 0, which is the first. */
+  readonly priority?: number;
 }
 
 /** Servers outside the mesh, written inside: names are not for EDS. HTTP/1.1, but for who speaks HTTP/2 (interop 7.9). */
@@ -125,20 +131,24 @@ export function externalCluster(
       ...type,
       loadAssignment: {
         clusterName: name,
-        endpoints: [
-          {
-            lbEndpoints: hosts.map((host) => ({
-              endpoint: { address: socketAddress(host) },
-              loadBalancingWeight: 1,
-              metadata: {
-                filterMetadata: {
-                  "envoy.lb": { ...host.tags },
-                  ...(host.transportSocket && { "envoy.transport_socket_match": place(host) }),
+        // Envoy's priorities have no gaps.
+        endpoints: [...new Set(hosts.map(({ priority = 0 }) => priority))]
+          .sort((a, b) => a - b)
+          .map((said, priority) => ({
+            ...(priority > 0 && { priority }),
+            lbEndpoints: hosts
+              .filter((host) => (host.priority ?? 0) === said)
+              .map((host) => ({
+                endpoint: { address: socketAddress(host) },
+                loadBalancingWeight: 1,
+                metadata: {
+                  filterMetadata: {
+                    "envoy.lb": { ...host.tags },
+                    ...(host.transportSocket && { "envoy.transport_socket_match": place(host) }),
+                  },
                 },
-              },
-            })),
-          },
-        ],
+              })),
+          })),
       },
       ...piece,
       ...(matches.length > 0 && { transportSocketMatches: matches }),

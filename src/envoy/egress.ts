@@ -64,7 +64,11 @@ export function wayMatcher(zones: ReadonlyMap<string, string>, serverNames: Read
       matchers: [
         {
           predicate: { singlePredicate: { input: alpn, valueMatch: { contains: `${zoneAlpnEnd}'` } } },
-          onMatch: { matcher: { ...byValue(alpn, byZone), onNoMatch: toChain("none") } },
+          // Envoy takes no map without an entry.
+          onMatch:
+            byZone.length === 0
+              ? toChain("none")
+              : { matcher: { ...byValue(alpn, byZone), onNoMatch: toChain("none") } },
         },
       ],
     },

@@ -3,6 +3,10 @@
 import { any } from "#envoy/any.ts";
 import type { TransportSocketJson } from "#gen/envoy/config/core/v3/base_pb.ts";
 import type { ConfigSourceJson } from "#gen/envoy/config/core/v3/config_source_pb.ts";
+import type {
+  SubjectAltNameMatcherJson,
+  TlsParametersJson,
+} from "#gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts";
 import type { CommonTlsContextJson } from "#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts";
 
 export const meshAlpn = "kuma";
@@ -20,6 +24,22 @@ export function serviceSni(mesh: string, service: string, tags: Readonly<Record<
   const all = Object.entries({ ...tags, mesh }).sort(([a], [b]) => (a < b ? -1 : 1));
   return `${service}{${all.map(([key, value]) => `${key}=${value}`).join(",")}}`;
 }
+
+/** `a<16 hex>.<name>.<port>.<mesh>.<ms|mzms|mes>`, the hash being FNV-1a over name and mesh (interop 7.5 b). */
+export function resourceSni(
+  kind: "ms" | "mzms" | "mes",
+  { mesh, name, port }: { readonly mesh: string; readonly name: string; readonly port: number },
+): string {
+  const cut = (text: string): string => (text.length > 62 ? `${text.slice(0, 62)}x` : text);
+  const hash = Buffer.from(`${name};${mesh};`).reduce(
+    (sum, byte) => BigInt.asUintN(64, (sum ^ BigInt(byte)) * 0x100000001b3n),
+    0xcbf29ce484222325n,
+  );
+  return `a${hash.toString(16).padStart(16, "0")}.${cut(name)}.${port}.${cut(mesh)}.${kind}`;
+}
+
+/** Of every egress: as if it were a service. */
+export const egressService = "zone-egress";
 
 export const serviceIdentity = (mesh: string, service: string): string => `spiffe://${mesh}/${service}`;
 
@@ -83,6 +103,12 @@ export interface ExternalTlsOptions {
   /** Whether `serverName` is no name, but an address: there is no SNI for it. */
   readonly isAddress: boolean;
   readonly checksName: boolean;
+  /** Any of these is a name that it may prove, too; absent: `serverName` alone. */
+  readonly names?: readonly { readonly type: "Exact" | "Prefix"; readonly value: string }[];
+  /** Nothing is asked of it. */
+  readonly isUnverified?: boolean;
+  /** As Envoy calls them. */
+  readonly versions?: { readonly min?: string; readonly max?: string };
   readonly allowsRenegotiation: boolean;
   /** Absent: what the machine of the proxy trusts. */
   readonly authority?: string;
@@ -92,14 +118,17 @@ export interface ExternalTlsOptions {
 /** Where Debian, Ubuntu and Alpine keep what the machine trusts. */
 const machineAuthorities = "/etc/ssl/certs/ca-certificates.crt";
 
-/** TLS to a server outside the mesh, which is always one that its authority vouches for. */
+/** TLS to a server outside the mesh, which is one that its authority vouches for unless it is said that anyone will do. */
 export const externalTls = (tls: ExternalTlsOptions): TransportSocketJson => ({
   name: "envoy.transport_sockets.tls",
   typedConfig: any("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", {
     ...(!tls.isAddress && { sni: tls.serverName }),
     ...(tls.allowsRenegotiation && { allowRenegotiation: true }),
     commonTlsContext: {
-      tlsParams: { tlsMaximumProtocolVersion: "TLSv1_3" },
+      tlsParams: {
+        ...(tls.versions?.min !== undefined && { tlsMinimumProtocolVersion: tls.versions.min as TlsVersion }),
+        tlsMaximumProtocolVersion: (tls.versions?.max ?? "TLSv1_3") as TlsVersion,
+      },
       ...(tls.client && {
         tlsCertificates: [
           {
@@ -108,14 +137,24 @@ export const externalTls = (tls: ExternalTlsOptions): TransportSocketJson => ({
           },
         ],
       }),
-      validationContext: {
-        trustedCa: tls.authority === undefined ? { filename: machineAuthorities } : { inlineBytes: tls.authority },
-        ...(tls.checksName && {
-          matchTypedSubjectAltNames: [
-            { sanType: tls.isAddress ? "IP_ADDRESS" : "DNS", matcher: { exact: tls.serverName } },
-          ],
-        }),
-      },
+      ...(!tls.isUnverified && {
+        validationContext: {
+          trustedCa: tls.authority === undefined ? { filename: machineAuthorities } : { inlineBytes: tls.authority },
+          ...(tls.checksName && { matchTypedSubjectAltNames: namesAsked(tls) }),
+        },
+      }),
     },
   }),
 });
+
+type TlsVersion = NonNullable<TlsParametersJson["tlsMaximumProtocolVersion"]>;
+
+/** Names of one certificate are of several types, and it is not said of which these are. */
+function namesAsked({ names = [], isAddress, serverName }: ExternalTlsOptions): SubjectAltNameMatcherJson[] {
+  if (names.length === 0) return [{ sanType: isAddress ? "IP_ADDRESS" : "DNS", matcher: { exact: serverName } }];
+  return names.flatMap(({ type, value }) =>
+    (["DNS", "URI", "IP_ADDRESS", "EMAIL"] as const).map((sanType) => ({
+      ...{ sanType, matcher: type === "Exact" ? { exact: value } : { prefix: value } },
+    })),
+  );
+}

@@ -92,3 +92,34 @@ test("exceptions are followed where global has handed them down, not where they 
   put("Config", "", "kodiak-default-vips", { config: '{"0:a":"240.0.0.1"}' }, { "kuma.io/origin": "global" });
   assert.deepEqual(exceptions(), new Map([["0:a", "240.0.0.1"]]));
 });
+
+test("services outside are called at their own port and at that of all services, by their names and their servers'", () => {
+  const { put, names } = stage();
+  put("Mesh", "", "default", {});
+  const external = (service: string, address: string, more = {}): JsonObject => ({
+    tags: { "kuma.io/service": service },
+    networking: { address, ...more },
+  });
+  put("ExternalService", "default", "api", external("api", "API.example.com:443"));
+  put("ExternalService", "default", "quiet", external("quiet", "quiet.example.com:80", { disableHostDNSEntry: true }));
+  put("ExternalService", "default", "ip", external("ip", "192.0.2.1:5432"));
+  put("ExternalService", "default", "inside", external("inside", "elsewhere.example.com:80"));
+  put("Dataplane", "default", "a", dataplane({ "kuma.io/service": "inside" }));
+  assert.deepEqual(names(), {
+    "0:api": ["443 api external-service:api"],
+    "0:inside": ["0 inside service"],
+    "0:ip": ["5432 ip external-service:ip"],
+    "0:quiet": ["80 quiet external-service:quiet"],
+    "1:api.example.com": ["443 api external-service:api"],
+  });
+  put("ExternalService", "default", "api", undefined);
+  assert.deepEqual(Object.keys(names()), ["0:inside", "0:ip", "0:quiet"]);
+});
+
+test("services that are resources have addresses by their KRI, in every mode", () => {
+  const { put, names } = stage();
+  put("Mesh", "", "default", { meshServices: { mode: "Exclusive" } });
+  put("MeshExternalService", "default", "mes-1234", {}, { "kuma.io/display-name": "mes" });
+  put("MeshExternalService", "default", "own", {}, { "kuma.io/zone": "zone-a" });
+  assert.deepEqual(names(), { kri_extsvc_default___mes_: [], "kri_extsvc_default_zone-a__own_": [] });
+});

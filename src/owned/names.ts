@@ -2,12 +2,16 @@
 // global says of their addresses.
 
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
+import type { ExternalServiceJson } from "#gen/kuma/mesh/v1alpha1/externalservice_pb.ts";
 import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
 import type { VirtualOutboundJson } from "#gen/kuma/mesh/v1alpha1/virtual_outbound_pb.ts";
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import type { ConfigJson } from "#gen/kuma/system/v1alpha1/config_pb.ts";
 import type { Collection, Graph, Group } from "#incremental/collection.ts";
+import type { HostPort } from "#lib/address.ts";
 import { exceptionsOf } from "#owned/vips.ts";
+import { isIp } from "#resources/address.ts";
+import { externalAddress } from "#resources/external-service.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import { label, type Resource, tag } from "#resources/resource.ts";
 import { kriOf, zeroTime } from "#resources/rest.ts";
@@ -21,6 +25,7 @@ import {
   exceptionsConfig,
   exceptionsIn,
   exceptionsText,
+  hostName,
   meshOfTable,
   type Names,
   serviceName,
@@ -44,9 +49,14 @@ export function wantedVips(graph: Graph, of: Of): Collection<WantedVips> {
   const offered = graph.derive("services of ingresses", of<ZoneIngressJson>("ZoneIngress"), servicesOfIngress);
   const inDataplanes = graph.group("tags by service of dataplanes", own, (services) => services);
   const inIngresses = graph.group("tags by service of ingresses", offered, (services) => services);
+  const outside = graph.group("external services with names", of<ExternalServiceJson>("ExternalService"), placeOutside);
   const all = graph.union(
     "services with names",
-    graph.derive("own services", inDataplanes, (): true => true),
+    graph.union(
+      "own services and those outside",
+      graph.derive("own services", inDataplanes, (): true => true),
+      graph.derive("services outside", outside, (): true => true),
+    ),
     graph.derive("offered services with names", inIngresses, (): true => true),
   );
   const virtual = graph.group("virtual outbounds by mesh", of<VirtualOutboundJson>("VirtualOutbound"), (one) => [
@@ -57,7 +67,9 @@ export function wantedVips(graph: Graph, of: Of): Collection<WantedVips> {
     const policies = [...(read.one(virtual, mesh)?.values() ?? [])].sort((a, b) => (a.name < b.name ? -1 : 1));
     const sets =
       policies.length === 0 ? [] : [inDataplanes, inIngresses].flatMap((from) => setsIn(read.one(from, key)));
-    return namesOf(service, sets, policies);
+    // One that Dataplanes provide, too, is theirs.
+    const places = read.one(inDataplanes, key) || read.one(inIngresses, key) ? undefined : read.one(outside, key);
+    return places ? namesOutside(service, places.values()) : namesOf(service, sets, policies);
   });
   const ofResources = namesOfResources(graph, of);
   const byMesh = graph.group("names by mesh", named, (names, key) => [[splitServiceKey(key).mesh, names] as const]);
@@ -108,6 +120,33 @@ function byService(all: readonly { readonly mesh: string; readonly tags: Tags }[
     found.set(key, (found.get(key) ?? new Set()).add(setOf(tags)));
   }
   return found;
+}
+
+/** Of an ExternalService. */
+interface Place extends HostPort {
+  readonly name: string;
+  /** Its address is a name of its service, too. */
+  readonly isNamed: boolean;
+}
+
+function placeOutside({ mesh, name, spec }: Resource<ExternalServiceJson>): readonly (readonly [string, Place])[] {
+  const place = externalAddress(spec.networking?.address ?? "");
+  const service = spec.tags?.[tag.service];
+  if (!place || service === undefined) return [];
+  const isNamed = !isIp(place.address) && spec.networking?.disableHostDNSEntry !== true;
+  return [[serviceKey(mesh, service), { ...place, name, isNamed }]];
+}
+
+/** At its own port as at that of all services, by its name and by the server's. */
+function namesOutside(service: string, places: Iterable<Place>): Names {
+  const names = new Map<string, readonly VipOutbound[]>();
+  const sorted = [...places].sort((a, b) => (a.name < b.name ? -1 : 1));
+  for (const { name, address, port, isNamed } of sorted)
+    for (const key of [serviceName(service), ...(isNamed ? [hostName(address)] : [])]) {
+      const outbound = { port, tags: { [tag.service]: service }, origin: `external-service:${name}` };
+      names.set(key, onePerPort([...(names.get(key) ?? []), outbound]));
+    }
+  return names;
 }
 
 interface Policy {

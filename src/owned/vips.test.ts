@@ -82,6 +82,17 @@ test("a zone that hears global's exceptions has global's addresses, whatever it 
   );
 });
 
+test("services that are resources have addresses in the range of their kind, and apart", () => {
+  const keys = ["msvc", "extsvc", "mzsvc"].flatMap((short) =>
+    Array.from({ length: size / 2 }, (_, i) => `kri_${short}_default__shop_s-${i}_`),
+  );
+  const names = new Map(keys.map((key) => [key, []]));
+  const table = vipsOf({ mesh, names, before: empty, exceptions: undefined, now: 0, size });
+  const first: Readonly<Record<string, string>> = { msvc: "241", extsvc: "242", mzsvc: "243" };
+  for (const [key, { address }] of table) assert.equal(address.split(".")[0], first[key.split("_")[1] ?? ""], key);
+  assert.equal(new Set([...table.values()].map(({ address }) => address)).size, keys.length);
+});
+
 test("after 24 h of its name's absence an address is free", () => {
   const [first, second] = twoAtOneHome();
   const given = vipsOf({ mesh, names: named(first), before: empty, exceptions: undefined, now: 0, size });

@@ -12,6 +12,7 @@ import {
   servicesOf,
   withAvailableServices,
 } from "#owned/available-services.ts";
+import { egressCertificates } from "#owned/egress-certificates.ts";
 import { type ProxyStatus, proxyInsight, statusKey } from "#owned/proxy-insight.ts";
 import { type WantedCertificate, wantedCertificate } from "#owned/wanted-certificate.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
@@ -30,7 +31,7 @@ export interface ZoneOwnedInput {
 }
 
 export interface ZoneOwned {
-  /** By key of the Dataplane; only those whose proxy is there. */
+  /** By key of the Dataplane, or as `egressCertificateKey`; only those whose proxy is there. */
   readonly wantedCertificates: Collection<WantedCertificate>;
   /** To be put when they change, never deleted. */
   readonly ingresses: Collection<Resource>;
@@ -44,6 +45,12 @@ export function zoneOwned(graph: Graph, { zone, of, marked, served, statuses }: 
   const known = graph.derive("known proxies", statuses, (): true => true);
   const wantedCertificates = graph.derive("wanted certificates", dataplanes, (dataplane, read) =>
     read.one(known, statusKey(dataplane)) ? wantedCertificate(dataplane, read.one(meshes, dataplane.mesh)) : undefined,
+  );
+
+  const all = graph.union(
+    "all wanted certificates",
+    wantedCertificates,
+    egressCertificates(graph, { of, zone, meshes, known }),
   );
 
   const offered = graph.derive("offered", dataplanes, (dataplane, read, key) =>
@@ -77,5 +84,5 @@ export function zoneOwned(graph: Graph, { zone, of, marked, served, statuses }: 
     const isStored = read.one(storedOf(status.id.kind), key);
     return isStored && proxyInsight(status);
   });
-  return { wantedCertificates, ingresses: ingresses as Collection<Resource>, insights };
+  return { wantedCertificates: all, ingresses: ingresses as Collection<Resource>, insights };
 }

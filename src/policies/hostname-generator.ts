@@ -13,7 +13,7 @@ export const hostnameGeneratorSchema = z.object({
   selector: z
     .object({ meshService: selector, meshExternalService: selector, meshMultiZoneService: selector })
     .optional(),
-  extension: z.object({ type: z.string(), config: z.unknown() }).optional(),
+  extension: z.object({ type: z.string(), config: z.unknown().optional() }).optional(),
 });
 export type HostnameGenerator = SpecOf<typeof hostnameGeneratorSchema>;
 

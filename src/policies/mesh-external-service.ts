@@ -41,7 +41,7 @@ const schema = z.object({
       verification: verification.optional(),
     })
     .optional(),
-  extension: z.object({ type: z.string(), config: z.unknown() }).optional(),
+  extension: z.object({ type: z.string(), config: z.unknown().optional() }).optional(),
 });
 export type MeshExternalService = SpecOf<typeof schema>;
 

@@ -7,9 +7,11 @@ import { hostPortText } from "#lib/address.ts";
 import { assignment } from "#proxy/assignment.ts";
 import { type Bundle, bundleOf, type ProxyConfig } from "#proxy/bundle.ts";
 import { completeIngresses, type Entrance, egressesDrafts, egressListenerDraft, zoneDrafts } from "#proxy/egress.ts";
+import { type EgressExternalsInput, egressExternals } from "#proxy/egress-external-collections.ts";
 import { type IngressTarget, ingressClusterDraft, ingressClusterName, ingressTargetsOf } from "#proxy/ingress.ts";
+import type { secretCollections } from "#proxy/secret-collections.ts";
 import type { Resource } from "#resources/resource.ts";
-import { type Egress, usedEgresses, type Ways } from "#topology/egress.ts";
+import { type Egress, egressCertificateKey, usedEgresses, type Ways } from "#topology/egress.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
 import { type Mark, type RemoteOffer, splitServiceKey, type Tags } from "#topology/provider.ts";
 import { endpointsOf } from "#topology/service.ts";
@@ -24,16 +26,32 @@ export interface EgressInput {
   readonly entrances: Collection<Group<Entrance>>;
   /** By service key. */
   readonly subsets: Collection<Group<readonly Tags[]>>;
+  readonly secrets: Pick<ReturnType<typeof secretCollections>, "identities" | "trusts">;
+  readonly outside: Pick<EgressExternalsInput, "outside" | "isInside" | "policies">;
 }
 
 export function egressCollections(graph: Graph, input: EgressInput) {
-  const { zone, meshes, egresses, offers, entrances, subsets } = input;
+  const { zone, meshes, egresses, offers, entrances, subsets, secrets } = input;
   const places = graph.derive("egress places", egresses, ({ spec }) =>
     (spec.zone || zone) === zone ? (spec.networking ?? {}) : undefined,
   );
   // A zone without an egress encodes nothing for one.
   const own = graph.group("egresses here", places, () => [[here, true as const]]);
   const isThere = graph.derive("egress is here", own, (): true => true);
+  const external = egressExternals(graph, {
+    ...{ ...input.outside, zone, meshes, subsets },
+    isEgressHere: (read) => read.one(isThere, here) === true,
+  });
+  const hasIdentity = graph.derive("egresses with certificates", secrets.identities, (): true => true);
+  const hasTrust = graph.derive("meshes with trust", secrets.trusts, (): true => true);
+  /** What this egress can lead to: a chain waits for its secrets, and with it the listener. */
+  const externalFor = (read: Read, egress: string) =>
+    [...read.all(external.targets)]
+      .filter(([key]) => {
+        const { mesh } = splitServiceKey(key);
+        return read.one(hasIdentity, egressCertificateKey(egress, mesh)) && read.one(hasTrust, mesh);
+      })
+      .sort(([a], [b]) => (a < b ? -1 : 1));
   const targets = graph.derive("egress targets", offers, (_, read, key): readonly IngressTarget[] | undefined => {
     const { mesh, service } = splitServiceKey(key);
     if (!read.one(isThere, here) || !read.one(meshes, mesh)?.mtls) return undefined;
@@ -62,18 +80,21 @@ export function egressCollections(graph: Graph, input: EgressInput) {
     const { services, zones: others } = known(read);
     const all = services.flatMap(([, own]) => own);
     const names = others.map(([other]) => other);
-    return bundleOf([egressListenerDraft(name, zone, place, all, names)]);
+    const outside = externalFor(read, name).flatMap(([, own]) => own);
+    return bundleOf([egressListenerDraft(name, zone, place, { services: all, zones: names, outside })]);
   });
   /** What each egress of this zone leads to, by name. */
-  const ways = graph.derive("egress ways", places, (_, read): Ways => {
+  const ways = graph.derive("egress ways", places, (_, read, name): Ways => {
     const { services, zones: others } = known(read);
     return {
-      services: services.map(([key]) => key),
+      services: [...services, ...externalFor(read, name)].map(([key]) => key).sort(),
       zones: Object.fromEntries(others.map(([other, at]) => [other, at.map(hostPortText)])),
     };
   });
   const configs = graph.derive("egress configs", listeners, (_, read, name): ProxyConfig => {
     const { services, zones: others } = known(read);
+    const outside = externalFor(read, name);
+    const meshesOutside = [...new Set(outside.map(([key]) => splitServiceKey(key).mesh))];
     return {
       shared: [],
       own: [
@@ -83,10 +104,15 @@ export function egressCollections(graph: Graph, input: EgressInput) {
           { from: assignments, key },
         ]),
         ...others.map(([key]) => ({ from: zones, key })),
+        ...outside.map(([key]) => ({ from: external.bundles, key })),
+        ...meshesOutside.flatMap((mesh) => [
+          { from: secrets.identities, key: egressCertificateKey(name, mesh) },
+          { from: secrets.trusts, key: mesh },
+        ]),
       ],
     };
   });
-  return { configs, ways, places, isThere, bundles: [clusters, assignments, zones, listeners] };
+  return { configs, ways, places, isThere, bundles: [clusters, assignments, zones, listeners, external.bundles] };
 }
 
 export interface EgressesInput {

@@ -20,7 +20,9 @@ const normal = (type: EnvoyType, json: object) => decode(type, encode(type, json
 test("for who names no zone an egress is as Kuma's is", () => {
   const at = { address: "127.33.1.8", port: 33532 };
   const targets = ["backend", "db"].map((service) => ({ mesh: "default", service, subset: {} }));
-  const { json } = egressListenerDraft("egress-1", "zone-1", at, targets, ["zone-2"]);
+  const { json } = egressListenerDraft("egress-1", "zone-1", at, {
+    ...{ services: targets, zones: ["zone-2"], outside: [] },
+  });
   const { filterChains: chains = [], filterChainMatcher: matcher, ...rest } = json as ListenerJson;
   const ways = chains.filter(({ name = "" }) => name.startsWith("kodiak:"));
   const asRecorded = chains

@@ -1,5 +1,5 @@
 // A zone egress: connections of this zone's proxies, led to the ingresses of other zones by the zone that their ALPN names, or by their
-// SNI (decision 17). It ends no TLS of these.
+// SNI (decision 17), and to services outside the mesh. It ends no TLS but that of the latter.
 
 import { tcpCluster } from "#envoy/cluster.ts";
 import { egressName, wayMatcher } from "#envoy/egress.ts";
@@ -10,6 +10,7 @@ import type { ZoneEgress_NetworkingJson } from "#gen/kuma/mesh/v1alpha1/zoneegre
 import { type HostPort, hostPortText } from "#lib/address.ts";
 import { assignment } from "#proxy/assignment.ts";
 import type { Draft } from "#proxy/bundle.ts";
+import { type ExternalTarget, externalChain, externalTargetName, externalTargetSni } from "#proxy/egress-externals.ts";
 import { chainTo, type IngressTarget, ingressClusterName, nowhere, throughTo } from "#proxy/ingress.ts";
 import { inboundListenerName } from "#proxy/names.ts";
 import type { RemoteOffer } from "#topology/provider.ts";
@@ -52,22 +53,29 @@ export const zoneDrafts = (zone: string, ingresses: readonly HostPort[]): readon
 export const egressesDrafts = (zone: string, egresses: readonly HostPort[]): readonly Draft[] =>
   hopDrafts(egressName, zone, egresses);
 
+export interface EgressLeads {
+  readonly services: readonly IngressTarget[];
+  readonly zones: readonly string[];
+  readonly outside: readonly ExternalTarget[];
+}
+
 export function egressListenerDraft(
   name: string,
   zone: string,
   networking: ZoneEgress_NetworkingJson,
-  targets: readonly IngressTarget[],
-  zones: readonly string[],
+  { services: targets, zones, outside }: EgressLeads,
 ): Draft {
   const at = { address: networking.address ?? "", port: networking.port ?? 0 };
   const listenerName = inboundListenerName(at);
   const services = targets.map((target) => [serverNameOf(target), ingressClusterName(target)] as const);
   const ways = zones.map((other) => [other, zoneClusterName(other)] as const);
-  const clusters = [...services, ...ways].map(([, cluster]) => cluster);
+  const external = outside.map((target) => [externalTargetSni(target), externalTargetName(target)] as const);
+  const clusters = [...services, ...ways, ...external].map(([, cluster]) => cluster);
   const chains = [
     // The matcher goes by names alone; what Kuma's would match is there to be read.
     ...targets.map((target) => ({ name: ingressClusterName(target), ...chainTo(target) })),
     ...ways.map(([, cluster]) => ({ name: cluster, filters: [throughTo(cluster)] })),
+    ...outside.map(externalChain),
   ];
   return {
     type: "listener",
@@ -77,7 +85,7 @@ export function egressListenerDraft(
       ...{ name: listenerName, at, direction: "INBOUND", inspectTls: true },
       ...(chains.length === 0
         ? { chains: [nowhere(name, zone)] }
-        : { chains, matcher: wayMatcher(new Map(ways), new Map(services)) }),
+        : { chains, matcher: wayMatcher(new Map(ways), new Map([...services, ...external])) }),
     }),
   };
 }

@@ -6,7 +6,7 @@ import { assignment } from "#proxy/assignment.ts";
 import { type Bundle, bundleOf } from "#proxy/bundle.ts";
 import { type Client, needKey, placeKey, type Reach } from "#proxy/client.ts";
 import type { Outbound, OutboundCluster, Sending } from "#proxy/outbound.ts";
-import { type Egress, type EgressForm, throughEgresses } from "#topology/egress.ts";
+import { type Egress, type EgressForm, leadingOut, throughEgresses } from "#topology/egress.ts";
 import { localFirst, localityKey, relevantTags, together } from "#topology/locality.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
 import { type Instance, type RemoteOffer, serviceKey, type Tags } from "#topology/provider.ts";
@@ -24,6 +24,7 @@ export interface EndpointInput {
   /** Them and gateways. */
   readonly sending: Collection<Sending>;
   readonly usedEgresses: (read: Read) => readonly Egress[];
+  readonly isBehindEgress: (read: Read, mesh: MeshFacts, service: string) => boolean;
 }
 
 export type ClusterUse = Pick<OutboundCluster, "target" | "locality">;
@@ -39,7 +40,7 @@ interface EndpointNeed extends ClusterUse {
 }
 
 export function endpointCollections(graph: Graph, input: EndpointInput) {
-  const { zone, meshes, instances, offers, reaches, outbounds, sending, usedEgresses } = input;
+  const { zone, meshes, instances, offers, reaches, outbounds, sending, usedEgresses, isBehindEgress } = input;
   const uses = graph.derive("cluster uses", outbounds, ({ clusters }): readonly ClusterUse[] =>
     clusters.map(({ target, locality }) => ({ target, ...(locality && { locality }) })),
   );
@@ -72,7 +73,12 @@ export function endpointCollections(graph: Graph, input: EndpointInput) {
     if (!need) return undefined;
     const { mesh, egress, target, own } = need;
     const service = serviceKey(mesh, target.service);
-    const { mtls, isLocalFirst = false } = read.one(meshes, mesh) ?? {};
+    const facts = read.one(meshes, mesh);
+    const { mtls, isLocalFirst = false } = facts ?? {};
+    if (facts && isBehindEgress(read, facts, target.service)) {
+      const json = assignment(target.name, leadingOut(zone, usedEgresses(read), service));
+      return bundleOf([{ type: "endpoint", name: target.name, json }]);
+    }
     const locality = need.locality ?? (isLocalFirst ? localFirst : together);
     const endpoints = endpointsOf({
       ...{ localZone: zone, subset: target.subset, locality, own },

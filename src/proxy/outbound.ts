@@ -2,10 +2,10 @@
 // proxy's own listener, which names them.
 
 import type { ClusterPiece } from "#envoy/cluster.ts";
-import { externalCluster, serviceCluster } from "#envoy/cluster.ts";
+import { behindEgressCluster, externalCluster, serviceCluster } from "#envoy/cluster.ts";
 import { alpnThrough } from "#envoy/egress.ts";
 import { closing, httpConnections, listener, tcpProxy } from "#envoy/listener.ts";
-import { externalTls, serviceSni, upstreamTls } from "#envoy/tls.ts";
+import { egressService, externalTls, serviceSni, upstreamTls } from "#envoy/tls.ts";
 import type { ClusterJson } from "#gen/envoy/config/cluster/v3/cluster_pb.ts";
 import type { RouteActionJson, RouteJson } from "#gen/envoy/config/route/v3/route_components_pb.ts";
 import type { HostPort } from "#lib/address.ts";
@@ -86,11 +86,16 @@ export interface OutboundInput {
   readonly cutOff?: (service: string, subset: Tags) => string | undefined;
 }
 
-const destination = (service: string, tags: Tags): Destination => ({ kind: "service", service, tags });
+function destination(service: string, tags: Tags, facts: ServiceFacts | undefined): Destination {
+  const { resource } = facts?.behindEgress ?? {};
+  return resource
+    ? { kind: "resource", resource: "MeshExternalService", ...resource }
+    : { kind: "service", service, tags };
+}
 
 export function outboundOf(input: OutboundInput): Outbound {
   const { view, mesh, egress, service, subset = {}, factsOf, policies } = input;
-  const own = destination(service, {});
+  const own = destination(service, {}, factsOf(service));
   const split = policies.split(own);
   // A MeshTCPRoute makes connections of requests where no MeshHTTPRoute leads these.
   const isTcp = split !== undefined && policies.routes(own).every(({ origins }) => origins.length === 0);
@@ -133,9 +138,19 @@ export function clusterCollector({ mesh, egress, factsOf, policies }: ClusterInp
       const sorted = [...targets.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
       return sorted.map((target) => {
         const facts = factsOf(target.service);
-        const said = policies.to(destination(target.service, target.subset), { protocol: protocolIn(facts) });
+        const said = policies.to(destination(target.service, target.subset, facts), { protocol: protocolIn(facts) });
         // Nobody provides it: if another zone comes to do so, the cluster stays as it is.
-        const { zones, external } = facts ?? {};
+        const { zones, external, behindEgress } = facts ?? {};
+        if (behindEgress) {
+          const json = behindEgressJson(
+            mesh,
+            target,
+            protocolIn(facts),
+            behindEgress.resource?.sni,
+            said.cluster ?? {},
+          );
+          return { target, draft: { type: "cluster", name: target.name, json }, isComplete: false };
+        }
         if (external) {
           const { endpoints } = externalPart(external, target.subset);
           const hosts = endpoints.map(externalHost);
@@ -158,10 +173,24 @@ const maxRequestsAcrossZones = 50;
 
 const balanced = { lbPolicy: "ROUND_ROBIN" } as const;
 
-function externalHost({ address, port, tags, tls }: ExternalEndpoint) {
+export function externalHost({ address, port, tags, tls, priority = 0 }: ExternalEndpoint) {
   const transportSocket = tls && externalTls({ ...tls, isAddress: isIp(tls.serverName) });
-  return { address, port, tags, isName: !isIp(address), ...(transportSocket && { transportSocket }) };
+  return { address, port, tags, priority, isName: !isIp(address), ...(transportSocket && { transportSocket }) };
 }
+
+/** The egress ends TLS: it is the egress that must be one of the mesh. */
+const behindEgressJson = (
+  mesh: MeshFacts,
+  { name, service, subset }: ClusterTarget,
+  protocol: string,
+  sni: string | undefined,
+  piece: ClusterPiece,
+): ClusterJson =>
+  behindEgressCluster(name, protocol, {
+    ...balanced,
+    ...piece,
+    transportSocket: upstreamTls(mesh.name, egressService, sni ?? serviceSni(mesh.name, service, subset)),
+  });
 
 /** `ways`: zones that an endpoint may name, for its connections to say so to the egress. */
 function clusterJson(
@@ -189,11 +218,11 @@ function clusterJson(
 }
 
 function routeDraft(service: string, protocol: string, input: OutboundInput, clusterOf: ClusterOf): Draft {
-  const { subset = {}, policies } = input;
+  const { subset = {}, policies, factsOf } = input;
   const name = outboundRouteName(subsetClusterName(service, subset));
   const used = new Set<string>();
   const ways = routeWays(input, clusterOf, used);
-  const own = destination(service, {});
+  const own = destination(service, {}, factsOf(service));
   const routes = policies.routes(own).map((rule) => {
     const said = policies.to(own, { protocol, routes: rule.origins }).route;
     return routeJson({ ...rule, split: backendsOf({ service, tags: subset }, rule.split) }, said, ways);

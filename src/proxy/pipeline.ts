@@ -18,6 +18,7 @@ import type { Collection, Graph, Group, Read } from "#incremental/collection.ts"
 import { applied } from "#proxy/applied.ts";
 import { type Bundle, type BundleRef, bundleOf, type ProxyConfig } from "#proxy/bundle.ts";
 import {
+  type Client,
   callsOf,
   clientOf,
   entrancesOf,
@@ -58,6 +59,7 @@ import { transparentCollections } from "#proxy/transparent-collections.ts";
 import type { Ways } from "#topology/egress.ts";
 import { sectionOf } from "#topology/inbound.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
+import type { Tags } from "#topology/provider.ts";
 
 export interface Pipeline {
   readonly meshes: Collection<MeshFacts>;
@@ -131,6 +133,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
   const inRoutes = routeSubsets(graph, policiesOfMesh.of);
   const parts = graph.union("parts of services", inRoutes, transparent.subsets);
   const subsets = graph.group("subsets", parts, (services) => services);
+  const secrets = secretCollections(graph, sources, topology.meshes);
   const egress = egressCollections(graph, {
     zone,
     meshes: topology.meshes,
@@ -138,6 +141,8 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     offers: topology.offers,
     entrances: topology.entrances,
     subsets,
+    secrets,
+    outside: { outside: topology.outside, isInside: topology.isInside, policies: policiesOfMesh },
   });
   const met = egressesAsMet(graph, {
     ...{ zone, own: egress, marked: sources.marked },
@@ -146,11 +151,9 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
   const gateways = gatewayCollections(graph, {
     ...{ chosen, dataplanes, clients, meshes: topology.meshes, secrets: sources.of("Secret") },
     ...{ policy: policiesOfMesh.one, facts: topology.facts },
-    cutOff: (read, { egress }, mesh) =>
-      egress && !met.isAny(read) ? (service, subset) => topology.cutOff(read, mesh, service, subset) : undefined,
+    cutOff: (read, client, mesh) => cutOffFrom(topology, met, read, client, mesh),
   });
   const shared = sharedCollections(graph, topology, policiesOfMesh, reaches, gateways.made, met, zone);
-  const secrets = secretCollections(graph, sources, topology.meshes);
   const { meshes } = topology;
 
   // Each proxy's own.
@@ -243,7 +246,7 @@ function sharedCollections(
   met: ReturnType<typeof egressesAsMet>,
   zone: string,
 ) {
-  const { meshes, instances, offers, facts, cutOff } = topology;
+  const { meshes, instances, offers, facts } = topology;
   const needs = graph.group("needs", reaches, needsOf);
   const outbounds = graph.derive("outbounds", needs, (group, read): Outbound | undefined => {
     const need = firstOf(group);
@@ -257,7 +260,7 @@ function sharedCollections(
       ...(need.subset && { subset: need.subset }),
       factsOf: (service) => facts(read, mesh, service),
       policies: applied(need.toPolicies, (kind, key) => policiesOfMesh.one(read, kind, key)),
-      ...(need.egress && !met.isAny(read) && { cutOff: (service, subset) => cutOff(read, mesh, service, subset) }),
+      cutOff: cutOffFrom(topology, met, read, need, mesh),
     });
   });
   const entries = graph.derive("outbound entries", outbounds, entryOf);
@@ -278,6 +281,7 @@ function sharedCollections(
   const endpoints = endpointCollections(graph, {
     ...{ zone, meshes, instances, offers, reaches, outbounds, sending },
     usedEgresses: met.used,
+    isBehindEgress: (read, mesh, service) => facts(read, mesh, service)?.behindEgress !== undefined,
   });
   const clusterRefs = (view: string, client: EndpointClient, uses: readonly ClusterUse[]): readonly BundleRef[] =>
     uses.flatMap((use) => [
@@ -298,6 +302,20 @@ function sharedCollections(
   };
   return { listeners, routes, clusters, assignments: endpoints.assignments, bundles, clustersOf };
 }
+
+/** What has to go through an egress, as long as there is none. */
+const cutOffFrom =
+  (
+    { facts, cutOff }: Topology,
+    met: ReturnType<typeof egressesAsMet>,
+    read: Read,
+    { egress }: Pick<Client, "egress">,
+    mesh: MeshFacts,
+  ) =>
+  (service: string, subset: Tags): string | undefined => {
+    if (!egress && !facts(read, mesh, service)?.behindEgress) return undefined;
+    return met.isAny(read) ? undefined : cutOff(read, mesh, service, subset);
+  };
 
 const firstOf = <V>(group: Group<V>): V | undefined => group.values().next().value;
 const clusterKey = (view: string, cluster: string): string => `${view}/${cluster}`;

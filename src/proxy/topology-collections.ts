@@ -7,12 +7,13 @@ import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts
 import type { SecretJson } from "#gen/kuma/system/v1alpha1/secret_pb.ts";
 import type { Graph, Read } from "#incremental/collection.ts";
 import { entranceOf } from "#proxy/egress.ts";
+import { meshExternals } from "#proxy/mesh-externals.ts";
 import type { Sources } from "#proxy/sources.ts";
 import { keyOf } from "#resources/resource.ts";
-import { externalReach, externalsOf, notThroughEgresses } from "#topology/external.ts";
+import { externalReach, externalsOf } from "#topology/external.ts";
 import { type MeshFacts, meshFactsOf } from "#topology/mesh.ts";
 import { instancesOf, isSubset, offersOf, serviceKey, splitServiceKey, type Tags } from "#topology/provider.ts";
-import { factsOfInstances, factsOfOffers, mergeFacts, type ServiceFacts } from "#topology/service.ts";
+import { factsOfInstances, factsOfOffers, factsOutside, mergeFacts, type ServiceFacts } from "#topology/service.ts";
 
 export function topologyCollections(graph: Graph, sources: Sources, zone: string) {
   const meshes = graph.derive("meshes", sources.of<MeshJson>("Mesh"), meshFactsOf);
@@ -37,23 +38,30 @@ export function topologyCollections(graph: Graph, sources: Sources, zone: string
     const { mesh } = splitServiceKey(key);
     return externalReach(group.values(), zone, (name) => read.one(secrets, keyOf({ mesh, name }))?.spec.data);
   });
+  const resources = meshExternals(graph, sources, zone);
+  const outside = graph.union("outside the mesh", resources, external);
   const localFacts = graph.derive("local facts", instances, (group) => factsOfInstances(group.values()));
   const remoteFacts = graph.derive("remote facts", offers, (group) => factsOfOffers(group.values()));
   const facts = (read: Read, mesh: MeshFacts, service: string): ServiceFacts | undefined => {
     const key = serviceKey(mesh.name, service);
-    // Other zones are reached over mTLS only.
-    const inside = mergeFacts(read.one(localFacts, key), mesh.mtls && read.one(remoteFacts, key));
-    const outside = inside ? undefined : read.one(external, key);
-    if (!outside) return inside;
-    const here = mesh.mtls && mesh.usesEgress ? notThroughEgresses(outside) : outside;
-    return { protocol: outside.protocol, zones: [], external: here };
+    const found = read.one(outside, key);
+    // Other zones are reached over mTLS only. Nobody inside can be what a resource says to be outside.
+    const inside = found?.resource
+      ? undefined
+      : mergeFacts(read.one(localFacts, key), mesh.mtls && read.one(remoteFacts, key));
+    return inside ?? (found && factsOutside(mesh, found));
   };
   /** Without an egress. */
   const cutOff = (read: Read, mesh: MeshFacts, service: string, subset: Tags): string | undefined => {
     const own = [...(read.one(instances, serviceKey(mesh.name, service))?.values() ?? [])].flat();
     if (own.some(({ isHealthy, tags }) => isHealthy && isSubset(subset, tags))) return undefined;
-    if (!facts(read, mesh, service)?.zones.length) return undefined;
-    return `no way out of ${zone}: mesh ${mesh.name} reaches other zones through a zone egress, and none is alive`;
+    const { zones = [], behindEgress } = facts(read, mesh, service) ?? {};
+    const what = behindEgress ? "services outside" : "other zones";
+    if (!behindEgress && zones.length === 0) return undefined;
+    return `no way out of ${zone}: mesh ${mesh.name} reaches ${what} through a zone egress, and none is alive`;
   };
-  return { meshes, instances, behindIngresses, offers, entrances, facts, cutOff };
+  /** Whether Dataplanes provide it, here or in another zone. */
+  const isInside = (read: Read, key: string): boolean =>
+    read.one(localFacts, key) !== undefined || read.one(remoteFacts, key) !== undefined;
+  return { meshes, instances, behindIngresses, offers, entrances, outside, isInside, facts, cutOff };
 }

@@ -69,7 +69,7 @@ export function transparentCollections(graph: Graph, input: TransparentInput) {
       const one = read.one(transparents, proxy);
       if (!one) return [];
       const named = virtualOutlets(namedOf(read, one.mesh), one.reachable);
-      return [...named, ...resourceOutlets(read.one(resources, one.mesh) ?? [])];
+      return [...named, ...resourceOutlets(read.one(resources, one.mesh) ?? [], one.reachable)];
     },
     isInboundRedirected: (read: Read, proxy: string): boolean => (read.one(transparents, proxy)?.inbound ?? 0) !== 0,
     bundles: [inbounds, names],

@@ -57,12 +57,19 @@ export const virtualOutlets = (named: readonly Named[], reachable: readonly stri
 
 /** A service that is a resource, by its name as `resourceServiceName` says it. */
 export interface NamedResource extends ResourceAddress {
+  /** Not a resource, but an ExternalService at an IP address of its own. */
+  readonly isByTags?: boolean;
   readonly ports: readonly { readonly port: number; readonly service: string }[];
 }
 
-export const resourceOutlets = (named: readonly NamedResource[]): readonly Outlet[] =>
-  named.flatMap(({ address, ports }) =>
-    ports.map(({ port, service }) => ({ at: { address, port }, service, isVirtual: true })),
+export const resourceOutlets = (
+  named: readonly NamedResource[],
+  reachable: readonly string[] | undefined,
+): readonly Outlet[] =>
+  named.flatMap(({ address, ports, isByTags = false }) =>
+    ports.flatMap(({ port, service }) =>
+      isByTags && !isReachable(reachable, service) ? [] : [{ at: { address, port }, service, isVirtual: true }],
+    ),
   );
 
 /** What tells some instances of a service apart; absent: nothing. */

@@ -2,6 +2,7 @@
 
 import { type HostPort, hostPortText } from "#lib/address.ts";
 import { sha256Hex } from "#lib/hash.ts";
+import type { Endpoint } from "#topology/service.ts";
 import type { RemoteZone } from "#topology/weights.ts";
 
 /** What an egress leads to. */
@@ -41,6 +42,12 @@ export function throughEgresses(
     : (zones) => together(zones, egresses);
 }
 
+/** Egresses that lead to a service outside the mesh. */
+export const leadingOut = (zone: string, egresses: readonly Egress[], service: string): readonly Endpoint[] =>
+  egresses
+    .filter(({ ways }) => ways.services.includes(service))
+    .map(({ at }) => ({ ...at, zone, weight: 1, tags: {}, isMarked: false, priority: 0 }));
+
 function wayTo({ addresses, ...zone }: RemoteZone, egresses: readonly Egress[]): readonly RemoteZone[] {
   const known = new Set(addresses.map(hostPortText));
   const behind = egresses.map(({ ways }) => ways.zones[zone.zone] ?? []);
@@ -58,3 +65,6 @@ function together(zones: readonly RemoteZone[], egresses: readonly Egress[]): re
   const isDrained = zones.every((one) => one.isDrained);
   return [{ zone, instances, isDrained, addresses: egresses.map(({ at }) => at) }];
 }
+
+/** In the collections of certificates, where Dataplanes are, too: an egress has one in each mesh. */
+export const egressCertificateKey = (egress: string, mesh: string): string => `ZoneEgress ${egress} ${mesh}`;

@@ -3,7 +3,7 @@
 import type { ExternalServiceJson } from "#gen/kuma/mesh/v1alpha1/externalservice_pb.ts";
 import type { HostPort } from "#lib/address.ts";
 import { externalAddress } from "#resources/external-service.ts";
-import { type Resource, tag } from "#resources/resource.ts";
+import { type Labels, type Resource, tag } from "#resources/resource.ts";
 import { type PemSource, pemData, pemSource } from "#topology/mesh.ts";
 import { isSubset, serviceKey, type Tags, withoutService } from "#topology/provider.ts";
 
@@ -21,15 +21,28 @@ export interface External extends HostPort {
     readonly authority?: PemSource;
     readonly certificate?: PemSource;
     readonly privateKey?: PemSource;
-  };
+  } & ExternalTlsWishes;
+  /** A higher number is used as far as those with lower ones are out of order; absent: 0. */
+  readonly priority?: number;
+}
+
+/** What only a MeshExternalService says. */
+export interface ExternalTlsWishes {
+  /** What the other side must be called, instead of its server name: one of them. */
+  readonly names?: readonly { readonly type: "Exact" | "Prefix"; readonly value: string }[];
+  /** Whoever it is, it is spoken to. */
+  readonly isUnverified?: boolean;
+  /** As Envoy calls them; absent: TLS 1.2 to 1.3. */
+  readonly versions?: { readonly min?: string; readonly max?: string };
 }
 
 /** The same as one zone's proxies can use it; base64 of PEM. */
 export interface ExternalEndpoint extends HostPort {
   readonly tags: Tags;
   readonly tls?: ExternalTls;
+  readonly priority?: number;
 }
-export interface ExternalTls {
+export interface ExternalTls extends ExternalTlsWishes {
   readonly serverName: string;
   readonly checksName: boolean;
   readonly allowsRenegotiation: boolean;
@@ -44,6 +57,19 @@ export interface ExternalReach {
   readonly endpoints: readonly ExternalEndpoint[];
   /** Why others cannot be used, with their tags. */
   readonly missing: readonly { readonly tags: Tags; readonly why: string }[];
+  /** Of a MeshExternalService. */
+  readonly resource?: ExternalResource;
+}
+
+/** By what SNI egresses know it, and what policies call it. */
+export interface ExternalResource {
+  readonly sni: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly zone: string;
+  readonly labels: Labels;
+  /** Its port. */
+  readonly section: string;
 }
 
 export function externalsOf({ mesh, name, spec }: Resource<ExternalServiceJson>): Map<string, External> {
@@ -81,14 +107,14 @@ export function externalReach(
   const endpoints: ExternalEndpoint[] = [];
   const missing: { readonly tags: Tags; readonly why: string }[] = [];
   for (const external of all) {
-    const { name, address, port, tags } = external;
+    const { name, address, port, tags, priority } = external;
     const pinned = tags[tag.zone];
     const tls = external.tls && resolved(external.tls, secretData);
     if (pinned !== undefined && pinned !== zone)
       missing.push({ tags, why: `external service ${name} is called from ${pinned} only, and this is ${zone}` });
     else if (typeof tls === "string")
       missing.push({ tags, why: `external service ${name} needs Secret ${tls}, which is not in ${zone}` });
-    else endpoints.push({ address, port, tags, ...(tls && { tls }) });
+    else endpoints.push({ address, port, tags, ...(tls && { tls }), ...(priority !== undefined && { priority }) });
   }
   const protocols = new Set(all.map(({ tags }) => tags[tag.protocol] ?? "tcp"));
   const [first = "tcp"] = protocols;
@@ -117,10 +143,10 @@ export const externalPart = ({ protocol, endpoints, missing }: ExternalReach, su
   missing: missing.filter(({ tags }) => isSubset(subset, tags)),
 });
 
-/** Where all that leaves a zone has to go through an egress, which leads to other zones only. */
-export const notThroughEgresses = ({ protocol, endpoints, missing }: ExternalReach): ExternalReach => ({
-  protocol,
-  endpoints: [],
-  missing: [...endpoints, ...missing].map(({ tags }) => ({ tags, why: noEgress })),
-});
-const noEgress = "its mesh leaves the zone through zone egresses only, and those do not lead to external services";
+/** Why a MeshExternalService, which egresses alone lead to, is not reached. */
+export const withoutMtls: ExternalReach["missing"] = [
+  {
+    tags: {},
+    why: "its mesh has no mTLS, and MeshExternalServices are reached through a zone egress, which asks for it",
+  },
+];

@@ -15,6 +15,8 @@ export interface MeshFacts {
   readonly isLocalFirst: boolean;
   /** Other zones are reached through an egress of the own one, and in no other way. */
   readonly usesEgress: boolean;
+  /** MeshExternalServices are called by nobody. */
+  readonly forbidsExternal: boolean;
   /** What an application calls outside the mesh passes its redirecting proxy. */
   readonly passesOthers: boolean;
 }
@@ -30,9 +32,10 @@ const defaultCertificateMs = 7 * 86_400_000;
 
 export function meshFactsOf(mesh: Resource<MeshJson>): MeshFacts {
   const { enabledBackend, backends = [] } = mesh.spec.mtls ?? {};
-  const { localityAwareLoadBalancing = false, zoneEgress = false } = mesh.spec.routing ?? {};
+  const { localityAwareLoadBalancing = false, zoneEgress = false, ...routing } = mesh.spec.routing ?? {};
   const facts = {
     ...{ name: mesh.name, isLocalFirst: localityAwareLoadBalancing, usesEgress: zoneEgress },
+    forbidsExternal: routing.defaultForbidMeshExternalServiceAccess === true,
     passesOthers: mesh.spec.networking?.outbound?.passthrough !== false,
   };
   const issuing = issuingBackendOf(mesh);

@@ -2,8 +2,9 @@
 
 import { type HostPort, hostPortText } from "#lib/address.ts";
 import { tag } from "#resources/resource.ts";
-import type { ExternalReach } from "#topology/external.ts";
+import { type ExternalReach, type ExternalResource, withoutMtls } from "#topology/external.ts";
 import { type Locality, nearness, priorityOf, together } from "#topology/locality.ts";
+import type { MeshFacts } from "#topology/mesh.ts";
 import { type Instance, isSubset, type RemoteOffer, type Tags } from "#topology/provider.ts";
 import { type RemoteAddress, type RemoteZone, weightsOf } from "#topology/weights.ts";
 
@@ -14,6 +15,8 @@ export interface ServiceFacts {
   readonly zones: readonly string[];
   /** Outside the mesh, where it is then altogether. */
   readonly external?: ExternalReach;
+  /** Outside the mesh, behind the egresses of this zone, which know it by its tags, or as a resource. */
+  readonly behindEgress?: { readonly resource?: ExternalResource };
 }
 
 export type Instances = Iterable<readonly Instance[]>;
@@ -35,6 +38,17 @@ export function factsOfOffers(offers: Offers): ServiceFacts {
 export function mergeFacts(a: ServiceFacts | undefined, b: ServiceFacts | undefined): ServiceFacts | undefined {
   if (!a || !b) return a ?? b;
   return { protocol: a.protocol === b.protocol ? a.protocol : "tcp", zones: [...a.zones, ...b.zones] };
+}
+
+/** In a mesh that leaves its zone through egresses, these lead there; to what is a resource, always. */
+export function factsOutside(mesh: MeshFacts, reach: ExternalReach): ServiceFacts {
+  const { protocol, endpoints, resource } = reach;
+  const facts = { protocol, zones: [] };
+  if (resource && !mesh.mtls) return { ...facts, external: { ...reach, endpoints: [], missing: withoutMtls } };
+  const isThroughEgress = resource !== undefined || (mesh.mtls !== undefined && mesh.usesEgress);
+  // What cannot be used at all says why, wherever it would be called from.
+  if (!isThroughEgress || endpoints.length === 0) return { ...facts, external: reach };
+  return { ...facts, behindEgress: resource ? { resource } : {} };
 }
 
 /** Providers that disagree have only bytes in common. */

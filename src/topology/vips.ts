@@ -12,7 +12,7 @@ export interface VipOutbound {
   /** 0: only the port that every service has. */
   readonly port: number;
   readonly tags: Tags;
-  /** `service`, or `virtual-outbound:<name>`. */
+  /** `service`, `external-service:<name>`, or `virtual-outbound:<name>`. */
   readonly origin: string;
 }
 
@@ -36,6 +36,7 @@ export const servicePort = 80;
 const domain = "mesh";
 
 export const serviceName = (service: string): string => `0:${service}`;
+export const hostName = (address: string): string => `1:${address.toLowerCase()}`;
 export const dnsName = (name: string): string => `2:${name}`;
 export const serviceOutbound = (service: string): VipOutbound => ({
   ...{ port: 0, origin: "service" },
@@ -125,6 +126,7 @@ export function namedIn(table: VipTable): readonly Named[] {
     for (const { port, tags, origin } of outbounds) {
       if (port !== 0 && !ports.has(port)) ports.set(port, tags);
       if (origin === "service") ports.set(servicePort, tags);
+      else if (origin.startsWith("external-service:") && !ports.has(servicePort)) ports.set(servicePort, tags);
     }
     return [{ domains, address, outlets: [...ports].map(([port, tags]) => ({ port, tags })) }];
   });

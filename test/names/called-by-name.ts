@@ -5,8 +5,8 @@ import { lookup } from "node:dns/promises";
 import { test } from "node:test";
 import { freePort } from "#host/free-port.ts";
 import { startApp } from "../lab/http.ts";
-import { eventually, lab, put, startProxy } from "../lab/lab.ts";
-import { dataplane } from "../lab/manifests.ts";
+import { eventually, lab, post, put, startProxy } from "../lab/lab.ts";
+import { dataplane, zoneEgress } from "../lab/manifests.ts";
 import { twoZones } from "../lab/two-zones.ts";
 import { getAsStranger, redirectHere } from "./namespace.ts";
 
@@ -61,4 +61,44 @@ test("an application calls http://backend.mesh and single instances by name, whi
   assert.match(await getAsStranger(`http://${outside}:${elsewhere.port}/`), /elsewhere/);
   const passed = await proxy.admin("/stats?filter=^cluster.outbound_passthrough_ipv4.upstream_cx_total$");
   assert.match(passed, /upstream_cx_total: [1-9]/);
+
+  // An ExternalService is called by its name, and one at an IP address there, too.
+  await put(global.api, "/meshes/default/external-services/shop", {
+    ...{ type: "ExternalService", mesh: "default", name: "shop" },
+    tags: { "kuma.io/service": "shop", "kuma.io/protocol": "http" },
+    networking: { address: `${outside}:${elsewhere.port}` },
+  });
+  assert.equal(await answers("http://shop.mesh/"), "elsewhere");
+  assert.equal(await instanceAt(`http://shop.mesh:${elsewhere.port}/`), "elsewhere");
+  await eventually("its own address, through the proxy", 20_000, async () =>
+    assert.match(await proxy.admin("/listeners"), new RegExp(`outbound:${outside}:${elsewhere.port}::`)),
+  );
+
+  // A MeshExternalService through the egress, by the name that global's generator gives it.
+  const egressToken = await post(global.api, "/tokens/zone", { scope: ["egress"], validFor: "1h" });
+  const egress = zoneEgress("egress-1", "127.0.1.8", await freePort("127.0.1.8"));
+  const egressProxy = await startProxy(of, zoneA, egress, egressToken);
+  await put(global.api, "/meshes/default/meshexternalservices/bank", {
+    ...{ type: "MeshExternalService", mesh: "default", name: "bank" },
+    spec: {
+      match: { port: 9000, protocol: "http" },
+      endpoints: [{ address: outside, port: elsewhere.port }],
+    },
+  });
+  assert.equal(await answers("http://bank.extsvc.mesh.local:9000/"), "elsewhere");
+  assert.match(await addressOf("bank.extsvc.mesh.local"), /^242\./);
+  assert.match(
+    await egressProxy.admin("/stats?filter=^cluster.default_bank___extsvc_9000.upstream_rq_total$"),
+    /: [1-9]/,
+  );
+  // Both zones have given it the same address.
+  const shown = async (api: string) => {
+    const list = (await (await fetch(`${api}/meshes/default/meshexternalservices`)).json()) as {
+      readonly items: readonly { readonly status: { readonly vip?: { readonly ip: string } } }[];
+    };
+    return list.items[0]?.status.vip?.ip;
+  };
+  const inA = await shown(zoneA.api);
+  assert.ok(inA);
+  await eventually("its address in the other zone", 10_000, async () => assert.equal(await shown(zoneB.api), inA));
 });
