@@ -8,13 +8,15 @@ import { parseArgs } from "node:util";
 import Table from "cli-table3";
 import { envoyVersion, findEnvoy } from "#agent/envoy-binary.ts";
 import { fetchEnvoy, progressLine } from "#agent/envoy-fetch.ts";
+import { hopRows } from "./hops.ts";
 import { lossRows } from "./losses.ts";
+import { nameRows } from "./names.ts";
 import { processes } from "./processes.ts";
 import { zoneRows } from "./rows.ts";
 import { allReachableRows, scaleRows } from "./scale.ts";
 import type { Measured } from "./suite.ts";
 
-const suites = [zoneRows, lossRows, scaleRows, allReachableRows] as const;
+const suites = [zoneRows, hopRows, nameRows, lossRows, scaleRows, allReachableRows] as const;
 
 interface Row extends Pick<Measured, "name" | "unit"> {
   readonly n: number;

@@ -25,12 +25,22 @@ export interface BenchStage {
   readonly zoneBApi: string;
   /** Where zone-a's client calls zone-b's `backend`. */
   readonly backendUrl: string;
+  /** The application behind it. */
+  readonly applicationUrl: string;
   /** Sockets of the admin interfaces of zone-a's client and zone-b's ingress. */
   readonly clientAdmin: string;
   readonly ingressAdmin: string;
+  /** Starts an egress in zone-a; resolves when it is ready. */
+  startEgress(): Promise<void>;
+  /** Starts a proxy in zone-a that answers DNS; resolves with the port, on 127.0.0.1, when it is ready. */
+  startNames(): Promise<number>;
 }
 
-export async function openStage(started: Processes, progress: (what: string) => void): Promise<BenchStage> {
+export async function openStage(
+  started: Processes,
+  progress: (what: string) => void,
+  fakes = fakesInZone,
+): Promise<BenchStage> {
   const { run, folder } = started;
   const anyPort = ["--address", "127.0.0.1", "--dp-port", "0", "--api-port", "0", "--api-https-port", "0"];
   progress("control planes");
@@ -54,17 +64,24 @@ export async function openStage(started: Processes, progress: (what: string) => 
   const zoneA = await startZone("zone-a");
   const zoneB = await startZone("zone-b");
   const token = await send("POST", `${globalApi}/tokens/dataplane`, { mesh: "default", validFor: "24h" });
-  const zoneToken = await send("POST", `${globalApi}/tokens/zone`, { scope: ["ingress"], validFor: "24h" });
+  const zoneToken = await send("POST", `${globalApi}/tokens/zone`, { scope: ["ingress", "egress"], validFor: "24h" });
 
   /** Resolves, once it is ready, with the socket of its Envoy's admin interface. */
-  async function proxy(what: "proxy" | "ingress", zone: JsonObject, name: string, manifest: object): Promise<string> {
+  async function proxy(
+    what: "proxy" | "ingress" | "egress",
+    zone: JsonObject,
+    name: string,
+    manifest: object,
+    more: readonly string[] = [],
+  ): Promise<string> {
     const path = (ending: string) => join(folder, `${name}.${ending}`);
     await writeFile(path("json"), JSON.stringify({ ...manifest, name }));
-    await writeFile(path("token"), what === "ingress" ? zoneToken : token, { mode: 0o600 });
+    await writeFile(path("token"), what === "proxy" ? token : zoneToken, { mode: 0o600 });
     const args = [
       ...["run", what, "--dataplane", path("json"), "--token-file", path("token"), "--work-dir", path("work")],
       ...["--control-plane", `https://127.0.0.1:${zone.dpPort}`, "--ca-fingerprint", String(zone.fingerprint)],
       ...["--readiness-port", "0", "--concurrency", "1", "--drain-time", "1s"],
+      ...more,
     ];
     await run(name, args, /is ready$/);
     return join(path("work"), "kuma-envoy-admin.sock");
@@ -83,19 +100,37 @@ export async function openStage(started: Processes, progress: (what: string) => 
   const port = await freePort(address);
   const networking = { address, port, advertisedAddress: address, advertisedPort: port };
   const ingressAdmin = await proxy("ingress", zoneB, "ingress", { type: "ZoneIngress", networking });
-  await proxy("proxy", zoneB, "backend", await sidecar("backend", "127.0.0.32", []));
+  const backend = await sidecar("backend", "127.0.0.32", []);
+  await proxy("proxy", zoneB, "backend", backend);
   const outbounds: (readonly [number, string])[] = [];
   for (const service of ["backend", ...Array.from({ length: samples }, (_, i) => newService(i))]) {
     outbounds.push([await freePort("127.0.0.1"), service]);
   }
   const clientAdmin = await proxy("proxy", zoneA, "frontend", await sidecar("frontend", "127.0.0.33", outbounds));
 
-  progress(`${fakesInZone} fake proxies in each zone`);
-  for (const [zone, at] of [["zone-a", zoneA] as const, ["zone-b", zoneB] as const]) {
+  if (fakes > 0) progress(`${fakes} fake proxies in each zone`);
+  const zones = { "zone-a": zoneA, "zone-b": zoneB };
+  for (const [zone, at] of fakes > 0 ? Object.entries(zones) : []) {
     const where = { zone, host: "127.0.0.1", port: Number(at.dpPort), fingerprint: String(at.fingerprint), token };
-    const fakes = { count: fakesInZone, services: fakeServices, outbounds: fakeOutbounds };
-    await (await openCrowd(started, { ...where, ...fakes }, 1)).connect();
+    const crowd = { count: fakes, services: fakeServices, outbounds: fakeOutbounds };
+    await (await openCrowd(started, { ...where, ...crowd }, 1)).connect();
   }
   const backendUrl = `http://127.0.0.1:${outbounds[0]?.[0]}/`;
-  return { globalApi, zoneBApi: `http://127.0.0.1:${zoneB.apiPort}`, backendUrl, clientAdmin, ingressAdmin };
+  return {
+    ...{ globalApi, zoneBApi: `http://127.0.0.1:${zoneB.apiPort}`, backendUrl, clientAdmin, ingressAdmin },
+    applicationUrl: `http://127.0.0.1:${backend.networking.inbound[0]?.servicePort}/`,
+    async startEgress() {
+      const networking = { address: "127.0.0.34", port: await freePort("127.0.0.34") };
+      await proxy("egress", zoneA, "egress", { type: "ZoneEgress", networking });
+    },
+    async startNames() {
+      const host = "127.0.0.35";
+      const [outboundPort, dnsPort] = [await freePort(host), await freePort("127.0.0.1")];
+      await proxy("proxy", zoneA, "caller", await sidecar("caller", host, []), [
+        ...["--transparent-proxy", "--redirect-inbound-port", "0", "--redirect-outbound-port", String(outboundPort)],
+        ...["--dns-port", String(dnsPort)],
+      ]);
+      return dnsPort;
+    },
+  };
 }

@@ -4,7 +4,7 @@ import type { Processes } from "./processes.ts";
 
 export interface Measured {
   readonly name: string;
-  readonly unit: "ms" | "CPU ms" | "MiB" | "KiB" | "%" | "resources" | "connections";
+  readonly unit: "ms" | "CPU ms" | "MiB" | "KiB" | "%" | "resources" | "connections" | "requests/s" | "answers/s";
   readonly values: readonly number[];
 }
 
