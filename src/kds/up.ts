@@ -25,10 +25,9 @@ export function upward(kind: Kind, resource: Resource, zone: string): Outgoing |
 export const nameUp = ({ name, mesh, labels }: Pick<Resource, "name" | "mesh" | "labels">, zone: string): string =>
   wireNameOf(withHashedName({ name, mesh, labels: labelsOf(labels, zone) }));
 
-function labelsOf({ [deletionStarted]: _, ...labels }: Labels, zone: string): Labels {
+function labelsOf({ [label.deletionStarted]: _, ...labels }: Labels, zone: string): Labels {
   return { ...labels, [label.origin]: "zone", [label.zone]: zone };
 }
-const deletionStarted = "kuma.io/deletion-grace-period-started-at";
 
 /** A generation is a sign of life between instances of one zone; it would send every insight again and again. */
 function withoutGenerations({ kind, spec }: Resource): JsonObject {

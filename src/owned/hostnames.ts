@@ -73,8 +73,8 @@ export function hostnames(graph: Graph, of: Of, zone: string): readonly Collecti
       const own = read.one(claims, key) ?? [];
       const isWon = ({ order, made }: Claim): boolean =>
         "hostname" in made && read.one(winners, nameKey(key, made.hostname)) === order;
-      const ip = kind === "MeshExternalService" ? addressOf(read, service) : undefined;
-      const status = statusWith(service.status, own, isWon, ip);
+      const ip = addressOf(read, service);
+      const status = statusWith(kind, service.status, own, isWon, ip);
       return isEqual(status, service.status ?? {}) ? undefined : { ...service, status };
     });
   });
@@ -111,12 +111,13 @@ const hasLabels = (labels: Labels, wanted: Labels): boolean =>
 
 /** What else the status says stays. */
 function statusWith(
+  kind: NamedKind,
   before: JsonObject | undefined,
   claims: readonly Claim[],
   isWon: (claim: Claim) => boolean,
   ip: string | undefined,
 ): JsonObject {
-  const { addresses: _, hostnameGenerators: __, vip, ...rest } = before ?? {};
+  const { addresses: _, hostnameGenerators: __, vip, vips, ...rest } = before ?? {};
   const refOf = ({ generator }: Claim): JsonObject => ({ hostnameGeneratorRef: { coreName: generator } });
   const addresses = claims.flatMap((claim): readonly JsonObject[] =>
     isWon(claim) && "hostname" in claim.made
@@ -124,10 +125,15 @@ function statusWith(
       : [],
   );
   const generators = claims.map((claim) => ({ ...refOf(claim), conditions: [conditionOf(claim, isWon(claim))] }));
-  const own = ip === undefined ? vip : { ip };
+  // An address that is not known yet again, after a restart, is what it was.
+  const own =
+    kind === "MeshExternalService"
+      ? { vip: ip === undefined ? vip : { ip } }
+      : { vips: ip === undefined ? vips : [{ ip }] };
+  const [said] = Object.values(own);
   return {
     ...rest,
-    ...(own !== undefined && { vip: own }),
+    ...(said !== undefined && own),
     ...(addresses.length > 0 && { addresses }),
     ...(generators.length > 0 && { hostnameGenerators: generators }),
   };

@@ -90,7 +90,11 @@ export function wantedVips(graph: Graph, of: Of): Collection<WantedVips> {
 
 /** Their KRIs, by mesh: the same in every zone. */
 function namesOfResources(graph: Graph, of: Of): Collection<Group<string>> {
-  const kris = graph.derive("names of external services that are resources", of("MeshExternalService"), vipKeyOf);
+  // By KRI already: keys of different kinds may be equal.
+  const byKri = (kind: string) =>
+    graph.group(`KRIs of ${kind}`, of(kind), (one) => [[`${one.mesh}/${vipKeyOf(one)}`, true as const]]);
+  const all = graph.union("KRIs of services", byKri("MeshExternalService"), byKri("MeshService"));
+  const kris = graph.derive("names of services that are resources", all, (_, __, key) => splitServiceKey(key).service);
   return graph.group("resources with addresses", kris, (kri, key) => [[splitServiceKey(key).mesh, kri] as const]);
 }
 

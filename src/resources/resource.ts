@@ -54,6 +54,9 @@ export const label = {
   kdsSync: "kuma.io/kds-sync",
   proxyType: "kuma.io/proxy-type",
   workload: "kuma.io/workload",
+  managedBy: "kuma.io/managed-by",
+  /** On what a zone made and nobody provides any more: since when, RFC 3339. Never sent. */
+  deletionStarted: "kuma.io/deletion-grace-period-started-at",
   /** Ours: on a Mesh. */
   allowPlaintext: "kodiak.io/allow-plaintext",
   /** Ours: on a Mesh whose enabled backend is not trusted everywhere yet. The control plane's alone. */

@@ -29,6 +29,7 @@ import { defaultPolicies } from "#owned/default-policies.ts";
 import { missingKeys } from "#owned/defaults.ts";
 import { hostnames } from "#owned/hostnames.ts";
 import { internalListenersOf } from "#owned/internal-listeners.ts";
+import { meshServices } from "#owned/mesh-services.ts";
 import { wantedVips } from "#owned/names.ts";
 import { nodesOf } from "#owned/nodes.ts";
 import { mtlsPromises, type PromisedMtls } from "#owned/promised-mtls.ts";
@@ -41,6 +42,7 @@ import { probesOfProxies } from "#proxy/probes.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import type { Resource } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
+import { graceKeeper } from "#store/grace-keeper.ts";
 import { live, resourceSources } from "#store/live.ts";
 import { storeMetrics } from "#store/metrics.ts";
 import { vipKeeper } from "#store/vip-keeper.ts";
@@ -150,6 +152,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const open = openGates(graph, { of: sources.of });
   const vips = wantedVips(graph, of);
   const named = hostnames(graph, of, settings.name);
+  const generated = meshServices(graph, { zone: settings.name, of, statuses });
   // A zone that stands alone encodes nothing for a global control plane.
   const outgoing = settings.global && upwardResources(graph, sources.of, settings.name);
   const departing = departures({ store, clock, marked, departed, touch: () => running.touch() });
@@ -189,6 +192,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const acknowledged = () => xds.acknowledged(clock.now() - heardForMs);
   const rotate = rotationKeeper({ open, store, log: logOf("meshes"), heard: acknowledged });
   const keepVips = vipKeeper({ wanted: vips, store, clock, log: logOf("store") });
+  const grace = graceKeeper({ abandoned: generated.abandoned, store, clock, log: logOf("store") });
   const writer = ownedWriter(store, clock, logOf("store"), [
     ...(place.isFederated
       ? []
@@ -197,6 +201,8 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
           { wanted: defaults.record, deletes: true },
         ]),
     { wanted: owned.ingresses, deletes: false },
+    { wanted: generated.wanted, deletes: false },
+    { wanted: generated.withStatus, deletes: false, isRecord: true },
     ...named.map((wanted) => ({ wanted, deletes: false })),
     { wanted: owned.insights, deletes: true, isRecord: true },
   ]);
@@ -305,6 +311,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     xds.publish(changes);
     hds.publish(changes);
     writer.publish(changes);
+    grace.publish(changes);
     keepVips(changes);
     link?.publish(changes);
     keeper.publish(changes);
@@ -371,6 +378,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
       await api.close();
       await dp.close("the control plane is shutting down");
       writer.stop();
+      grace.stop();
       running.stop();
       await store.close();
       await audit.close();
