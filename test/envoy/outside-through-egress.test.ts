@@ -182,6 +182,26 @@ test("services outside, through the egress", async (t) => {
     await answer(mes("mes"), 200);
   });
 
+  await t.test(
+    "the egress is killed, with locality on: what is called fails, or goes through it when it is back",
+    async () => {
+      const routing = { zoneEgress: true, localityAwareLoadBalancing: true };
+      await put(zone.api, "/meshes/default", { ...mesh("default"), routing });
+      await answer("api", 200);
+      process.kill(await egress.envoyPid(), "SIGKILL");
+      let answered = 0;
+      await eventually("an answer again", 20_000, async () => {
+        const { status } = await get(`http://127.0.0.1:${ports.get("api")}/`);
+        if (status === 200) answered++;
+        else assert.equal(status, 503);
+        assert.ok(answered >= 5);
+      });
+      assert.equal(await requests("default_api"), answered, "all of it through the egress that has been started again");
+      const known = await proxy.admin("/clusters");
+      for (const port of [tls, echo]) assert.doesNotMatch(known, new RegExp(`:${port}::`), "no other way");
+    },
+  );
+
   await t.test("the egress ends: nothing leaves the zone, and the reason is said", async () => {
     await egress.leave();
     await answer("api", 503, withoutEgress);

@@ -35,6 +35,8 @@ const timeout = {
 
 /** What a kind must say, where that is anything. */
 const mustSay: Readonly<Record<string, object>> = {
+  HostnameGenerator: { template: "{{ .DisplayName }}.sample.local" },
+  MeshExternalService: { match: { port: 9000 }, endpoints: [{ address: "192.0.2.1", port: 443 }] },
   MeshTimeout: timeout.spec,
   MeshTrafficPermission: allowAll("default").spec,
   Role: { groups: ["team-a"], rules: [{ rights: ["read"] }] },
