@@ -3,6 +3,7 @@
 
 import { envoyTypes, type TypedRefusal } from "#discovery/order.ts";
 import { isObject, type JsonObject, type JsonValue } from "#lib/json.ts";
+import { versionIn } from "#resources/proxy-version.ts";
 import { keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
 
@@ -46,17 +47,18 @@ export interface RefusalStatus extends TypedRefusal {
 export const refusedKey = "kodiak.refused";
 export const behindKey = "kodiak.behind";
 
+/** Of the node's metadata, what is not its own to say, and the definition, which is a resource: global needs no copy of it. */
+const left = new Set([refusedKey, behindKey, "dataplane.resource"]);
+
 /** What an insight says was refused, for a proxy that comes back after a restart of its control plane. */
 export function refusalsIn(insight: { readonly spec: JsonObject } | undefined): readonly RefusalStatus[] {
   const metadata = isObject(insight?.spec.metadata) ? insight.spec.metadata : {};
   const refused = metadata[refusedKey];
   return (Array.isArray(refused) ? refused.filter((one: JsonValue) => isObject(one)) : []).flatMap((one) => {
     const type = envoyTypes.find((known) => known === one.type);
-    const { name, version, reason, since } = one;
-    if (!type) return [];
-    return [
-      { type, name: String(name), version: String(version), reason: String(reason), since: Date.parse(String(since)) },
-    ];
+    const since = Date.parse(textOf(one.since));
+    if (!type || Number.isNaN(since)) return [];
+    return [{ type, name: textOf(one.name), version: textOf(one.version), reason: textOf(one.reason), since }];
   });
 }
 
@@ -86,6 +88,8 @@ export interface CertificateStatus {
   readonly regenerations: number;
 }
 
+/** `String` calls what an object has as its `toString`, whatever that is. */
+const textOf = (value: JsonValue | undefined): string => (typeof value === "string" ? value : "");
 const time = (ms: number): string => new Date(ms).toISOString();
 const counterName: Readonly<Record<string, string>> = {
   cluster: "cds",
@@ -97,7 +101,8 @@ const counterName: Readonly<Record<string, string>> = {
 export function proxyInsight(status: ProxyStatus): Resource {
   const { id, subscription, metadata, counters, updatedAt, refusals, behind, holds } = status;
   const { certificate, trusts = [] } = holds ?? {};
-  const { version, ...rest } = metadata;
+  const { version: said, ...rest } = metadata;
+  const version = versionIn(said);
   const stats = Object.entries(counters).flatMap(([type, count]) => (count ? [[type, count] as const] : []));
   const total = { sent: 0, acknowledged: 0, rejected: 0 };
   for (const [, count] of stats) {
@@ -131,9 +136,8 @@ export function proxyInsight(status: ProxyStatus): Resource {
     labels: {},
     spec: {
       subscriptions: [subscribed],
-      // The definition is a resource of its own, and global needs no copy of it here.
       metadata: {
-        ...Object.fromEntries(Object.entries(rest).filter(([name]) => name !== "dataplane.resource")),
+        ...Object.fromEntries(Object.entries(rest).filter(([name]) => !left.has(name))),
         ...(refusals.length > 0 && { [refusedKey]: refusals.map((one) => ({ ...one, since: time(one.since) })) }),
         ...(behind && { [behindKey]: { ...behind, since: time(behind.since) } }),
       },

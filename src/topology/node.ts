@@ -1,6 +1,7 @@
 // What an agent says of itself and its machine, in the metadata of its Envoy's node (interop 6.3, 6.5), as far as the configuration
 // depends on it.
 
+import { portIn } from "#lib/address.ts";
 import { isObject, type JsonObject, type JsonValue } from "#lib/json.ts";
 
 /** Where redirected connections come in. */
@@ -44,16 +45,17 @@ export function nodeFactsOf(metadata: JsonObject): NodeFacts {
 function redirectIn({ transparentProxy }: JsonObject, ipv6: boolean): RedirectPorts | undefined {
   if (!isObject(transparentProxy) || !isObject(transparentProxy.redirect)) return undefined;
   const { inbound, outbound } = transparentProxy.redirect;
-  const mode = String(transparentProxy.ipFamilyMode ?? "").toLowerCase();
-  return { inbound: portIn(inbound), outbound: portIn(outbound), ipv6: ipv6 && mode !== "ipv4" };
+  const { ipFamilyMode } = transparentProxy;
+  const isIpv4 = typeof ipFamilyMode === "string" && ipFamilyMode.toLowerCase() === "ipv4";
+  return { inbound: portOf(inbound), outbound: portOf(outbound), ipv6: ipv6 && !isIpv4 };
 }
 
-const portIn = (redirect: JsonValue | undefined): number =>
-  isObject(redirect) && redirect.enabled === true ? Number(redirect.port ?? 0) : 0;
+const portOf = (redirect: JsonValue | undefined): number =>
+  (isObject(redirect) && redirect.enabled === true && portIn(redirect.port)) || 0;
 
 function envoyDnsOf(metadata: JsonObject): DnsWay | undefined {
-  const port = Number(metadata["dataplane.dns.port"] ?? 0);
-  return port > 0 ? { kind: "envoy", port } : undefined;
+  const port = portIn(metadata["dataplane.dns.port"]);
+  return port === undefined ? undefined : { kind: "envoy", port };
 }
 
 /** The rule for paths is shared with kuma-dp (interop 6.3). */

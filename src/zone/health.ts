@@ -10,6 +10,7 @@ import type { AddressJson } from "#gen/envoy/config/core/v3/address_pb.ts";
 import type { HealthCheckRequest } from "#gen/envoy/service/health/v3/hds_pb.ts";
 import type { Log } from "#host/log.ts";
 import { type Clock, grpcCode, type ServerStream } from "#host/world.ts";
+import { portIn } from "#lib/address.ts";
 import { describeFailure, KodiakError } from "#lib/failure.ts";
 import type { Issue } from "#lib/issue.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
@@ -114,12 +115,9 @@ const announces = ({ features }: JsonObject, feature: string): boolean =>
 
 /** Where Envoy's admin interface is, as the bootstrap said. */
 function adminOf(metadata: JsonObject): AddressJson | undefined {
-  const {
-    "dataplane.admin.socketPath": path,
-    "dataplane.admin.address": address,
-    "dataplane.admin.port": port,
-  } = metadata;
+  const { "dataplane.admin.socketPath": path, "dataplane.admin.address": address } = metadata;
+  const port = portIn(metadata["dataplane.admin.port"]);
   if (typeof path === "string" && path !== "") return { pipe: { path } };
-  if (typeof address !== "string" || typeof port !== "string") return undefined;
-  return socketAddress({ address, port: Number(port) });
+  if (typeof address !== "string" || port === undefined) return undefined;
+  return socketAddress({ address, port });
 }

@@ -140,7 +140,7 @@ export function proxies(options: ProxiesOptions) {
     const token = tokenOf(stream);
     const { mesh, name } = identityOf(node.id);
     const shown = { token, at: clock.now(), since: shownTokens.moment };
-    const kind = kindOfProxy[String(metadata["dataplane.proxyType"])] ?? "Dataplane";
+    const kind = kindOfProxy.get(metadata["dataplane.proxyType"]) ?? "Dataplane";
     const id = { kind, mesh, name };
     const brought = broughtBy(metadata, id, place.zone, validate);
     const existing = store.get(id);
@@ -365,7 +365,10 @@ export function proxies(options: ProxiesOptions) {
   };
 }
 
-const kindOfProxy: Readonly<Record<string, string>> = { ingress: "ZoneIngress", egress: "ZoneEgress" };
+const kindOfProxy = new Map<unknown, string>([
+  ["ingress", "ZoneIngress"],
+  ["egress", "ZoneEgress"],
+]);
 const configsOf: Readonly<Record<string, "ingresses" | "egresses">> = {
   ZoneIngress: "ingresses",
   ZoneEgress: "egresses",

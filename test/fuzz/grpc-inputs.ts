@@ -9,11 +9,12 @@ import {
 } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import { saidText } from "#kds/resume.ts";
 import { headersOf, metadataOf, path } from "#kds/wire.ts";
+import { isObject } from "#lib/json.ts";
 import { adsPath } from "#xds/server.ts";
 import { type Facts, recorded } from "./facts.ts";
 import { frame, framesOf, type GrpcInput, type Input, mutated, mutatedJson, rawTls, withRaw } from "./inputs.ts";
 import { laneName } from "./lanes.ts";
-import { type Make, oneOf, picked, supplied } from "./made.ts";
+import { kept, type Make, oneOf, picked, supplied } from "./made.ts";
 import { oddProtobuf } from "./protobuf-inputs.ts";
 import type { Answered } from "./sending.ts";
 
@@ -52,6 +53,12 @@ function ownFirst({ first }: Facts) {
   return { json, message: fromJson(DeltaDiscoveryRequestSchema, json) };
 }
 
+/** Of what a node may say of itself, an object. What is nested deeper than protobuf's libraries write comes in JSON only. */
+function objectIn(text: string): object {
+  const value: unknown = JSON.parse(text);
+  return isObject(value) && !/(\{"a":\[){20}/.test(text) ? value : {};
+}
+
 export function adsInputs(facts: Facts): Make<Input> {
   const { message, json } = ownFirst(facts);
   const { node, typeUrl } = message;
@@ -65,7 +72,14 @@ export function adsInputs(facts: Facts): Make<Input> {
     bytesOf({ typeUrl: "type.googleapis.com/envoy.config.listener.v3.Listener" }),
   ];
   const inJson = mutatedJson([json]);
-  const messages = oneOf<Buffer>([10, oddProtobuf([ask, ...later])], [1, (of) => Buffer.from(inJson(of))]);
+  const withMetadata = (metadata: string) =>
+    fromJson(DeltaDiscoveryRequestSchema, { ...json, node: { ...json.node, metadata: objectIn(metadata) } });
+  const metadata = mutatedJson([json.node.metadata]);
+  const messages = oneOf<Buffer>(
+    [10, oddProtobuf([ask, ...later])],
+    [1, (of) => Buffer.from(inJson(of))],
+    [1, kept((of) => Buffer.from(toBinary(DeltaDiscoveryRequestSchema, withMetadata(metadata(of)))))],
+  );
   const inputs = streams({
     paths: [adsPath, adsPath, adsPath, adsPath, `${adsPath}s`],
     headers: [...Array(6).fill({ authorization: facts.token }), { authorization: facts.token.slice(0, -9) }, {}],
