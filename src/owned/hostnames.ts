@@ -10,7 +10,7 @@ import { isEqual, type JsonObject } from "#lib/json.ts";
 import { vipKeyOf } from "#owned/names.ts";
 import { type HostnameGenerator, hostnameGeneratorIn } from "#policies/hostname-generator.ts";
 import { type Hostname, hostnameOf } from "#resources/hostname-template.ts";
-import { type Labels, label, type Resource } from "#resources/resource.ts";
+import { keyOf, type Labels, label, type Resource, splitKey } from "#resources/resource.ts";
 import { meshOfTable, resourceRangeOf, tableIn } from "#topology/vips.ts";
 
 export const namedKinds = {
@@ -82,7 +82,7 @@ export function hostnames(graph: Graph, of: Of, zone: string): readonly Collecti
 
 const here = "here";
 /** Within a kind and a mesh a name is one service's. */
-const nameKey = (service: string, hostname: string): string => `${service.slice(0, service.indexOf("/"))}/${hostname}`;
+const nameKey = (service: string, hostname: string): string => keyOf({ mesh: splitKey(service).mesh, name: hostname });
 
 const firstOf = (orders: Group<string>): string | undefined => [...orders.values()].sort()[0];
 

@@ -9,7 +9,7 @@ import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
 import type { Collection, Graph, Group } from "#incremental/collection.ts";
 import { isEqual, type JsonObject } from "#lib/json.ts";
 import { type ProxyStatus, statusKey } from "#owned/proxy-insight.ts";
-import { type Key, keyOf, type Labels, label, type Resource, tag } from "#resources/resource.ts";
+import { type Key, keyOf, type Labels, label, type Resource, splitKey, tag } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
 import { isHealthy, protocolOf, sectionOf } from "#topology/inbound.ts";
 import { meshFactsOf } from "#topology/mesh.ts";
@@ -101,11 +101,6 @@ export function meshServices(graph: Graph, { zone, of, statuses }: MeshServicesI
     isOwn(service) && !read.one(members, key) ? service : undefined,
   );
   return { wanted, withStatus, abandoned };
-}
-
-function splitKey(key: Key): { readonly mesh: string; readonly name: string } {
-  const slash = key.indexOf("/");
-  return { mesh: key.slice(0, slash), name: key.slice(slash + 1) };
 }
 
 const isReadyIn = (status: JsonObject | undefined): boolean => isEqual(status?.tls, { status: "Ready" });

@@ -31,6 +31,10 @@ export interface Resource<Spec = JsonObject> {
 export type Key = string;
 export const keyOf = (id: { readonly mesh: string; readonly name: string }): Key =>
   id.mesh === "" ? id.name : `${id.mesh}/${id.name}`;
+export function splitKey(key: Key): { readonly mesh: string; readonly name: string } {
+  const slash = key.indexOf("/");
+  return { mesh: key.slice(0, Math.max(slash, 0)), name: key.slice(slash + 1) };
+}
 
 /** Identity in a store. */
 export interface ResourceId {

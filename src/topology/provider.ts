@@ -3,7 +3,7 @@
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import { hostPortText } from "#lib/address.ts";
-import { label, type Resource, tag } from "#resources/resource.ts";
+import { label, type Resource, splitKey, tag } from "#resources/resource.ts";
 import { inboundAddress, isHealthy } from "#topology/inbound.ts";
 
 export type Tags = Readonly<Record<string, string>>;
@@ -36,8 +36,8 @@ export interface RemoteOffer {
 /** Services are per mesh. */
 export const serviceKey = (mesh: string, service: string): string => `${mesh}/${service}`;
 export function splitServiceKey(key: string): { readonly mesh: string; readonly service: string } {
-  const slash = key.indexOf("/");
-  return { mesh: key.slice(0, slash), service: key.slice(slash + 1) };
+  const { mesh, name: service } = splitKey(key);
+  return { mesh, service };
 }
 
 export const isSubset = (wanted: Tags, of: Tags): boolean =>
