@@ -15,12 +15,17 @@ const what = "the link of a zone's control plane to its own proxies is cut, sile
 
 test(`P1: ${what}`, async (t) => {
   const own = await lab(t);
-  const { zoneB, url, global, addBackend } = await twoZones(own, usualMesh("default"));
-  const names = ["backend-1", "backend-2"];
-  for (const [i, name] of names.entries()) await addBackend(zoneB, name, `127.0.2.${2 + i}`);
-  await eventually("answers of both", 30_000, async () =>
-    assert.deepEqual([...(await answersOf(url, 20)).keys()].sort(), names),
-  );
+  const { zoneB, url, global, ingress, addBackend } = await twoZones(own, usualMesh("default"));
+  const addresses = ["127.0.2.2", "127.0.2.3"];
+  for (const [i, address] of addresses.entries()) await addBackend(zoneB, `backend-${i + 1}`, address);
+  // Requests would not tell: those of a connection that is kept all go to the one place behind the ingress that it was made to.
+  const areBehindTheIngress = async () => {
+    const clusters = await ingress.admin("/clusters?filter=^default:backend$");
+    const healthy = clusters.matchAll(/::([\d.]+):\d+::health_flags::healthy$/gm);
+    assert.deepEqual([...healthy].map(([, address]) => address).sort(), addresses);
+  };
+  await eventually("both behind the ingress", 30_000, areBehindTheIngress);
+  await eventually("an answer", 30_000, () => answersOf(url, 1));
   const frozenSince = async () => {
     const own = (await (await fetch(`${zoneB.api}/_links`)).json()) as { readonly frozenSince?: string };
     return own.frozenSince;
@@ -40,11 +45,12 @@ test(`P1: ${what}`, async (t) => {
   const cutAt = performance.now();
   await eventually("the loss of all", 60_000, async () => assert.ok(await frozenSince()));
   const frozenMs = performance.now() - cutAt;
+  await areBehindTheIngress();
   await line.mend();
   const mendedAt = performance.now();
   await eventually("all of them back", 60_000, async () => assert.equal(await frozenSince(), undefined));
   t.diagnostic(`noticed after ${Math.round(frozenMs)} ms, back after ${Math.round(performance.now() - mendedAt)} ms`);
   noneFailed(t, what, await calling.stop());
   assert.deepEqual(changes, []);
-  assert.deepEqual([...(await answersOf(url, 20)).keys()].sort(), names);
+  await areBehindTheIngress();
 });
