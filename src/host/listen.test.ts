@@ -234,6 +234,35 @@ test("TLS 1.1 and strangers are turned away, and harm nobody", async () => {
   await listening.close("the test is over");
 });
 
+/** An HTTP/2 frame (RFC 9113, 4.1). */
+function frame(type: number, flags: number, stream: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head.writeUInt8(type, 3);
+  head.writeUInt8(flags, 4);
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
+}
+
+test("who opens streams only to reset them is let go, and harms nobody", async () => {
+  const listening = await listen({ http: async () => ({ status: 200 }) });
+  const { port } = listening;
+  const socket = connectTls({ host: "127.0.0.1", port, ca: identity.ca, ALPNProtocols: ["h2"] });
+  socket.on("error", () => {});
+  socket.resume();
+  await once(socket, "secureConnect");
+  // POST, https and / from HPACK's static table; CANCEL.
+  const begun = Buffer.from([0x83, 0x87, 0x84]);
+  const canceled = Buffer.from([0, 0, 0, 8]);
+  socket.write(Buffer.concat([Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), frame(4, 0, 0)]));
+  const closed = once(socket, "close");
+  for (let stream = 1; stream < 4_000; stream += 2)
+    socket.write(Buffer.concat([frame(1, 4, stream, begun), frame(3, 0, stream, canceled)]));
+  await closed;
+  assert.equal((await overHttp2(port, { url: "/" })).status, 200);
+  await listening.close("the test is over");
+});
+
 test("closing does not wait for those who keep their connection, or never say anything", async () => {
   const asked = Promise.withResolvers<void>();
   const http = (): Promise<HttpResponse> => {
