@@ -18,6 +18,7 @@ import type { Resource } from "#resources/resource.ts";
 import { fromRest } from "#resources/rest.ts";
 import { memoryStore } from "#store/memory.ts";
 import { health } from "#zone/health.ts";
+import { refusedProxies } from "#zone/refused-proxies.ts";
 
 const log = openLog("silent");
 const id = { kind: "Dataplane", mesh: "default", name: "backend-1" };
@@ -43,14 +44,22 @@ async function stage(first: Resource) {
   const refuse = async () => {
     if (revoked.now) throw new KodiakError({ kind: "forbidden", why: "not you" });
   };
+  const recorded: unknown[] = [];
   const reported = health({
     ...{ zone: "zone-a", store, clock, log, validate: () => [], isLeaving: () => isLeaving, onZones: () => {} },
     tokens: { check: refuse, checkBrought: refuse, concerns: () => true },
+    refusedProxies: refusedProxies(log, {
+      attempt: async ({ who, from, what, why }) => void recorded.push({ who, from, path: what.path, why }),
+    }),
   });
   const ended: Status[] = [];
-  const stream = { headers: { authorization: ["a-token"] }, end: (status: Status) => void ended.push(status) };
+  const stream = {
+    peer: "10.0.0.1:9",
+    headers: { authorization: ["a-token"] },
+    end: (status: Status) => void ended.push(status),
+  };
   return {
-    ...{ store, revoked, ended, stop: reported.stop },
+    ...{ store, revoked, ended, recorded, stop: reported.stop },
     open: (metadata: Record<string, string | string[]> = {}) =>
       reported.admit(
         create(HealthCheckRequestSchema, { node: { id: "default.backend-1", metadata } }),
@@ -164,8 +173,8 @@ test("Envoy itself is asked for its health where nobody says that it leaves: ove
   assert.equal((await open({ ...socket, features: [announcesLeaving] })).admin, undefined);
 });
 
-test("a token that is refused lets nobody in, and ends the stream of who was", async () => {
-  const { store, open, revoked, ended } = await stage(dataplane(web));
+test("a token that is refused lets nobody in, and ends the stream of who was; both are recorded", async () => {
+  const { store, open, revoked, ended, recorded } = await stage(dataplane(web));
   await open();
   revoked.now = true;
   await assert.rejects(open(), /not you/);
@@ -177,6 +186,12 @@ test("a token that is refused lets nobody in, and ends the stream of who was", a
     ended.map(({ message }) => message),
     ["not you"],
   );
+  const path = "/envoy.service.health.v3.HealthDiscoveryService/StreamHealthCheck";
+  const refusal = { from: "10.0.0.1:9", path, why: "not you" };
+  assert.deepEqual(recorded, [
+    { ...refusal, who: { proxy: "default.backend-1" } },
+    { ...refusal, who: { proxy: "default/backend-1" } },
+  ]);
 });
 
 test("a proxy that brings its Dataplane again does not bring an application to life; a new one waits for its probe", () => {

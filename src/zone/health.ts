@@ -11,7 +11,7 @@ import type { HealthCheckRequest } from "#gen/envoy/service/health/v3/hds_pb.ts"
 import type { Log } from "#host/log.ts";
 import { type Clock, grpcCode, type ServerStream } from "#host/world.ts";
 import { portIn } from "#lib/address.ts";
-import { describeFailure, KodiakError } from "#lib/failure.ts";
+import { KodiakError } from "#lib/failure.ts";
 import type { Issue } from "#lib/issue.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 import { withHealth } from "#owned/probed-state.ts";
@@ -21,6 +21,7 @@ import { describeId, keyOf, type Resource, type ResourceId } from "#resources/re
 import type { Store } from "#resources/store.ts";
 import type { Checking } from "#xds/health-server.ts";
 import { broughtBy, identityOf, jsonOf, refused, tokenOf } from "#zone/claims.ts";
+import type { RefusedProxies } from "#zone/refused-proxies.ts";
 import type { TokenCheck } from "#zone/token-check.ts";
 import { tokenWatch } from "#zone/token-watch.ts";
 import type { ZoneEvidence } from "#zone/zone-evidence.ts";
@@ -31,6 +32,7 @@ export interface HealthOptions {
   readonly clock: Pick<Clock, "now">;
   readonly log: Log;
   readonly tokens: TokenCheck;
+  readonly refusedProxies: Pick<RefusedProxies, "record">;
   readonly validate: (resource: Resource) => readonly Issue[];
   /** It takes no new requests any more, however well it is. */
   readonly isLeaving: (id: ResourceId) => boolean;
@@ -38,7 +40,8 @@ export interface HealthOptions {
   readonly onZones: ZoneEvidence["said"];
 }
 
-export function health({ zone, store, clock, log, tokens, validate, isLeaving, onZones }: HealthOptions) {
+export function health(options: HealthOptions) {
+  const { zone, store, clock, log, tokens, refusedProxies, validate, isLeaving, onZones } = options;
   /** Last reported on the streams that are open, by key of the Dataplane or name of the ingress. */
   const reported = new Map<string, Health>();
   const shownTokens = tokenWatch(store, tokens);
@@ -47,7 +50,16 @@ export function health({ zone, store, clock, log, tokens, validate, isLeaving, o
   });
 
   /** Proxies come here and to discovery at the same time: what one brings is stored there, and here only looked at. */
-  async function admit({ node }: HealthCheckRequest, stream: ServerStream): Promise<Checking> {
+  async function admit(first: HealthCheckRequest, stream: ServerStream): Promise<Checking> {
+    try {
+      return await letIn(first, stream);
+    } catch (error) {
+      refusedProxies.record({ at: "health", proxy: first.node?.id, peer: stream.peer }, error);
+      throw error;
+    }
+  }
+
+  async function letIn({ node }: HealthCheckRequest, stream: ServerStream): Promise<Checking> {
     if (!node?.id) throw refused("the first request of a stream must carry the node with its id");
     const metadata = jsonOf(node.metadata);
     const token = tokenOf(stream);
@@ -61,7 +73,7 @@ export function health({ zone, store, clock, log, tokens, validate, isLeaving, o
     const letGo = shownTokens.hold({
       ...{ ...shown, proxy },
       onRefused(error) {
-        const message = error instanceof KodiakError ? describeFailure(error.failure) : String(error);
+        const message = refusedProxies.record({ at: "health", proxy: key, peer: stream.peer }, error);
         stream.end({ code: grpcCode.unknown, message });
       },
     });

@@ -5,10 +5,11 @@ import type { Log } from "#host/log.ts";
 import type { Metrics } from "#host/metrics.ts";
 import type { RefusalRecord } from "#host/refusal-record.ts";
 import { describeFailure, KodiakError } from "#lib/failure.ts";
+import { hdsPath } from "#xds/health-server.ts";
 import { adsPath } from "#xds/server.ts";
 
-/** When: as it asked for its bootstrap, as it opened its stream, while that was open, or as it left. */
-export type RefusedAt = "bootstrap" | "stream" | "connected" | "leave";
+/** When: as it asked for its bootstrap, as it opened its stream, while that was open, with the stream of its health reports, or as it left. */
+export type RefusedAt = "bootstrap" | "stream" | "connected" | "health" | "leave";
 
 export interface RefusedProxy {
   readonly at: RefusedAt;
@@ -29,10 +30,11 @@ const pathOf: Readonly<Record<RefusedAt, string>> = {
   bootstrap: "/bootstrap",
   stream: adsPath,
   connected: adsPath,
+  health: hdsPath,
   leave: "/leave",
 };
 
-export function refusedProxies(log: Log, audit: RefusalRecord): RefusedProxies {
+export function refusedProxies(log: Log, audit: Pick<RefusalRecord, "attempt">): RefusedProxies {
   const counts = new Map<string, { readonly at: RefusedAt; readonly cause: string; count: number }>();
   return {
     record({ at, proxy, peer }, error) {
@@ -55,7 +57,7 @@ export function refusedProxies(log: Log, audit: RefusalRecord): RefusedProxies {
 export function refusedProxiesMetric({ counter }: Pick<Metrics, "counter">, { counts }: RefusedProxies): void {
   counter({
     name: "kodiak_refused_proxies_total",
-    help: "Proxies that were refused: as they asked for a bootstrap, opened a stream, were connected or left, and why",
+    help: "Proxies that were refused: as they asked for a bootstrap, opened a stream, were connected, reported health or left, and why",
     labels: ["at", "cause"],
     read: () => counts().map(({ at, cause, count }) => ({ labels: { at, cause }, value: count })),
   });

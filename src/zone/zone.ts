@@ -275,6 +275,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const evidence = zoneEvidence(clock, () => link?.ping());
   const reported = health({
     ...{ zone: settings.name, store, clock, log: logOf("proxies"), tokens: tokensOfProxies, validate },
+    refusedProxies: refusals,
     isLeaving: known.isLeaving,
     onZones: evidence.said,
   });

@@ -3,13 +3,19 @@
 import assert from "node:assert/strict";
 import { create, fromJson, type JsonValue, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
+import { HealthStatus } from "#gen/envoy/config/core/v3/health_check_pb.ts";
 import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
 } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
+import {
+  type EndpointHealthSchema,
+  HealthCheckRequestOrEndpointHealthResponseSchema as HealthMessageSchema,
+} from "#gen/envoy/service/health/v3/hds_pb.ts";
 import { saidText } from "#kds/resume.ts";
 import { headersOf, metadataOf, path } from "#kds/wire.ts";
 import { isObject } from "#lib/json.ts";
+import { hdsPath } from "#xds/health-server.ts";
 import { adsPath } from "#xds/server.ts";
 import { type Facts, recorded } from "./facts.ts";
 import { frame, framesOf, type GrpcInput, type Input, mutated, mutatedJson, rawTls, withRaw } from "./inputs.ts";
@@ -87,6 +93,35 @@ export function adsInputs(facts: Facts): Make<Input> {
     answered: "",
   });
   return withRaw(inputs, rawTls);
+}
+
+/** What Envoys say of applications, on a stream of its own: of the proxy that has the name of its lane. */
+export function healthInputs(facts: Facts): Make<Input> {
+  const { node } = ownFirst(facts).message;
+  const bytesOf = (more: Pick<MessageInitShape<typeof HealthMessageSchema>, "requestType">): Buffer =>
+    Buffer.from(toBinary(HealthMessageSchema, create(HealthMessageSchema, more)));
+  const ask = bytesOf({ requestType: { case: "healthCheckRequest", value: { node } } });
+  const report = (endpoint: MessageInitShape<typeof EndpointHealthSchema>) =>
+    bytesOf({
+      requestType: {
+        case: "endpointHealthResponse",
+        value: {
+          endpointsHealth: [endpoint],
+          clusterEndpointsHealth: [
+            { clusterName: "localhost:8080", localityEndpointsHealth: [{ endpointsHealth: [endpoint] }] },
+            { clusterName: "kuma:envoy:admin", localityEndpointsHealth: [{ endpointsHealth: [endpoint, {}] }] },
+            {},
+          ],
+        },
+      },
+    });
+  const reports = [report({ healthStatus: HealthStatus.HEALTHY }), report({ healthStatus: HealthStatus.TIMEOUT })];
+  return streams({
+    paths: [hdsPath],
+    headers: [...Array(6).fill({ authorization: facts.token }), { authorization: facts.token.slice(0, -9) }, {}],
+    bytes: joined(picked(frame(ask), frame(ask), nothing), framesOf(oddProtobuf([ask, ...reports, ...reports]))),
+    answered: "",
+  });
 }
 
 /** `isMember`: with certificates, of the zone that has the name of its lane. */

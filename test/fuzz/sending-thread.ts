@@ -7,13 +7,22 @@ import { chance } from "../simulation/random.ts";
 import { apiInputs, diagnosticsInputs, userInputs } from "./api-inputs.ts";
 import { bootstrapInputs } from "./bootstrap-inputs.ts";
 import type { Facts } from "./facts.ts";
-import { adsInputs, isForgedTaken, kdsInputs, tokenInputs } from "./grpc-inputs.ts";
+import { adsInputs, healthInputs, isForgedTaken, kdsInputs, tokenInputs } from "./grpc-inputs.ts";
 import type { Input } from "./inputs.ts";
 import type { Make } from "./made.ts";
 import { type Answered, type Protocol, sender, usualLanes } from "./sending.ts";
 
 /** What is sent. */
-export type Inputs = "bootstrap" | "ads" | "tokens" | "api" | "api as user" | "diagnostics" | "kds" | "kds as zones";
+export type Inputs =
+  | "bootstrap"
+  | "ads"
+  | "health"
+  | "tokens"
+  | "api"
+  | "api as user"
+  | "diagnostics"
+  | "kds"
+  | "kds as zones";
 
 /** What the thread is told. */
 export interface Sending {
@@ -39,6 +48,7 @@ const toldEvery = 500;
 const makeOf: Readonly<Record<Inputs, (facts: Facts) => Make<Input> | Promise<Make<Input>>>> = {
   bootstrap: bootstrapInputs,
   ads: adsInputs,
+  health: healthInputs,
   tokens: tokenInputs,
   api: () => apiInputs,
   "api as user": userInputs,
