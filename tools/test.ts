@@ -46,8 +46,13 @@ async function runTests(all: readonly string[], concurrency: number): Promise<vo
     {
       cwd: root,
       stdio: ["ignore", "pipe", "inherit"],
-      // `npm` has just made it.
-      env: { ...process.env, TEST_PROGRAM: join(root, "dist/kodiak.js") },
+      env: {
+        ...process.env,
+        // `npm` has just made it.
+        TEST_PROGRAM: join(root, "dist/kodiak.js"),
+        // Each file is a process of its own: what Node has made of a module for one, the next reads.
+        NODE_COMPILE_CACHE: join(root, "dist/compile-cache"),
+      },
     },
   );
   // Who ends this ends the tests, and what they have started.

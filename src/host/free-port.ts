@@ -3,21 +3,31 @@
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";
+import { takeAlone } from "#host/sole.ts";
 import { KodiakError } from "#lib/failure.ts";
 
 /** Below those that Linux gives to connections by itself (32768 and up): one of these could take it before the program does. */
 const [lowest, end] = [10_000, 32_000];
 const attempts = 100;
 
-/** Free now. Rejects with `unavailable` where there is none, as on an address that is not this machine's. */
+/** Under which a port is given, whatever the host. */
+export const givenName = (port: number): string => `port ${port}, given`;
+
+/**
+ * Free now, and given to nobody else, in this program or another, until this one ends: whoever it is for may close it and open it
+ * again. Rejects with `unavailable` where there is none, as on an address that is not this machine's.
+ */
 export async function freePort(host = "127.0.0.1"): Promise<number> {
   let cause: unknown;
   for (let attempt = 0; attempt < attempts; attempt++) {
     const port = randomInt(lowest, end);
+    const giveBack = await takeAlone(givenName(port));
+    if (!giveBack) continue;
     const server = createServer();
     try {
       await once(server.listen(port, host), "listening");
     } catch (error) {
+      giveBack();
       cause = error;
       continue;
     }

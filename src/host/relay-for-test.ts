@@ -2,6 +2,7 @@
 
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
+import { freePort } from "#host/free-port.ts";
 
 export interface Relay {
   readonly port: number;
@@ -13,8 +14,8 @@ export interface Relay {
   close(): Promise<void>;
 }
 
-/** `at`: its own port; 0: a free one. `host`: its own address. */
-export async function relayTo(port: number, at = 0, host = "127.0.0.1"): Promise<Relay> {
+/** `at`: its own port; absent: a free one, which stays free for it while it is closed. `host`: its own address. */
+export async function relayTo(port: number, at?: number, host = "127.0.0.1"): Promise<Relay> {
   const sockets = new Set<Socket>();
   const server = createServer((near) => {
     const far = connect(port, "127.0.0.1");
@@ -31,15 +32,13 @@ export async function relayTo(port: number, at = 0, host = "127.0.0.1"): Promise
       socket.pipe(other);
     }
   });
-  server.listen(at, host);
-  await once(server, "listening");
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("a relay without a port");
+  const own = at ?? (await freePort(host));
+  await once(server.listen(own, host), "listening");
   const cut = (): void => {
     for (const socket of sockets) socket.destroy();
   };
   return {
-    port: address.port,
+    port: own,
     hold() {
       for (const socket of sockets) socket.pause();
     },

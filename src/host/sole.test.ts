@@ -20,7 +20,7 @@ test("a name is had by one at a time, and can be taken when it was given back", 
 
 test("who is killed has it no longer", async () => {
   const name = `killed in a test of ${process.pid}`;
-  const script = `await (await import("#host/sole.ts")).takeAlone(${JSON.stringify(name)}); console.log("has it");`;
+  const script = `await (await import("#host/sole.ts")).takeAlone(${JSON.stringify(name)}); console.log("has it"); setInterval(() => {}, 1_000);`;
   const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { createServer } from "node:net";
 
-/** Resolves with what gives the name back; `undefined`: somebody has it. */
+/** Resolves with what gives the name back; `undefined`: somebody has it. It keeps no program from ending. */
 export function takeAlone(name: string): Promise<(() => void) | undefined> {
   // Such a socket's name has 107 bytes at most.
   const path = `\0kodiak-${createHash("sha256").update(name).digest("hex")}`;
@@ -13,6 +13,9 @@ export function takeAlone(name: string): Promise<(() => void) | undefined> {
     server.once("error", (error: NodeJS.ErrnoException) =>
       error.code === "EADDRINUSE" ? resolve(undefined) : reject(error),
     );
-    server.listen(path, () => resolve(() => void server.close()));
+    server.listen(path, () => {
+      server.unref();
+      resolve(() => void server.close());
+    });
   });
 }

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { runProxy } from "#agent/run-proxy.ts";
+import { freePort } from "#host/free-port.ts";
 import { dataplaneTokenKeys, latestSigningKey } from "#identity/signing-key.ts";
 import { issueDataplaneToken } from "#identity/tokens.ts";
 import { kindNamed } from "#resources/kinds.ts";
@@ -28,7 +29,7 @@ test("a proxy that serves goes on when its token is revoked", async (t) => {
     name: "web",
     service: "web",
     address: "127.0.0.9",
-    port: 8080,
+    port: await freePort("127.0.0.9"),
     appPort: 1,
   });
   const url = `https://127.0.0.1:${zone.dpPort}`;

@@ -74,7 +74,12 @@ test("kill -9 of the demo ends everything too", async (t) => {
 test("a terminal that is closed ends everything too", async (t) => {
   const { folder, endsClean } = await ownFolder(t);
   const running = onATerminal({ ...ofAPerson, TMPDIR: folder });
-  running.stdout.on("data", (text: Buffer) => text.includes("up in") && running.kill("SIGKILL"));
+  t.after(() => running.kill());
+  let shown = "";
+  running.stdout.setEncoding("utf8").on("data", (text: string) => {
+    shown += text;
+    if (shown.includes("up in")) running.kill("SIGKILL");
+  });
   await once(running, "exit");
   await endsClean();
 });

@@ -171,6 +171,7 @@ test("services outside, through the egress", async (t) => {
     await put(zone.api, "/meshes/default/meshtrafficpermissions/no-web", {
       ...{ type: "MeshTrafficPermission", mesh: "default", name: "no-web", spec: deny },
     });
+    await answer("web", 403);
     const before = await requests("default_web");
     await answer("web", 403);
     assert.equal(await requests("default_web"), before);

@@ -3,6 +3,7 @@
 import type { TestContext } from "node:test";
 import type { AuditEntry } from "#host/audit-log.ts";
 import { certificateFor } from "#host/certificate-for-test.ts";
+import { freePort } from "#host/free-port.ts";
 import { openLog } from "#host/log.ts";
 import { realWorld } from "#host/real-world.ts";
 import { refusalRecord } from "#host/refusal-record.ts";
@@ -170,7 +171,7 @@ export async function startGlobal(t: TestContext, options: GlobalOptions = {}): 
   );
   const listening = await world.network.listen({
     host: "127.0.0.1",
-    port: options.as?.target.port ?? 0,
+    port: options.as?.target.port ?? (await freePort()),
     ...certificate,
     streams,
     unary,

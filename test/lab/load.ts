@@ -1,10 +1,11 @@
 // Requests without a pause or at a rate, several at a time on connections that are kept, until they are stopped. After one that failed there
-// is a short pause: where all fail at once, only their rate would be counted.
+// is a pause, longer than it takes until what is gone is marked: where all fail at once, only their rate would be counted.
 
 import { setTimeout as pause } from "node:timers/promises";
 import { get } from "./http.ts";
+import { times } from "./soak.ts";
 
-const afterFailureMs = 10;
+const afterFailureMs = 50;
 
 export interface Load {
   /** So far. */
@@ -15,11 +16,11 @@ export interface Load {
   stop(): Promise<{ readonly sent: number; readonly failures: readonly string[] }>;
 }
 
-/**
- * `renews`: each request has a connection of its own. `perSecond`: absent, as many as are answered; what could not be sent in time is
- * made up for.
- */
-export function load(url: string, atOnce = 4, renews = false, perSecond = Number.POSITIVE_INFINITY): Load {
+/** Leaves two cores something for what the load is there to see; soak sends as many as are answered. */
+const usualPerSecond = times(300, Number.POSITIVE_INFINITY);
+
+/** `renews`: each request has a connection of its own. What could not be sent in time is made up for. */
+export function load(url: string, atOnce = 4, renews = false, perSecond = usualPerSecond): Load {
   const start = performance.now();
   const failures: string[] = [];
   let isStopped = false;

@@ -127,7 +127,7 @@ export async function network(t: TestContext): Promise<Network> {
       const name = `${prefix}-${zoneNumber}-${number}`;
       const [address, address6] = [`10.${zoneNumber}.0.${number}`, `fd00:${zoneNumber}::${number}`];
       await mkdir(`/etc/netns/${name}`, { recursive: true });
-      await writeFile(`/etc/netns/${name}/resolv.conf`, `nameserver ${testAddress}\noptions timeout:1 attempts:1\n`);
+      await writeFile(`/etc/netns/${name}/resolv.conf`, `nameserver ${testAddress}\noptions timeout:5 attempts:2\n`);
       const port = `host${zoneNumber}-${number}`;
       await ip(`netns add ${name}`);
       await ip(

@@ -93,7 +93,8 @@ async function whatEachHas(t: TestContext, stage: TimeoutStage, place: Place): P
   await t.test(`http.streamIdleTimeout ends what is silent, and only that`, async () => {
     await apply(kind, "timeout", place("backend", { http: { streamIdleTimeout: "450ms" } }));
     await soon("504", async () => assert.match(await outcome(url + slow), /^504 /));
-    assert.equal(await outcome(url + trickle), `200 ${".".repeat(9)}`);
+    // A machine that stands still for as long may cut one off.
+    await soon("what is not silent", async () => assert.equal(await outcome(url + trickle), `200 ${".".repeat(9)}`));
     await remove(kind, "timeout");
     await endless(slow);
   });
@@ -101,7 +102,7 @@ async function whatEachHas(t: TestContext, stage: TimeoutStage, place: Place): P
   await t.test(`http.maxStreamDuration ends what goes on, though bytes still come`, async () => {
     await apply(kind, "timeout", place("backend", { http: { maxStreamDuration: "400ms" } }));
     await soon("a broken answer", async () => assert.equal(await outcome(url + trickle), "broken"));
-    assert.match(await outcome(url), /^200 /);
+    await soon("a short one", async () => assert.match(await outcome(url), /^200 /));
     await remove(kind, "timeout");
     await endless(trickle);
   });
@@ -193,7 +194,7 @@ async function clientsByIdentity(t: TestContext, { url, apply, remove }: Timeout
       await soon(`${status} with ${JSON.stringify(entries)}`, async () =>
         assert.match(await outcome(url + slow), new RegExp(`^${status} `)),
       );
-      assert.match(await outcome(url), /^200 /);
+      await soon("what takes no time", async () => assert.match(await outcome(url), /^200 /));
     }
     await remove(kind, "timeout");
   });

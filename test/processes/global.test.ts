@@ -155,9 +155,11 @@ test("the global control plane", async (t) => {
       );
     const frontend = "default,frontend-1,zone-a,frontend,online since …";
     const backendIs = (what: string) => `default,backend-1,zone-b,backend,${what} since …`;
-    assert.deepEqual(await proxiesOf("dataplanes"), [backendIs("online"), frontend]);
-    assert.match(String(await proxiesOf("zoneingresses")), /^ingress-b,zone-b,127.0.2.2:\d+,online since …$/);
-    assert.deepEqual(await proxiesOf("zones"), ["zone-a,online since …", "zone-b,online since …"]);
+    await eventually("all of them online", 10_000, async () => {
+      assert.deepEqual(await proxiesOf("dataplanes"), [backendIs("online"), frontend]);
+      assert.match(String(await proxiesOf("zoneingresses")), /^ingress-b,zone-b,127.0.2.2:\d+,online since …$/);
+      assert.deepEqual(await proxiesOf("zones"), ["zone-a,online since …", "zone-b,online since …"]);
+    });
     // It stays in the list for 10 s.
     assert.equal((await backend.child.end()).code, 0);
     await eventually("an offline proxy", 8_000, async () =>

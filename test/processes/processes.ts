@@ -6,6 +6,7 @@ import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { kodiak as inProcess } from "#cli/cli.fixture.ts";
 import { type Child, startChild } from "#cli/demo/child.ts";
 import { leftovers } from "#cli/demo/leftovers.ts";
 import { freePort } from "#host/free-port.ts";
@@ -30,7 +31,7 @@ export interface Processes extends Lab {
   kodiak(...args: readonly string[]): Promise<Ended>;
   /** The same for what must succeed; resolves with its standard output. */
   done(...args: readonly string[]): Promise<string>;
-  /** The rows of the table that `kodiak get` prints with these arguments, each as its cells. */
+  /** The rows of the table that `kodiak get` prints with these arguments, each as its cells; asked for again and again, so by no process. */
   table(...args: readonly string[]): Promise<readonly (readonly string[])[]>;
   /** Starts `kodiak` with these arguments; it stays. Its log is in the folder as `<name>.log`. `by`: what runs it. */
   start(name: string, args: readonly string[], by?: readonly string[]): Promise<Child>;
@@ -76,7 +77,9 @@ export async function processes(t: TestContext): Promise<Processes> {
     kodiak,
     done,
     async table(...args) {
-      const [, ...rows] = (await done("get", ...args)).trimEnd().split("\n");
+      const { code, out, err } = await inProcess(["get", ...args]);
+      assert.equal(code, 0, `kodiak get ${args.join(" ")}: ${err}`);
+      const [, ...rows] = out.trimEnd().split("\n");
       return rows.map((row) => row.trim().split(/ {2,}/));
     },
     async start(name, args, by = []) {
@@ -106,7 +109,11 @@ export interface Zone extends ControlPlane {
   readonly url: string;
 }
 
-const anyPorts = ["--address", "127.0.0.1", "--dp-port", "0", "--api-port", "0", "--api-https-port", "0"];
+/** Those that it is started with again after it was killed, and that nobody takes meanwhile. */
+const anyPorts = async (): Promise<readonly string[]> => [
+  ...["--address", "127.0.0.1", "--dp-port", String(await freePort()), "--api-port", String(await freePort())],
+  ...["--api-https-port", "0"],
+];
 
 async function startControlPlane(of: Processes, name: string, args: readonly string[]): Promise<ControlPlane> {
   const data = join(of.folder, name);
@@ -117,8 +124,11 @@ async function startControlPlane(of: Processes, name: string, args: readonly str
 }
 
 /** `more` as for `startZone`. */
-export const startGlobal = (of: Processes, more: readonly string[] = []): Promise<ControlPlane> =>
-  startControlPlane(of, "global", ["global", "--kds-port", "0", ...anyPorts, ...more]);
+export const startGlobal = async (of: Processes, more: readonly string[] = []): Promise<ControlPlane> =>
+  startControlPlane(of, "global", [
+    ...["global", "--kds-port", String(await freePort())],
+    ...[...(await anyPorts()), ...more],
+  ]);
 
 /** Kills it as nothing can be killed more, and resolves with what starts it again: same data, same ports. */
 export async function killControlPlane(of: Processes, { child, ready }: ControlPlane, args: readonly string[]) {
@@ -134,7 +144,7 @@ export async function killControlPlane(of: Processes, { child, ready }: ControlP
 
 /** `more`: flags that are added, or take the place of earlier ones. */
 export async function startZone(of: Processes, name: string, more: readonly string[] = []): Promise<Zone> {
-  const zone = await startControlPlane(of, name, ["zone", "--name", name, ...anyPorts, ...more]);
+  const zone = await startControlPlane(of, name, ["zone", "--name", name, ...(await anyPorts()), ...more]);
   return { ...zone, url: `https://127.0.0.1:${zone.ready.dpPort}` };
 }
 

@@ -31,6 +31,8 @@ const trustsIn = ({ data, ready }: ControlPlane): readonly (readonly string[])[]
   ["--ca-cert-file", join(data, "server-certificate.pem")],
   ["--tls-skip-verify"],
 ];
+const expiryOf = (token: string): number =>
+  JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()).exp * 1_000;
 /** Of proxies that are refused. */
 const address = "127.0.6.8";
 
@@ -162,6 +164,7 @@ test("TLS and tokens", async (t) => {
         "token cannot be used to authenticate zone entity (ingress is out of token's scope",
       ],
     ] as const;
+    await eventually("one of them expired", 5_000, async () => assert.ok(Date.now() > expiryOf(expired)));
     const refused = rows.map(async ([manifest, secret, why]) => {
       const { code, err } = await of.kodiak(...(await proxyArgs(of, zone, manifest, secret)));
       assert.equal(code, 1, err);

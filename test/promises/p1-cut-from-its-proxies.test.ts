@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { asZoneIngress } from "#resources/zone-ingress.ts";
 import { blackhole } from "../lab/blackhole.ts";
 import { eventually, lab } from "../lab/lab.ts";
 import { load } from "../lab/load.ts";
@@ -26,6 +27,12 @@ test(`P1: ${what}`, async (t) => {
   };
   await eventually("both behind the ingress", 30_000, areBehindTheIngress);
   await eventually("an answer", 30_000, () => answersOf(url, 1));
+  // What follows from that is written by now, and on global, where everything is watched from here on.
+  await eventually("all of it known on global", 30_000, async () => {
+    const [offered] = asZoneIngress(global.store.list("ZoneIngress")[0]!).spec.availableServices ?? [];
+    assert.equal(offered?.instances, addresses.length);
+    assert.equal(global.store.list("Dataplane").length, addresses.length + 1);
+  });
   const frozenSince = async () => {
     const own = (await (await fetch(`${zoneB.api}/_links`)).json()) as { readonly frozenSince?: string };
     return own.frozenSince;

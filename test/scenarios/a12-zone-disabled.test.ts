@@ -58,7 +58,9 @@ test("A12: a zone is disabled, enabled, drained, restored and forgotten", async 
       await enabled(false);
       await answered(url, ["in-a"]);
       await answered(urlOfB, ["in-b"]);
-      assert.deepEqual([zoneA.store.list("ZoneIngress").length, zoneB.store.list("ZoneIngress").length], [1, 1]);
+      await eventually("no ingress of the other", 10_000, async () =>
+        assert.deepEqual([zoneA.store.list("ZoneIngress").length, zoneB.store.list("ZoneIngress").length], [1, 1]),
+      );
       assert.match(await run("get", "zones"), /^zone-b +online since \S+ +disabled$/m);
       await enabled(true);
       await answered(url, both);
@@ -92,9 +94,11 @@ test("A12: a zone is disabled, enabled, drained, restored and forgotten", async 
       const calling = loading(inner, url);
       await run("zone", "forget", "zone-b");
       await answered(url, ["in-a"]);
-      assert.deepEqual(
-        zoneA.store.list("ZoneIngress").map(({ name }) => name),
-        ["ingress-a"],
+      await eventually("no ingress of it", 10_000, async () =>
+        assert.deepEqual(
+          zoneA.store.list("ZoneIngress").map(({ name }) => name),
+          ["ingress-a"],
+        ),
       );
       noneFailed(inner, "a zone without a control plane is forgotten", await calling.stop());
     },

@@ -32,6 +32,7 @@ test("A5: local first", async (t) => {
 
   await t.test("all remote while there is none here; no request fails on either way", async (inner) => {
     const calling = load(url);
+    own.atEnd(calling.stop);
     assert.equal(await local.leave(), 0);
     await only("backend-remote-1", "backend-remote-2");
     local = await addLocal();
