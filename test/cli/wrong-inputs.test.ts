@@ -15,7 +15,7 @@ import { controlPlanes } from "./wrong-inputs/control-planes.ts";
 import { appliedOnGlobal, appliedOnZone } from "./wrong-inputs/manifests.ts";
 import { nodes } from "./wrong-inputs/nodes.ts";
 import { proxies } from "./wrong-inputs/proxies.ts";
-import { type Given, kodiak, openStage, type Row, type Stage, start } from "./wrong-inputs/stage.ts";
+import { type Given, kodiak, kodiakHere, openStage, type Row, type Stage, start } from "./wrong-inputs/stage.ts";
 import { tokens } from "./wrong-inputs/tokens.ts";
 import { waiting } from "./wrong-inputs/waiting.ts";
 
@@ -34,11 +34,17 @@ async function totalOf(api: string, list: string): Promise<unknown> {
 
 test("given to the program", { concurrency: availableParallelism() + 1 }, async (t) => {
   const stage = await openStage(t);
-  const rows = Object.entries(tables).flatMap(([table, of]) => of(stage).map((row) => ({ table, row })));
+  // What starts a component, and of the rest the first of each table, as it is: in a process.
+  const rows = Object.entries(tables).flatMap(([table, of]) =>
+    of(stage).map((row, i) => ({ table, row, isProcess: i === 0 || row.args.startsWith("run ") })),
+  );
   await Promise.all(
-    rows.map(({ table, row: { what, code, err, ...given } }) =>
+    rows.map(({ table, row: { what, code, err, ...given }, isProcess }) =>
       t.test(`${table}: ${given.args}${what === undefined ? "" : `, ${JSON.stringify(what)}`}`, async (t) =>
-        assert.deepEqual(await kodiak(t, stage, given), { code, err: `${err}\n` }),
+        assert.deepEqual(await (isProcess ? kodiak(t, stage, given) : kodiakHere(stage, given)), {
+          code,
+          err: `${err}\n`,
+        }),
       ),
     ),
   );

@@ -1,5 +1,6 @@
-// What wrong inputs are given to: a global control plane, zone-a that is joined to it, and the program `kodiak`: each row a
-// process of its own, in a folder of its own with the row's files, so that messages name files as the row does.
+// What wrong inputs are given to: a global control plane, zone-a that is joined to it, and the program `kodiak`: in a process of its own
+// for each row that starts a component, in this one for what only asks; each in a folder of its own with the row's files, so that
+// messages name files as the row does.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -9,6 +10,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
+import { kodiak as inThisProcess } from "#cli/cli.fixture.ts";
 import type { Log } from "#host/log.ts";
 import { fingerprintOf } from "#identity/pem.ts";
 import { loadOrCreateServerCertificate } from "#identity/server-certificate.ts";
@@ -99,10 +101,23 @@ export interface Started {
   stop(): void;
 }
 
-export function start(t: TestContext, stage: Stage, { args, files = {}, input = "", env = {} }: Given): Started {
+function folderWith(stage: Stage, { files = {} }: Given): string {
   const cwd = mkdtempSync(join(stage.folder, "row-"));
   mkdirSync(join(cwd, "folder"));
   for (const [name, text] of Object.entries(files)) writeFileSync(join(cwd, name), text);
+  return cwd;
+}
+
+const settingsOf = ({ zone, dp }: Stage, { env = {} }: Given): Readonly<Record<string, string>> => ({
+  KODIAK_API: zone.api,
+  KODIAK_CONTROL_PLANE: dp.zone,
+  KODIAK_READINESS_PORT: "0",
+  ...env,
+});
+
+export function start(t: TestContext, stage: Stage, given: Given): Started {
+  const { args, input = "" } = given;
+  const cwd = folderWith(stage, given);
   const child = spawn(process.execPath, [program, ...args.split(" ")], {
     cwd,
     env: {
@@ -111,10 +126,7 @@ export function start(t: TestContext, stage: Stage, { args, files = {}, input = 
       // The next process starts a little faster.
       NODE_COMPILE_CACHE: join(stage.folder, "compiled"),
       ENVOY_PATH: stage.envoyPath,
-      KODIAK_API: stage.zone.api,
-      KODIAK_CONTROL_PLANE: stage.dp.zone,
-      KODIAK_READINESS_PORT: "0",
-      ...env,
+      ...settingsOf(stage, given),
     },
   });
   t.after(() => child.kill("SIGKILL"));
@@ -133,6 +145,26 @@ async function* linesOf(out: AsyncIterable<Buffer>) {
     rest = lines.pop() ?? "";
     for (const line of lines) if (line.startsWith("{")) yield JSON.parse(line);
   }
+}
+
+let before: Promise<unknown> = Promise.resolve();
+
+/** The same in this process, one after the other, as a process has one folder to be in. */
+export function kodiakHere(stage: Stage, given: Given): Promise<Ended> {
+  const run = async (): Promise<Ended> => {
+    const from = process.cwd();
+    process.chdir(folderWith(stage, given));
+    try {
+      const { args, input = "" } = given;
+      const { code, err } = await inThisProcess(args.split(" "), { env: settingsOf(stage, given), input });
+      return { code, err };
+    } finally {
+      process.chdir(from);
+    }
+  };
+  const ended = before.then(run);
+  before = ended.catch(() => {});
+  return ended;
 }
 
 /** Runs it to its end. */
