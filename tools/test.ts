@@ -1,6 +1,6 @@
-// `npm test`: style and types, then every test once: unit tests and what runs in virtual time side by side, what mostly waits for
-// real processes in pairs, and one file after the other what counts or fills the machine (two cores). Ends with one line
-// `N passed, N failed`.
+// `npm test`: style and types, then every test once: unit tests and what runs in virtual time side by side; what needs real processes in
+// pairs, and beside them, one file after the other, what waits for time to pass; and by itself what counts or fills the machine (two
+// cores). Ends with one line `N passed, N failed`.
 
 import { spawn, spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
@@ -58,9 +58,15 @@ async function runTests(all: readonly string[], concurrency: number): Promise<vo
   // Who ends this ends the tests, and what they have started.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => child.kill(signal));
   let tail = "";
-  child.stdout.on("data", (chunk: Buffer) => {
-    process.stdout.write(chunk);
-    tail = (tail + chunk.toString("utf8")).slice(-keptCharacters);
+  let shown = 0;
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    tail += text;
+    // Whole lines, as another run may be at its own beside this one.
+    const end = tail.lastIndexOf("\n") + 1;
+    process.stdout.write(tail.slice(shown, end));
+    const kept = tail.slice(-keptCharacters);
+    shown = Math.max(0, Math.max(shown, end) - (tail.length - kept.length));
+    tail = kept;
   });
   const code = await new Promise<number | null>((done) => child.on("close", done));
   const [, why] = tail.split("✖ failing tests:\n");
@@ -77,15 +83,21 @@ const found = (...patterns: readonly string[]) => globSync([...patterns], { cwd:
 // Time of their own or none: what else runs beside them makes no difference.
 const simulated = found("test/simulation/**/*.test.ts");
 const alone = found(
-  "test/{demo,fuzz,scale}/**/*.test.ts",
-  "test/envoy/{make-before-break,renewal,rotations,two-zones}.test.ts",
+  "test/demo/demo.test.ts",
+  "test/{fuzz,scale}/**/*.test.ts",
+  "test/envoy/{make-before-break,rotations,two-zones}.test.ts",
   "test/operations/{back-pressure,running,stuck-link}.test.ts",
 );
-await runTests([...found("src/**/*.test.ts", "tools/**/*.test.ts"), ...simulated], 2);
-await runTests(
-  found("test/**/*.test.ts").filter((file) => !simulated.includes(file) && !alone.includes(file)),
-  2,
+/** For certificates to be renewed, silence to be noticed, proxies to be forgotten: most of it leaves the cores to others. */
+const waiting = found(
+  "test/envoy/renewal.test.ts",
+  "test/operations/idle.test.ts",
+  "test/policies/mesh-health-check.test.ts",
+  "test/promises/{p1-cut-from-its-proxies,p1-loss-of-a-control-plane,p12-evidence-about-zones}.test.ts",
 );
+const others = found("test/**/*.test.ts").filter((file) => ![simulated, alone, waiting].flat().includes(file));
+await runTests([...found("src/**/*.test.ts", "tools/**/*.test.ts"), ...simulated], 2);
+await Promise.all([runTests(others, 2), runTests(waiting, 1)]);
 await runTests(alone, 1);
 if (failures.length > 0) process.stdout.write(`\nwhat failed:\n\n${failures.join("\n\n")}\n`);
 process.stdout.write(`\n${passed} passed, ${failed} failed\n`);

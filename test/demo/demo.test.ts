@@ -1,42 +1,14 @@
-// The demo as its users run it: into a pipe, until Ctrl-C, and on a terminal with keys.
+// The demo as its users run it: all of its steps, and on a terminal with keys. How it ends: ends.test.ts.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { type TestContext, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { test } from "node:test";
 import { stripVTControlCharacters } from "node:util";
-import { startProcess } from "#agent/process.ts";
 import { leftovers } from "#cli/demo/leftovers.ts";
 import { steps } from "#cli/demo/steps.ts";
-import { eventually, patience } from "../lab/lab.ts";
+import { patience } from "../lab/lab.ts";
 import { times } from "../lab/soak.ts";
-
-const program = fileURLToPath(new URL("../../dist/kodiak.js", import.meta.url));
-const terminal = fileURLToPath(new URL("terminal.py", import.meta.url));
-
-const demo = (args: readonly string[], onLine: (line: string) => void, env = process.env) =>
-  startProcess(process.execPath, [program, "demo", ...args], { onLine, env });
-
-/** As a person's terminal says it, wherever the test itself runs: CI systems and NO_COLOR ask for plain lines. */
-const ofAPerson = { ...process.env, TERM: "xterm-256color", NO_COLOR: undefined, CI: undefined };
-const onATerminal = (env: NodeJS.ProcessEnv = ofAPerson) =>
-  spawn("python3", [terminal, process.execPath, program, "demo"], { env, stdio: ["pipe", "pipe", "inherit"] });
-
-/** A folder for all that a demo makes, and the wait until nothing of it is left. */
-async function ownFolder(t: TestContext) {
-  const folder = await mkdtemp(join(tmpdir(), "kodiak-test-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  const endsClean = (): Promise<void> =>
-    eventually("nothing is left", 10_000, async () => {
-      assert.deepEqual(await readdir(folder), []);
-      assert.deepEqual(await leftovers(folder), [`folder ${folder}`]);
-    });
-  return { folder, endsClean };
-}
+import { demo, onATerminal } from "./run.ts";
 
 for (let i = 1; i <= times(1, 3); i++)
   test(`the demo's steps all hold, and nothing of it is left (${i})`, async () => {
@@ -47,63 +19,6 @@ for (let i = 1; i <= times(1, 3); i++)
     assert.equal(lines.filter((line) => line.startsWith("  ✓ ")).length, steps.length, lines.join("\n"));
     const times = /up in \d+\.\d s, story in \d+\.\d s, \d+\.\d s in all$/;
     assert.match(lines.at(-1) ?? "", new RegExp(`^all ended; no process, socket or folder is left   ${times.source}`));
-  });
-
-test("Ctrl-C while the demo is up ends everything", async (t) => {
-  const { folder, endsClean } = await ownFolder(t);
-  const lines: string[] = [];
-  const onLine = (line: string): void => {
-    lines.push(line);
-    if (line.includes("up in")) running.kill("SIGINT");
-  };
-  const running = await demo([], onLine, { ...process.env, TMPDIR: folder });
-  assert.equal((await running.exit).code, 0, lines.join("\n"));
-  await endsClean();
-});
-
-test("kill -9 of the demo ends everything too", async (t) => {
-  const { folder, endsClean } = await ownFolder(t);
-  const running = await demo([], (line) => line.includes("up in") && running.kill("SIGKILL"), {
-    ...process.env,
-    TMPDIR: folder,
-  });
-  assert.equal((await running.exit).signal, "SIGKILL");
-  await endsClean();
-});
-
-test("a terminal that is closed ends everything too", async (t) => {
-  const { folder, endsClean } = await ownFolder(t);
-  const running = onATerminal({ ...ofAPerson, TMPDIR: folder });
-  t.after(() => running.kill());
-  let shown = "";
-  running.stdout.setEncoding("utf8").on("data", (text: string) => {
-    shown += text;
-    if (shown.includes("up in")) running.kill("SIGKILL");
-  });
-  await once(running, "exit");
-  await endsClean();
-});
-
-for (const [name, value] of [
-  ["NO_COLOR", "1"],
-  ["TERM", "dumb"],
-] as const)
-  test(`on a terminal with ${name}=${value} the demo prints plain lines, and Ctrl-C ends it`, async (t) => {
-    const { folder, endsClean } = await ownFolder(t);
-    const running = onATerminal({ ...ofAPerson, TMPDIR: folder, [name]: value });
-    t.after(() => running.kill());
-    let text = "";
-    running.stdout.setEncoding("utf8").on("data", (more: string) => {
-      const wasUp = text.includes("up in");
-      text += more;
-      if (!wasUp && text.includes("up in")) running.stdin.write("\x03");
-    });
-    const [code] = await once(running, "close");
-    assert.equal(code, 0, text);
-    assert.match(text, /^starting global control plane …\r\n/);
-    assert.match(text, /\r\nkodiak demo {3}.* up in \d+\.\d s\r\n/);
-    assert.equal(text, stripVTControlCharacters(text));
-    await endsClean();
   });
 
 /** After `d`, which denies: allowed first, then each part is lost and started again. */
