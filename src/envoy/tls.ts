@@ -43,24 +43,26 @@ export const egressService = "zone-egress";
 
 export const serviceIdentity = (mesh: string, service: string): string => `spiffe://${mesh}/${service}`;
 
-const tlsContext = (
-  mesh: string,
-  san: { readonly exact: string } | { readonly prefix: string },
-): CommonTlsContextJson => ({
+type San = { readonly exact: string } | { readonly prefix: string };
+const anyOfMesh = (mesh: string): San => ({ prefix: `spiffe://${mesh}/` });
+
+const tlsContext = (mesh: string, sans: readonly San[]): CommonTlsContextJson => ({
   tlsCertificateSdsSecretConfigs: [{ name: identitySecretName(mesh), sdsConfig: overAds }],
   combinedValidationContext: {
-    defaultValidationContext: { matchTypedSubjectAltNames: [{ sanType: "URI", matcher: san }] },
+    defaultValidationContext: {
+      matchTypedSubjectAltNames: sans.map((matcher) => ({ sanType: "URI", matcher })),
+    },
     validationContextSdsSecretConfig: { name: trustSecretName(mesh), sdsConfig: overAds },
   },
 });
 
 /**
- * The client's side: only a server with the service's identity is spoken to. Envoy's clients offer TLS 1.2 at most unless they are
- * told otherwise; its servers take both.
+ * The client's side: only a server with one of these identities is spoken to; none known: one of the mesh. Envoy's clients offer TLS 1.2 at
+ * most unless they are told otherwise; its servers take both.
  */
 export const upstreamTls = (
   mesh: string,
-  service: string,
+  identities: readonly string[],
   sni: string,
   alpn: readonly string[] = [meshAlpn],
 ): TransportSocketJson => ({
@@ -68,7 +70,7 @@ export const upstreamTls = (
   typedConfig: any("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", {
     sni,
     commonTlsContext: {
-      ...tlsContext(mesh, { exact: serviceIdentity(mesh, service) }),
+      ...tlsContext(mesh, identities.length > 0 ? identities.map((exact) => ({ exact })) : [anyOfMesh(mesh)]),
       tlsParams: { tlsMaximumProtocolVersion: "TLSv1_3" },
       alpnProtocols: [...alpn],
     },
@@ -93,7 +95,7 @@ export const downstreamTls = (mesh: string): TransportSocketJson => ({
   name: "envoy.transport_sockets.tls",
   typedConfig: any("envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext", {
     requireClientCertificate: true,
-    commonTlsContext: tlsContext(mesh, { prefix: `spiffe://${mesh}/` }),
+    commonTlsContext: tlsContext(mesh, [anyOfMesh(mesh)]),
   }),
 });
 

@@ -93,7 +93,11 @@ function namesOfResources(graph: Graph, of: Of): Collection<Group<string>> {
   // By KRI already: keys of different kinds may be equal.
   const byKri = (kind: string) =>
     graph.group(`KRIs of ${kind}`, of(kind), (one) => [[`${one.mesh}/${vipKeyOf(one)}`, true as const]]);
-  const all = graph.union("KRIs of services", byKri("MeshExternalService"), byKri("MeshService"));
+  const all = graph.union(
+    "KRIs of services",
+    graph.union("KRIs of services of zones and outside", byKri("MeshExternalService"), byKri("MeshService")),
+    byKri("MeshMultiZoneService"),
+  );
   const kris = graph.derive("names of services that are resources", all, (_, __, key) => splitServiceKey(key).service);
   return graph.group("resources with addresses", kris, (kri, key) => [[splitServiceKey(key).mesh, kri] as const]);
 }

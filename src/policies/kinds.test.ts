@@ -220,6 +220,37 @@ const rows: readonly Row[] = [
     says: "networking.advertisedAddress: must be an address that others can reach, not ::",
   },
 
+  {
+    kind: "MeshService",
+    spec: {
+      selector: { dataplaneTags: service },
+      ports: [{ port: 80, targetPort: "main", appProtocol: "http" }, { port: 81 }],
+    },
+  },
+  { kind: "MeshService", spec: { ports: [{ port: 0 }] }, says: "spec.ports[0].port: must be 1 or more" },
+  { kind: "MeshService", spec: { ports: [{}] }, says: "spec.ports[0].port: is required" },
+  {
+    kind: "MeshService",
+    spec: { ports: [{ port: 80 }, { port: 80, name: "web" }] },
+    says: "spec.ports[1].port: must not be used twice: 80",
+  },
+  {
+    kind: "MeshService",
+    spec: { ports: [{ port: 80 }, { port: 81, name: "80" }] },
+    says: "spec.ports[1].name: must not be used twice: 80",
+  },
+  { kind: "MeshService", spec: { state: "Up" }, says: "spec.state: must be one of Available, Unavailable" },
+  {
+    kind: "MeshMultiZoneService",
+    spec: { selector: { meshService: { matchLabels: { a: "b" } } }, ports: [{ port: 80 }] },
+  },
+  {
+    kind: "MeshMultiZoneService",
+    spec: { selector: { meshService: {} }, ports: [] },
+    says: "spec.ports: must have 1 item or more",
+  },
+  { kind: "MeshMultiZoneService", spec: { ports: [{ port: 80 }] }, says: "spec.selector: is required" },
+
   { kind: "Mesh", spec: {} },
   { kind: "Mesh", spec: { mtls: { enabledBackend: "ca", ...{ backends: [{ name: "ca", type: "builtin" }] } } } },
   { kind: "Mesh", spec: mtls({ type: "vault" }), says: "mtls.backends[0].type: must be builtin or provided" },
@@ -301,5 +332,6 @@ test("what is acted on: the policies built, and what proxies are made of", () =>
     "MeshTimeout",
     "Dataplane",
     "DataplaneInsight",
+    "MeshService",
   ]);
 });

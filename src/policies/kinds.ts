@@ -6,6 +6,8 @@ import type { JsonObject } from "#lib/json.ts";
 import { findPolicy, policies } from "#policies/all.ts";
 import { hostnameGeneratorIssues } from "#policies/hostname-generator.ts";
 import { meshExternalServiceIssues } from "#policies/mesh-external-service.ts";
+import { meshMultiZoneServiceIssues } from "#policies/mesh-multi-zone-service.ts";
+import { meshServiceIssues } from "#policies/mesh-service.ts";
 import { policyIssues, unknownPolicyMembers } from "#policies/policy.ts";
 import { roleIssues } from "#policies/role.ts";
 import { asDataplane, dataplaneIssues } from "#resources/dataplane.ts";
@@ -43,6 +45,10 @@ function specIssues(kind: Kind, resource: Resource): readonly Issue[] {
       return hostnameGeneratorIssues(resource);
     case "MeshExternalService":
       return meshExternalServiceIssues(resource);
+    case "MeshService":
+      return meshServiceIssues(resource);
+    case "MeshMultiZoneService":
+      return meshMultiZoneServiceIssues(resource);
     case "Role":
       return roleIssues(resource);
     case "Mesh":
@@ -63,6 +69,8 @@ const actedOn: ReadonlySet<string> = new Set([
   "Mesh",
   "MeshExternalService",
   "MeshGateway",
+  "MeshMultiZoneService",
+  "MeshService",
   "Role",
   "Secret",
   "VirtualOutbound",

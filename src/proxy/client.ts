@@ -7,6 +7,8 @@ import { findPolicy } from "#policies/all.ts";
 import { matchedPolicies, type ProxyFacts } from "#policies/match.ts";
 import { identityOf } from "#policies/reference.ts";
 import type { PolicySpec } from "#policies/schema.ts";
+import type { ServiceRef } from "#proxy/called-resources.ts";
+import type { Transparent } from "#proxy/transparent.ts";
 import { displayNameOf, type Key, keyOf, type Resource, tag } from "#resources/resource.ts";
 import type { EgressForm } from "#topology/egress.ts";
 import { listenersOf, type MeshGateway } from "#topology/gateway.ts";
@@ -108,20 +110,24 @@ function firstValues({ inbounds, gateway, gatewayTags = {} }: ProxyFacts, names:
   return found.length === 0 ? undefined : Object.fromEntries(found);
 }
 
-/** Equal for proxies that call the same services at the same addresses. `transparent`: what they may call by name, if they do. */
+/** Equal for proxies that call the same services at the same addresses. `outlets`: as `outboundsOf`; `transparent`: what they may call by name, if they do. */
 export const callsOf = (
-  dataplane: DataplaneJson,
-  transparent: { readonly reachable?: readonly string[] } | undefined,
+  outlets: readonly Outlet[],
+  transparent: Pick<Transparent, "reachable" | "backends"> | undefined,
 ): string => {
-  const said = [outboundsOf(dataplane), ...(transparent ? [transparent.reachable ?? "all"] : [])];
+  const { reachable = "all", backends = "all" } = transparent ?? {};
+  const said = [outlets, ...(transparent ? [reachable, backends] : [])];
   return sha256Hex(Buffer.from(JSON.stringify(said)));
 };
 
-/** None of a builtin gateway: Envoy itself calls what its routes say (interop 2.9). */
-export function outboundsOf({ networking }: DataplaneJson): readonly Outlet[] {
+/** None of a builtin gateway: Envoy itself calls what its routes say (interop 2.9). `find`: the service that is a resource, if there is one. */
+export function outboundsOf(
+  { networking }: DataplaneJson,
+  find: (ref: ServiceRef) => string | undefined,
+): readonly Outlet[] {
   if (networking?.gateway?.type === "BUILTIN") return [];
-  return (networking?.outbound ?? []).flatMap(({ address = "127.0.0.1", port = 0, tags = {} }) => {
-    const service = tags[tag.service];
+  return (networking?.outbound ?? []).flatMap(({ address = "127.0.0.1", port = 0, tags = {}, backendRef }) => {
+    const service = backendRef ? find(backendRef) : tags[tag.service];
     return service === undefined ? [] : [{ at: { address, port }, service }];
   });
 }

@@ -26,12 +26,14 @@ export interface EgressInput {
   readonly entrances: Collection<Group<Entrance>>;
   /** By service key. */
   readonly subsets: Collection<Group<readonly Tags[]>>;
+  /** Of a service that is a resource, by its key. */
+  readonly sniOf: (read: Read, key: string) => string | undefined;
   readonly secrets: Pick<ReturnType<typeof secretCollections>, "identities" | "trusts">;
   readonly outside: Pick<EgressExternalsInput, "outside" | "isInside" | "policies">;
 }
 
 export function egressCollections(graph: Graph, input: EgressInput) {
-  const { zone, meshes, egresses, offers, entrances, subsets, secrets } = input;
+  const { zone, meshes, egresses, offers, entrances, subsets, secrets, sniOf } = input;
   const places = graph.derive("egress places", egresses, ({ spec }) =>
     (spec.zone || zone) === zone ? (spec.networking ?? {}) : undefined,
   );
@@ -53,9 +55,9 @@ export function egressCollections(graph: Graph, input: EgressInput) {
       })
       .sort(([a], [b]) => (a < b ? -1 : 1));
   const targets = graph.derive("egress targets", offers, (_, read, key): readonly IngressTarget[] | undefined => {
-    const { mesh, service } = splitServiceKey(key);
-    if (!read.one(isThere, here) || !read.one(meshes, mesh)?.mtls) return undefined;
-    return ingressTargetsOf(mesh, service, [...(read.one(subsets, key)?.values() ?? [])].flat());
+    const service = splitServiceKey(key);
+    if (!read.one(isThere, here) || !read.one(meshes, service.mesh)?.mtls) return undefined;
+    return ingressTargetsOf(service, [...(read.one(subsets, key)?.values() ?? [])].flat(), sniOf(read, key));
   });
   const clusters = graph.derive("egress clusters", targets, (own) => bundleOf(own.map(ingressClusterDraft)));
   const assignments = graph.derive("egress assignments", targets, (own, read, key) => {

@@ -4,14 +4,13 @@
 import { tcpCluster } from "#envoy/cluster.ts";
 import { egressName, wayMatcher } from "#envoy/egress.ts";
 import { listener } from "#envoy/listener.ts";
-import { serviceSni } from "#envoy/tls.ts";
 import type { ClusterJson } from "#gen/envoy/config/cluster/v3/cluster_pb.ts";
 import type { ZoneEgress_NetworkingJson } from "#gen/kuma/mesh/v1alpha1/zoneegress_pb.ts";
 import { type HostPort, hostPortText } from "#lib/address.ts";
 import { assignment } from "#proxy/assignment.ts";
 import type { Draft } from "#proxy/bundle.ts";
 import { type ExternalTarget, externalChain, externalTargetName, externalTargetSni } from "#proxy/egress-externals.ts";
-import { chainTo, type IngressTarget, ingressClusterName, nowhere, throughTo } from "#proxy/ingress.ts";
+import { chainTo, type IngressTarget, ingressClusterName, ingressSni, nowhere, throughTo } from "#proxy/ingress.ts";
 import { inboundListenerName } from "#proxy/names.ts";
 import type { RemoteOffer } from "#topology/provider.ts";
 
@@ -67,7 +66,7 @@ export function egressListenerDraft(
 ): Draft {
   const at = { address: networking.address ?? "", port: networking.port ?? 0 };
   const listenerName = inboundListenerName(at);
-  const services = targets.map((target) => [serverNameOf(target), ingressClusterName(target)] as const);
+  const services = targets.map((target) => [ingressSni(target), ingressClusterName(target)] as const);
   const ways = zones.map((other) => [other, zoneClusterName(other)] as const);
   const external = outside.map((target) => [externalTargetSni(target), externalTargetName(target)] as const);
   const clusters = [...services, ...ways, ...external].map(([, cluster]) => cluster);
@@ -89,8 +88,6 @@ export function egressListenerDraft(
     }),
   };
 }
-
-const serverNameOf = ({ mesh, service, subset }: IngressTarget): string => serviceSni(mesh, service, subset);
 
 /** Of one ingress: where it is, and for how many services it says it leads there. */
 export interface Entrance extends HostPort {

@@ -10,7 +10,7 @@ import { type Egress, type EgressForm, leadingOut, throughEgresses } from "#topo
 import { localFirst, localityKey, relevantTags, together } from "#topology/locality.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
 import { type Instance, type RemoteOffer, serviceKey, type Tags } from "#topology/provider.ts";
-import { endpointsOf } from "#topology/service.ts";
+import { endpointsOf, type ServiceFacts } from "#topology/service.ts";
 
 export interface EndpointInput {
   readonly zone: string;
@@ -24,7 +24,7 @@ export interface EndpointInput {
   /** Them and gateways. */
   readonly sending: Collection<Sending>;
   readonly usedEgresses: (read: Read) => readonly Egress[];
-  readonly isBehindEgress: (read: Read, mesh: MeshFacts, service: string) => boolean;
+  readonly facts: (read: Read, mesh: MeshFacts, service: string) => ServiceFacts | undefined;
 }
 
 export type ClusterUse = Pick<OutboundCluster, "target" | "locality">;
@@ -40,7 +40,7 @@ interface EndpointNeed extends ClusterUse {
 }
 
 export function endpointCollections(graph: Graph, input: EndpointInput) {
-  const { zone, meshes, instances, offers, reaches, outbounds, sending, usedEgresses, isBehindEgress } = input;
+  const { zone, meshes, instances, offers, reaches, outbounds, sending, usedEgresses } = input;
   const uses = graph.derive("cluster uses", outbounds, ({ clusters }): readonly ClusterUse[] =>
     clusters.map(({ target, locality }) => ({ target, ...(locality && { locality }) })),
   );
@@ -73,13 +73,15 @@ export function endpointCollections(graph: Graph, input: EndpointInput) {
     if (!need) return undefined;
     const { mesh, egress, target, own } = need;
     const service = serviceKey(mesh, target.service);
-    const facts = read.one(meshes, mesh);
-    const { mtls, isLocalFirst = false } = facts ?? {};
-    if (facts && isBehindEgress(read, facts, target.service)) {
+    const meshFacts = read.one(meshes, mesh);
+    const { mtls, isLocalFirst = false } = meshFacts ?? {};
+    const { behindEgress, resource } = (meshFacts && input.facts(read, meshFacts, target.service)) ?? {};
+    if (behindEgress) {
       const json = assignment(target.name, leadingOut(zone, usedEgresses(read), service));
       return bundleOf([{ type: "endpoint", name: target.name, json }]);
     }
-    const locality = need.locality ?? (isLocalFirst ? localFirst : together);
+    // Of one that is a resource other zones always come second (interop 7.7).
+    const locality = need.locality ?? (isLocalFirst || resource ? localFirst : together);
     const endpoints = endpointsOf({
       ...{ localZone: zone, subset: target.subset, locality, own },
       instances: read.one(instances, service)?.values() ?? [],

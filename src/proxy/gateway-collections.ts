@@ -9,6 +9,7 @@ import type { MeshTCPRoute } from "#policies/mesh-tcp-route/schema.ts";
 import type { PolicySpec } from "#policies/schema.ts";
 import { applied } from "#proxy/applied.ts";
 import { type BundleRef, bundleOf } from "#proxy/bundle.ts";
+import type { FoundResources } from "#proxy/called-resources.ts";
 import { type Client, viewKey } from "#proxy/client.ts";
 import { type Gateway, gatewayOf } from "#proxy/gateway.ts";
 import { gatewayCertificateDraft } from "#proxy/secrets.ts";
@@ -37,6 +38,7 @@ export interface GatewayCollectionsInput {
   readonly meshes: Collection<MeshFacts>;
   readonly secrets: Collection<Resource<SecretJson>>;
   readonly policy: (read: Read, kind: string, key: string) => Resource<PolicySpec> | undefined;
+  readonly found: FoundResources;
   readonly facts: (read: Read, mesh: MeshFacts, service: string) => ServiceFacts | undefined;
   /** As in `outboundOf`; absent: nobody needs an egress that is not there. */
   readonly cutOff: (
@@ -47,7 +49,7 @@ export interface GatewayCollectionsInput {
 }
 
 export function gatewayCollections(graph: Graph, input: GatewayCollectionsInput) {
-  const { chosen, dataplanes, clients, meshes, secrets, policy, facts } = input;
+  const { chosen, dataplanes, clients, meshes, secrets, policy, found, facts } = input;
   const made = graph.derive("gateways", chosen, (gateway, read, key): Gateway | undefined => {
     const client = read.one(clients, key);
     const spec = read.one(dataplanes, key)?.spec;
@@ -65,6 +67,7 @@ export function gatewayCollections(graph: Graph, input: GatewayCollectionsInput)
       routes: routesIn<MeshHTTPRoute>("MeshHTTPRoute", client, (key) => policy(read, "MeshHTTPRoute", key)),
       tcpRoutes: routesIn<MeshTCPRoute>("MeshTCPRoute", client, (key) => policy(read, "MeshTCPRoute", key)),
       factsOf: (service) => facts(read, mesh, service),
+      findResource: (ref, policy) => found.forPolicy(read, mesh.name, ref, policy),
       policies: applied([...client.toPolicies, ...client.inboundPolicies], (kind, one) => policy(read, kind, one)),
       ...(cutOff && { cutOff }),
     });

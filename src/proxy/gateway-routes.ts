@@ -6,10 +6,18 @@ import type { HttpRule } from "#policies/mesh-http-route/http-rule.ts";
 import type { MeshHTTPRoute } from "#policies/mesh-http-route/schema.ts";
 import { httpRules } from "#policies/mesh-http-route/translate.ts";
 import type { Draft } from "#proxy/bundle.ts";
-import { type ClusterOf, type OutboundInput, protocolIn, routeJson, routeWays } from "#proxy/outbound.ts";
+import {
+  type ClusterOf,
+  destination,
+  type OutboundInput,
+  protocolIn,
+  routeJson,
+  routeWays,
+  usualOf,
+} from "#proxy/outbound.ts";
 import { bySpecificity, covers, type GatewayListener, narrowed } from "#topology/gateway.ts";
 
-export interface GatewayRoutesInput extends Pick<OutboundInput, "factsOf" | "policies" | "cutOff"> {
+export interface GatewayRoutesInput extends Pick<OutboundInput, "factsOf" | "findResource" | "policies" | "cutOff"> {
   /** Those that are for the gateway; `sections` are its listeners. */
   readonly routes: readonly Match<MeshHTTPRoute>[];
 }
@@ -37,15 +45,14 @@ export function gatewayRoutes(
 }
 
 function ruleJson(input: GatewayRoutesInput, rule: HttpRule, clusterOf: ClusterOf, used: Set<string>) {
-  const { factsOf, policies } = input;
-  const first = rule.split.find(({ kind }) => kind === "service");
+  const { factsOf, findResource, policies } = input;
+  const [first] = rule.split.flatMap((one) => usualOf(one, findResource) ?? []);
+  const facts = first && factsOf(first.service);
   const said =
-    first?.kind === "service"
-      ? policies.to(
-          { kind: "service", service: first.service, tags: first.tags },
-          { protocol: protocolIn(factsOf(first.service)), routes: rule.origins },
-        ).route
-      : undefined;
+    first &&
+    policies.to(destination(first.service, first.tags, facts), {
+      ...{ protocol: protocolIn(facts), routes: rule.origins },
+    }).route;
   return routeJson(rule, said, routeWays(input, clusterOf, used));
 }
 

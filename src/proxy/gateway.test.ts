@@ -50,6 +50,7 @@ test("a MeshLoadBalancingStrategy says how a gateway chooses, what of its reques
     routes: [{ policy: route, sections: ["80/*"] }],
     tcpRoutes: [],
     factsOf: () => undefined,
+    findResource: () => undefined,
     policies: applied([{ kind: strategy.kind, key: "default/sticky", sections: ["80/*"] }], () => strategy),
   });
   assert.deepEqual(
@@ -106,6 +107,7 @@ test("connections have the timeouts of the way to their service before those of 
       routes: [],
       tcpRoutes: [{ policy: route, sections: ["5432/*"] }],
       factsOf: () => undefined,
+      findResource: () => undefined,
       policies: applied(
         saying.map(({ kind, name }) => ({ kind, key: name, sections: ["5432/*", "5433/*"] })),
         (_, key) => timeouts.find(({ name }) => name === key),

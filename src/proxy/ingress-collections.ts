@@ -1,7 +1,7 @@
 // The collections behind the ingresses of this zone: every service of a mesh with mTLS, as a target for other zones.
 
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
-import type { Collection, Graph, Group } from "#incremental/collection.ts";
+import type { Collection, Graph, Group, Read } from "#incremental/collection.ts";
 import { hostPortText } from "#lib/address.ts";
 import { assignment } from "#proxy/assignment.ts";
 import { type Bundle, bundleOf, type Draft, type ProxyConfig } from "#proxy/bundle.ts";
@@ -25,9 +25,12 @@ export interface IngressInput {
   readonly ingresses: Collection<Resource<ZoneIngressJson>>;
   /** The parts of services that routes lead to, by service key. */
   readonly subsets: Collection<Group<readonly Tags[]>>;
+  /** Of a service that is a resource, by its key. */
+  readonly sniOf: (read: Read, key: string) => string | undefined;
 }
 
-export function ingressCollections(graph: Graph, { zone, meshes, instances, ingresses, subsets }: IngressInput) {
+export function ingressCollections(graph: Graph, input: IngressInput) {
+  const { zone, meshes, instances, ingresses, subsets, sniOf } = input;
   // What it offers is no part of what it listens with.
   const places = graph.derive("ingress places", ingresses, ({ spec }) =>
     isOfOtherZone(spec, zone) ? undefined : (spec.networking ?? {}),
@@ -36,9 +39,9 @@ export function ingressCollections(graph: Graph, { zone, meshes, instances, ingr
   const own = graph.group("ingresses here", places, () => [[here, true as const]]);
   const isThere = graph.derive("ingress is here", own, (): true => true);
   const targets = graph.derive("ingress targets", instances, (_, read, key): readonly IngressTarget[] | undefined => {
-    const { mesh, service } = splitServiceKey(key);
-    if (!read.one(meshes, mesh)?.mtls) return undefined;
-    return ingressTargetsOf(mesh, service, [...(read.one(subsets, key)?.values() ?? [])].flat());
+    const service = splitServiceKey(key);
+    if (!read.one(meshes, service.mesh)?.mtls) return undefined;
+    return ingressTargetsOf(service, [...(read.one(subsets, key)?.values() ?? [])].flat(), sniOf(read, key));
   });
   const clusters = graph.derive("ingress clusters", targets, (own, read) =>
     read.one(isThere, here) ? bundleOf(own.map(ingressClusterDraft)) : undefined,

@@ -15,10 +15,15 @@ export interface IngressTarget {
   readonly mesh: string;
   readonly service: string;
   readonly subset: Tags;
+  /** Of one that is a resource, whose name has its mesh; absent: as its tags say. */
+  readonly sni?: string;
 }
 
-export const ingressClusterName = ({ mesh, service, subset }: IngressTarget): string =>
-  `${mesh}:${subsetClusterName(service, subset)}`;
+export const ingressClusterName = ({ mesh, service, subset, sni }: IngressTarget): string =>
+  sni === undefined ? `${mesh}:${subsetClusterName(service, subset)}` : service;
+
+export const ingressSni = ({ mesh, service, subset, sni }: IngressTarget): string =>
+  sni ?? serviceSni(mesh, service, subset);
 
 /** Envoy chooses the next instance in turn for each new connection, so that clients that renew theirs spread evenly. */
 export const ingressClusterDraft = (target: IngressTarget): Draft => {
@@ -62,20 +67,22 @@ export const nowhere = (name: string, zone: string): Chain => ({
 });
 
 /** Who asks for this service by SNI; the same at an ingress and at an egress. */
-export function chainTo({ mesh, service, subset }: IngressTarget): Chain {
-  const cluster = ingressClusterName({ mesh, service, subset });
-  return {
-    match: { transportProtocol: "tls", serverNames: [serviceSni(mesh, service, subset)] },
-    filters: [throughTo(cluster)],
-  };
-}
+export const chainTo = (target: IngressTarget): Chain => ({
+  match: { transportProtocol: "tls", serverNames: [ingressSni(target)] },
+  filters: [throughTo(ingressClusterName(target))],
+});
 
 /** A dead host costs its client a connection attempt, not a request. */
 export const throughTo = (cluster: string): FilterJson =>
   tcpProxy(cluster.replace(/[:.]/g, "_"), { cluster, maxConnectAttempts: 3 });
 
-/** A service as a whole, and each part of it once, in a fixed order. */
-export function ingressTargetsOf(mesh: string, service: string, subsets: readonly Tags[]): readonly IngressTarget[] {
+/** A service as a whole, and each part of it once, in a fixed order. `sni`: of one that is a resource. */
+export function ingressTargetsOf(
+  { mesh, service }: Pick<IngressTarget, "mesh" | "service">,
+  subsets: readonly Tags[],
+  sni: string | undefined,
+): readonly IngressTarget[] {
+  if (sni !== undefined) return [{ mesh, service, subset: {}, sni }];
   const targets = [{}, ...subsets].map((subset) => ({ mesh, service, subset }));
   const byName = new Map(targets.map((target) => [ingressClusterName(target), target]));
   return [...byName].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, target]) => target);

@@ -5,24 +5,26 @@ import type { ClusterPiece } from "#envoy/cluster.ts";
 import { behindEgressCluster, externalCluster, serviceCluster } from "#envoy/cluster.ts";
 import { alpnThrough } from "#envoy/egress.ts";
 import { closing, httpConnections, listener, tcpProxy } from "#envoy/listener.ts";
-import { egressService, externalTls, serviceSni, upstreamTls } from "#envoy/tls.ts";
+import { egressService, externalTls, serviceIdentity, serviceSni, upstreamTls } from "#envoy/tls.ts";
 import type { ClusterJson } from "#gen/envoy/config/cluster/v3/cluster_pb.ts";
 import type { RouteActionJson, RouteJson } from "#gen/envoy/config/route/v3/route_components_pb.ts";
 import type { HostPort } from "#lib/address.ts";
 import type { Backend, HttpRule, Share } from "#policies/mesh-http-route/http-rule.ts";
 import type { Pieces } from "#policies/policy.ts";
+import type { BackendRef, PolicySpec } from "#policies/schema.ts";
 import type { Destination } from "#policies/to.ts";
 import type { Applied } from "#proxy/applied.ts";
 import type { Draft } from "#proxy/bundle.ts";
 import { withEvidence } from "#proxy/evidence.ts";
 import { outboundListenerName, outboundRouteName, subsetClusterName } from "#proxy/names.ts";
 import { isIp } from "#resources/address.ts";
-import { tag } from "#resources/resource.ts";
+import { type Resource, tag } from "#resources/resource.ts";
 import type { EgressForm } from "#topology/egress.ts";
 import { type ExternalEndpoint, externalPart } from "#topology/external.ts";
 import { isHttp } from "#topology/inbound.ts";
 import type { Locality } from "#topology/locality.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
+import type { ServiceResource } from "#topology/mesh-service.ts";
 import type { Tags } from "#topology/provider.ts";
 import type { ServiceFacts } from "#topology/service.ts";
 
@@ -81,16 +83,21 @@ export interface OutboundInput {
   readonly subset?: Tags;
   /** Of any service of the mesh; `undefined` for one that nobody provides. */
   readonly factsOf: (service: string) => ServiceFacts | undefined;
+  /** The service that a policy means by a reference to a resource; `undefined`: there is none. */
+  readonly findResource: FindResource;
   readonly policies: Applied;
   /** Why a part of a service cannot be reached at all; absent: it can, as far as is known. */
   readonly cutOff?: (service: string, subset: Tags) => string | undefined;
 }
 
-function destination(service: string, tags: Tags, facts: ServiceFacts | undefined): Destination {
-  const { resource } = facts?.behindEgress ?? {};
-  return resource
-    ? { kind: "resource", resource: "MeshExternalService", ...resource }
-    : { kind: "service", service, tags };
+export type FindResource = (ref: BackendRef, policy: Resource<PolicySpec>) => string | undefined;
+
+/** As policies call it. */
+export function destination(service: string, tags: Tags, facts: ServiceFacts | undefined): Destination {
+  const { resource: external } = facts?.behindEgress ?? {};
+  if (external) return { ...external, kind: "resource", resource: "MeshExternalService" };
+  const { resource } = facts ?? {};
+  return resource ? { ...resource, kind: "resource", resource: resource.kind } : { kind: "service", service, tags };
 }
 
 export function outboundOf(input: OutboundInput): Outbound {
@@ -121,17 +128,24 @@ export function outboundOf(input: OutboundInput): Outbound {
 /** Nobody provides it: a 503 says so better than a connection that closes, and if it comes to be HTTP, the listener stays. */
 export const protocolIn = (facts: ServiceFacts | undefined): string => facts?.protocol ?? "http";
 
-type ClusterInput = Pick<OutboundInput, "mesh" | "egress" | "factsOf" | "policies">;
+type ClusterInput = Pick<OutboundInput, "mesh" | "egress" | "factsOf" | "findResource" | "policies">;
+
+/** The service by its tag or as `resourceServiceName`, and which part of it. */
+export function usualOf(backend: Backend, findResource: FindResource): Usual | undefined {
+  if (backend.kind === "service") return backend;
+  const service = findResource(backend.ref, backend.from);
+  return service === undefined ? undefined : { service, tags: {} };
+}
 
 /** Where traffic goes, as it is found out: names first, then a cluster for each. */
-export function clusterCollector({ mesh, egress, factsOf, policies }: ClusterInput) {
+export function clusterCollector({ mesh, egress, factsOf, findResource, policies }: ClusterInput) {
   const targets = new Map<string, ClusterTarget>();
   return {
     clusterOf(backend: Backend): string | undefined {
-      // Backends that are resources come with MeshService.
-      if (backend.kind === "resource") return undefined;
-      const name = subsetClusterName(backend.service, backend.tags);
-      targets.set(name, { name, service: backend.service, subset: backend.tags });
+      const found = usualOf(backend, findResource);
+      if (!found) return undefined;
+      const name = subsetClusterName(found.service, found.tags);
+      targets.set(name, { name, service: found.service, subset: found.tags });
       return name;
     },
     all(): readonly OutboundCluster[] {
@@ -140,7 +154,7 @@ export function clusterCollector({ mesh, egress, factsOf, policies }: ClusterInp
         const facts = factsOf(target.service);
         const said = policies.to(destination(target.service, target.subset, facts), { protocol: protocolIn(facts) });
         // Nobody provides it: if another zone comes to do so, the cluster stays as it is.
-        const { zones, external, behindEgress } = facts ?? {};
+        const { zones, external, behindEgress, resource } = facts ?? {};
         if (behindEgress) {
           const json = behindEgressJson(
             mesh,
@@ -160,7 +174,7 @@ export function clusterCollector({ mesh, egress, factsOf, policies }: ClusterInp
         const isRemote = zones ? zones.length > 0 : mesh.mtls !== undefined;
         const ways = egress === "zones" ? (zones ?? []) : [];
         const piece = isRemote ? withEvidence(said.cluster ?? {}, egress) : (said.cluster ?? {});
-        const json = clusterJson(mesh, target, isRemote, piece, ways);
+        const json = clusterJson(mesh, target, resource ?? taggedPeer(mesh, target), { isRemote, piece, ways });
         const draft: Draft = { type: "cluster", name: target.name, json };
         return { target, ...(said.locality && { locality: said.locality }), draft, isComplete: false };
       });
@@ -189,29 +203,44 @@ const behindEgressJson = (
   behindEgressCluster(name, protocol, {
     ...balanced,
     ...piece,
-    transportSocket: upstreamTls(mesh.name, egressService, sni ?? serviceSni(mesh.name, service, subset)),
+    transportSocket: upstreamTls(
+      mesh.name,
+      [serviceIdentity(mesh.name, egressService)],
+      sni ?? serviceSni(mesh.name, service, subset),
+    ),
   });
 
-/** `ways`: zones that an endpoint may name, for its connections to say so to the egress. */
+/** Whom a connection is for, and by which name other zones and egresses lead it there. */
+type Peer = Pick<ServiceResource, "sni" | "identities">;
+
+const taggedPeer = ({ name: mesh }: MeshFacts, { service, subset }: ClusterTarget): Peer => ({
+  ...{ sni: serviceSni(mesh, service, subset), identities: [serviceIdentity(mesh, service)] },
+});
+
+interface Within {
+  /** Other zones may have endpoints of it. */
+  readonly isRemote: boolean;
+  readonly piece: ClusterPiece;
+  /** Zones that an endpoint may name, for its connections to say so to the egress. */
+  readonly ways: readonly string[];
+}
+
 function clusterJson(
   mesh: MeshFacts,
-  target: ClusterTarget,
-  isRemote: boolean,
-  piece: ClusterPiece,
-  ways: readonly string[],
+  { name }: ClusterTarget,
+  { sni, identities }: Peer,
+  { isRemote, piece, ways }: Within,
 ): ClusterJson {
-  const { name, service, subset } = target;
-  const sni = serviceSni(mesh.name, service, subset);
   return serviceCluster(name, {
     ...balanced,
     ...piece,
     http: { ...piece.http, ...(isRemote && { maxRequestsPerConnection: maxRequestsAcrossZones }) },
-    ...(mesh.mtls && { transportSocket: upstreamTls(mesh.name, service, sni) }),
+    ...(mesh.mtls && { transportSocket: upstreamTls(mesh.name, identities, sni) }),
     ...(ways.length > 0 && {
       transportSocketMatches: ways.map((zone) => ({
         name: zone,
         match: { [tag.zone]: zone },
-        transportSocket: upstreamTls(mesh.name, service, sni, alpnThrough(zone)),
+        transportSocket: upstreamTls(mesh.name, identities, sni, alpnThrough(zone)),
       })),
     }),
   });
@@ -269,27 +298,29 @@ const noBackend = answer(500, "no backend of this route is known");
 export interface RouteWays {
   cluster(backend: Backend): string | undefined;
   /** Why there is no way to it. */
-  cutOff(service: string, subset: Tags): string | undefined;
-  isExternal(service: string): boolean;
+  cutOff(backend: Backend): string | undefined;
+  isExternal(backend: Backend): boolean;
 }
 
 /** `used`: gets the clusters that were asked for. */
 export function routeWays(
-  { factsOf, cutOff = () => undefined }: Pick<OutboundInput, "factsOf" | "cutOff">,
+  { factsOf, findResource, cutOff = () => undefined }: Pick<OutboundInput, "factsOf" | "findResource" | "cutOff">,
   clusterOf: ClusterOf,
   used: Set<string>,
 ): RouteWays {
+  const usual = (backend: Backend): Usual => usualOf(backend, findResource) ?? { service: "", tags: {} };
   return {
     cluster(backend) {
       const found = clusterOf(backend);
       if (found !== undefined) used.add(found);
       return found;
     },
-    isExternal: (to) => factsOf(to)?.external !== undefined,
-    cutOff(to, subset) {
-      const { external } = factsOf(to) ?? {};
-      if (!external) return cutOff(to, subset);
-      const { endpoints, missing } = externalPart(external, subset);
+    isExternal: (backend) => factsOf(usual(backend).service)?.external !== undefined,
+    cutOff(backend) {
+      const { service, tags } = usual(backend);
+      const { external } = factsOf(service) ?? {};
+      if (!external) return cutOff(service, tags);
+      const { endpoints, missing } = externalPart(external, tags);
       return endpoints.length === 0 && missing.length > 0 ? missing.map(({ why }) => why).join("; ") : undefined;
     },
   };
@@ -307,7 +338,7 @@ export function routeJson(
   const to = sharesOf(backends, cluster);
   if (to.length === 0) return { ...base, ...noBackend };
   // The clusters stay: they are used again when there is a way.
-  const whys = backends.map((one) => (one.kind === "service" ? cutOff(one.service, one.tags) : undefined));
+  const whys = backends.map(cutOff);
   const why = whys.every((one) => one !== undefined) ? whys[0] : undefined;
   if (why !== undefined) return { ...base, ...answer(503, why) };
   const mirrors = rule.mirrors.flatMap(({ backend, fraction }) => {
@@ -317,7 +348,7 @@ export function routeJson(
   const action: RouteActionJson = {
     ...shared(to),
     // A server outside the mesh knows itself by its own name; Envoy has that of hosts that it looked up only.
-    ...(backends.some((one) => one.kind === "service" && isExternal(one.service)) && { autoHostRewrite: true }),
+    ...(backends.some(isExternal) && { autoHostRewrite: true }),
     ...said,
     ...rule.action,
     ...(mirrors.length > 0 && { requestMirrorPolicies: mirrors }),

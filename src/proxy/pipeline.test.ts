@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { Collection, Graph, Source } from "#incremental/collection.ts";
 import { incrementalGraph } from "#incremental/graph.ts";
 import { plainGraph } from "#incremental/plain.ts";
@@ -16,11 +17,11 @@ import { type BundleRef, bundlesOf, type ProxyConfig } from "#proxy/bundle.ts";
 import { proxyPipeline } from "#proxy/pipeline.ts";
 import type { IssuedCertificate } from "#proxy/secrets.ts";
 import { kinds } from "#resources/kinds.ts";
-import { keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
+import { keyOf, type Labels, type Resource, type ResourceId } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
 import type { Ways } from "#topology/egress.ts";
 import { type NodeFacts, nodeFactsOf } from "#topology/node.ts";
-import { departedFrom, type Mark, type Provided, serviceKey } from "#topology/provider.ts";
+import { departedFrom, type Mark, serviceKey } from "#topology/provider.ts";
 import { serviceOutbound, tableConfig, tableText, type VipEntry } from "#topology/vips.ts";
 
 const histories = process.env.SOAK_RECORD === undefined ? 500 : 10_000;
@@ -57,6 +58,30 @@ const change = (
     spec: fc.option(spec, { nil: undefined, freq: 4 }),
   });
 
+const serviceRef = fc.constantFrom<JsonObject>(
+  { kind: "MeshService", name: "ms-1", port: 80 },
+  { kind: "MeshService", labels: { "kuma.io/zone": "zone-b" }, port: 81 },
+  { kind: "MeshMultiZoneService", name: "mz-1", port: 80 },
+);
+const meshService = fc
+  .record({ service, isByName: fc.boolean(), state: fc.constantFrom("Available", "Unavailable"), protocol })
+  .map(
+    ({ service: name, isByName, state, protocol: appProtocol }): JsonObject => ({
+      state,
+      selector: isByName ? { dataplaneRef: { name: "dp-1" } } : { dataplaneTags: { "kuma.io/service": name } },
+      ports: [{ port: 80, appProtocol }, { port: 81 }],
+      identities: [{ type: "ServiceTag", value: name }],
+    }),
+  );
+const multiZone = fc.constantFrom("zone-b", "zone-c").map(
+  (zone): JsonObject => ({
+    selector: { meshService: { matchLabels: zone === "zone-b" ? {} : { "kuma.io/zone": zone } } },
+    ports: [{ port: 80, appProtocol: "http" }],
+  }),
+);
+/** The first is this zone's. */
+const zoneOfService = ["", "zone-b", "zone-c"];
+
 const dataplane = fc
   .record({
     host: small,
@@ -69,14 +94,16 @@ const dataplane = fc
     ),
     gateway: fc.constantFrom(undefined, undefined, undefined, "BUILTIN", "BUILTIN", "DELEGATED"),
     outbound: fc.uniqueArray(service, { maxLength: 3 }),
+    ref: fc.option(serviceRef, { nil: undefined }),
     redirect: fc.constantFrom<JsonObject | undefined>(
       undefined,
       { redirectPortOutbound: 15001 },
+      { redirectPortOutbound: 15001, reachableBackends: { refs: [{ kind: "MeshService", name: "ms-1", port: 80 }] } },
       { redirectPortOutbound: 15001, redirectPortInbound: 15006, reachableServices: ["s1", "s2"] },
     ),
   })
   .map(
-    ({ host, inbound, gateway, outbound, redirect }): JsonObject => ({
+    ({ host, inbound, gateway, outbound, ref, redirect }): JsonObject => ({
       networking: {
         ...(redirect && { transparentProxying: redirect }),
         address: `10.0.0.${host}`,
@@ -87,10 +114,13 @@ const dataplane = fc
           ...(one.isProbed && { serviceProbe: { tcp: {} } }),
           tags: { "kuma.io/service": one.service, "kuma.io/protocol": one.protocol, version: `v${one.version}` },
         })),
-        outbound: (gateway === "BUILTIN" ? [] : outbound).map((to, i) => ({
-          port: 9000 + i,
-          tags: { "kuma.io/service": to },
-        })),
+        outbound:
+          gateway === "BUILTIN"
+            ? []
+            : [
+                ...outbound.map((to, i) => ({ port: 9000 + i, tags: { "kuma.io/service": to } })),
+                ...(ref ? [{ port: 9100, backendRef: ref }] : []),
+              ],
       },
     }),
   );
@@ -194,6 +224,7 @@ const route = fc
               matches: [{ path: { type: "PathPrefix", value: path } }],
               default: {
                 backendRefs: [
+                  ...(path === "/b" ? [{ kind: "MeshService", labels: { "kuma.io/zone": "zone-b" }, port: 80 }] : []),
                   version === 0
                     ? { kind: "MeshService", name: other }
                     : { kind: "MeshServiceSubset", name: other, tags: { version: `v${version}` }, weight: version },
@@ -255,6 +286,8 @@ const anyChange = fc.oneof(
     arbitrary: change("Secret", "edge", mesh, edgeSecret).map((one) => ({ ...one, name: "edge" })),
   },
   { weight: 3, arbitrary: change("ZoneIngress", "zi", none, ingress) },
+  { weight: 4, arbitrary: change("MeshService", "ms", mesh, meshService) },
+  { weight: 1, arbitrary: change("MeshMultiZoneService", "mz", mesh, multiZone) },
   { weight: 4, arbitrary: change("ZoneEgress", "ze", none, egress) },
   { weight: 1, arbitrary: change("ExternalService", "es", mesh, external) },
   { weight: 2, arbitrary: change("ways", "ze", none, ways) },
@@ -304,7 +337,7 @@ function built(graph: Graph) {
   const of = (kind: string) => sources.get(kind) as never;
   const certificates = graph.source<IssuedCertificate & { status: never }>("certificates");
   const marked = graph.source<Mark>("marked");
-  const departed = graph.source<Provided>("departed");
+  const departed = graph.source<Resource<DataplaneJson>>("departed");
   const internalListeners = graph.source<true>("internal listeners");
   const egressWays = graph.source<Ways>("ways");
   const nodes = graph.source<NodeFacts>("nodes");
@@ -345,7 +378,7 @@ function built(graph: Graph) {
       }
       const times = { creationTime: zeroTime, modificationTime: zeroTime };
       const before = sources.get(kind)?.get(key);
-      const after = spec && { kind, mesh: inMesh, name, labels: {}, spec, ...times };
+      const after = spec && { kind, mesh: inMesh, name, spec, ...times, ...placeOf(kind, name) };
       sources.get(kind)?.set(key, after);
       if (kind === "Dataplane" && before) departed.set(`departed ${key}`, departedFrom(before, after));
     },
@@ -363,6 +396,14 @@ function built(graph: Graph) {
       services: entries(owned.ingresses),
     }),
   };
+}
+
+function placeOf(kind: string, name: string): Pick<Resource, "labels" | "status"> {
+  const [, n = "1"] = name.split("-");
+  const zone = kind === "MeshService" ? zoneOfService[Number(n) - 1] : undefined;
+  const labels: Labels = zone ? { "kuma.io/origin": "global", "kuma.io/zone": zone } : {};
+  const range = { MeshService: 241, MeshMultiZoneService: 243 }[kind];
+  return { labels, ...(range !== undefined && { status: { vips: [{ ip: `${range}.0.0.${n}` }] } }) };
 }
 
 const statusOf = (id: ResourceId): ProxyStatus => ({
@@ -407,6 +448,7 @@ test(`incremental equals from scratch for ${histories} histories of what users a
   let configured = 0;
   let throughEgresses = 0;
   let gateways = 0;
+  let services = 0;
   let tried = 0;
   fc.assert(
     fc.property(
@@ -428,6 +470,7 @@ test(`incremental equals from scratch for ${histories} histories of what users a
         configured += state.dataplanes.length;
         if (JSON.stringify(state.dataplanes).includes("kodiak:egress")) throughEgresses++;
         if (/"route gw-\d:/.test(JSON.stringify(state.dataplanes))) gateways++;
+        if (/endpoint m\d_mz?s-/.test(JSON.stringify(state.dataplanes))) services++;
         if (++tried % progressEvery === 0 && tried < histories)
           process.stderr.write(`${tried} of ${histories} histories tried\n`);
       },
@@ -438,4 +481,5 @@ test(`incremental equals from scratch for ${histories} histories of what users a
   assert.ok(configured > histories, `${configured} proxies in all`);
   assert.ok(throughEgresses > histories / 100, `${throughEgresses} with egresses`);
   assert.ok(gateways > histories / 100, `${gateways} with gateways`);
+  assert.ok(services > histories / 100, `${services} with MeshServices`);
 });

@@ -17,6 +17,7 @@ import type { ConfigJson } from "#gen/kuma/system/v1alpha1/config_pb.ts";
 import type { Collection, Graph, Group, Read } from "#incremental/collection.ts";
 import { applied } from "#proxy/applied.ts";
 import { type Bundle, type BundleRef, bundleOf, type ProxyConfig } from "#proxy/bundle.ts";
+import { calledResources, type FoundResources, findResources } from "#proxy/called-resources.ts";
 import {
   type Client,
   callsOf,
@@ -99,13 +100,18 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
   const topology = topologyCollections(graph, sources, zone);
   const policiesOfMesh = policyCollections(graph, sources);
   const dataplanes = sources.of<DataplaneJson>("Dataplane");
+  const called = calledResources(graph, sources.of);
+  const found = findResources(graph, called, zone);
   const transparent = transparentCollections(graph, {
-    ...{ zone, dataplanes, nodes: sources.nodes },
+    ...{ zone, meshes: topology.meshes, dataplanes, nodes: sources.nodes },
     configs: sources.of<ConfigJson>("Config"),
-    resources: namedResources(graph, sources.of),
+    resources: namedResources(graph, sources.of, called),
   });
-  const calls = graph.derive("calls", dataplanes, ({ spec }, read, key) =>
-    callsOf(spec, read.one(transparent.transparents, key)),
+  const explicit = graph.derive("explicit outbounds", dataplanes, ({ mesh, spec }, read) =>
+    outboundsOf(spec, (ref) => found.forProxy(read, mesh, ref)),
+  );
+  const calls = graph.derive("calls", explicit, (outlets, read, key) =>
+    callsOf(outlets, read.one(transparent.transparents, key)),
   );
   const chosen = chosenGateways(graph, dataplanes, sources.of("MeshGateway"));
   const clients = graph.derive("clients", dataplanes, (dataplane, read, key) => {
@@ -124,10 +130,10 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
   ]);
   const reaches = graph.derive("reaches", callers, (group, read): Reach | undefined => {
     const caller = firstOf(group);
-    const spec = caller && read.one(dataplanes, caller.proxy)?.spec;
-    if (!spec) return undefined;
+    const outlets = caller && read.one(explicit, caller.proxy);
+    if (!outlets) return undefined;
     const { mesh, egress, own, toPolicies, proxy } = caller;
-    const outbounds = [...outboundsOf(spec), ...transparent.outlets(read, proxy)];
+    const outbounds = [...outlets, ...transparent.outlets(read, proxy)];
     return { mesh, ...(egress && { egress }), ...(own && { own }), toPolicies, outbounds };
   });
   const inRoutes = routeSubsets(graph, policiesOfMesh.of);
@@ -141,6 +147,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     offers: topology.offers,
     entrances: topology.entrances,
     subsets,
+    sniOf: topology.sniOf,
     secrets,
     outside: { outside: topology.outside, isInside: topology.isInside, policies: policiesOfMesh },
   });
@@ -150,10 +157,16 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
   });
   const gateways = gatewayCollections(graph, {
     ...{ chosen, dataplanes, clients, meshes: topology.meshes, secrets: sources.of("Secret") },
-    ...{ policy: policiesOfMesh.one, facts: topology.facts },
+    ...{ policy: policiesOfMesh.one, found, facts: topology.facts },
     cutOff: (read, client, mesh) => cutOffFrom(topology, met, read, client, mesh),
   });
-  const shared = sharedCollections(graph, topology, policiesOfMesh, reaches, gateways.made, met, zone);
+  const shared = sharedCollections(graph, topology, policiesOfMesh, {
+    reaches,
+    gateways: gateways.made,
+    found,
+    met,
+    zone,
+  });
   const { meshes } = topology;
 
   // Each proxy's own.
@@ -215,6 +228,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     instances: topology.behindIngresses,
     ingresses: sources.of<ZoneIngressJson>("ZoneIngress"),
     subsets,
+    sniOf: topology.sniOf,
   });
   const { identities, trusts } = secrets;
   return {
@@ -236,15 +250,20 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
   };
 }
 
+interface SharedInput {
+  readonly reaches: Collection<Reach>;
+  readonly gateways: Collection<Gateway>;
+  readonly found: FoundResources;
+  readonly met: ReturnType<typeof egressesAsMet>;
+  readonly zone: string;
+}
+
 /** What proxies of a view share: listeners, clusters, routes and endpoints. */
 function sharedCollections(
   graph: Graph,
   topology: Topology,
   policiesOfMesh: Policies,
-  reaches: Collection<Reach>,
-  gateways: Collection<Gateway>,
-  met: ReturnType<typeof egressesAsMet>,
-  zone: string,
+  { reaches, gateways, found, met, zone }: SharedInput,
 ) {
   const { meshes, instances, offers, facts } = topology;
   const needs = graph.group("needs", reaches, needsOf);
@@ -259,6 +278,7 @@ function sharedCollections(
       service: need.service,
       ...(need.subset && { subset: need.subset }),
       factsOf: (service) => facts(read, mesh, service),
+      findResource: (ref, policy) => found.forPolicy(read, mesh.name, ref, policy),
       policies: applied(need.toPolicies, (kind, key) => policiesOfMesh.one(read, kind, key)),
       cutOff: cutOffFrom(topology, met, read, need, mesh),
     });
@@ -280,8 +300,7 @@ function sharedCollections(
   const clusters = graph.derive("cluster bundles", clusterDrafts, (group) => bundleOf([...group.values()].slice(0, 1)));
   const endpoints = endpointCollections(graph, {
     ...{ zone, meshes, instances, offers, reaches, outbounds, sending },
-    usedEgresses: met.used,
-    isBehindEgress: (read, mesh, service) => facts(read, mesh, service)?.behindEgress !== undefined,
+    ...{ usedEgresses: met.used, facts },
   });
   const clusterRefs = (view: string, client: EndpointClient, uses: readonly ClusterUse[]): readonly BundleRef[] =>
     uses.flatMap((use) => [

@@ -8,27 +8,48 @@ import type { SecretJson } from "#gen/kuma/system/v1alpha1/secret_pb.ts";
 import type { Graph, Read } from "#incremental/collection.ts";
 import { entranceOf } from "#proxy/egress.ts";
 import { meshExternals } from "#proxy/mesh-externals.ts";
+import { serviceCollections } from "#proxy/service-collections.ts";
 import type { Sources } from "#proxy/sources.ts";
-import { keyOf } from "#resources/resource.ts";
+import { keyOf, type Resource } from "#resources/resource.ts";
 import { externalReach, externalsOf } from "#topology/external.ts";
 import { type MeshFacts, meshFactsOf } from "#topology/mesh.ts";
-import { instancesOf, isSubset, offersOf, serviceKey, splitServiceKey, type Tags } from "#topology/provider.ts";
+import {
+  instancesOf,
+  isSubset,
+  type Mark,
+  offersOf,
+  type Provided,
+  serviceKey,
+  splitServiceKey,
+  type Tags,
+} from "#topology/provider.ts";
 import { factsOfInstances, factsOfOffers, factsOutside, mergeFacts, type ServiceFacts } from "#topology/service.ts";
 
 export function topologyCollections(graph: Graph, sources: Sources, zone: string) {
   const meshes = graph.derive("meshes", sources.of<MeshJson>("Mesh"), meshFactsOf);
+  const byTags = graph.group("offers by tags", sources.of<ZoneIngressJson>("ZoneIngress"), (ingress) =>
+    offersOf(ingress, zone),
+  );
+  const services = serviceCollections(graph, { of: sources.of, zone, byTags });
+  const providedBy = (read: Read, dataplane: Resource<DataplaneJson>, mark: Mark | undefined): Provided => {
+    // What a resource is called no tag is.
+    const tagged = [...instancesOf(dataplane, mark)].filter(([key]) => !services.isResource(read, key));
+    return new Map([...tagged, ...services.provided(read, dataplane, mark)]);
+  };
   const provided = graph.derive("provided", sources.of<DataplaneJson>("Dataplane"), (dataplane, read, key) =>
-    instancesOf(dataplane, read.one(sources.marked, key)),
+    providedBy(read, dataplane, read.one(sources.marked, key)),
+  );
+  // They take what no other can.
+  const departed = graph.derive("departed as provided", sources.departed, (dataplane, read) =>
+    providedBy(read, dataplane, "doubtful"),
   );
   const instances = graph.group("instances", provided, (services) => services);
   const behindIngresses = graph.group(
     "instances behind ingresses",
-    graph.union("provided or departed", provided, sources.departed),
+    graph.union("provided or departed", provided, departed),
     (services) => services,
   );
-  const offers = graph.group("offers", sources.of<ZoneIngressJson>("ZoneIngress"), (ingress) =>
-    offersOf(ingress, zone),
-  );
+  const offers = graph.union("offers", services.offers, byTags);
   const entrances = graph.group("entrances of zones", sources.of<ZoneIngressJson>("ZoneIngress"), (ingress) =>
     entranceOf(offersOf(ingress, zone)),
   );
@@ -44,8 +65,11 @@ export function topologyCollections(graph: Graph, sources: Sources, zone: string
   const remoteFacts = graph.derive("remote facts", offers, (group) => factsOfOffers(group.values()));
   const facts = (read: Read, mesh: MeshFacts, service: string): ServiceFacts | undefined => {
     const key = serviceKey(mesh.name, service);
+    const port = read.one(services.ports, key);
+    // Other zones are reached over mTLS only.
+    if (port) return { ...port, zones: mesh.mtls ? port.zones : [] };
     const found = read.one(outside, key);
-    // Other zones are reached over mTLS only. Nobody inside can be what a resource says to be outside.
+    // Nobody inside can be what a resource says to be outside.
     const inside = found?.resource
       ? undefined
       : mergeFacts(read.one(localFacts, key), mesh.mtls && read.one(remoteFacts, key));
@@ -63,5 +87,6 @@ export function topologyCollections(graph: Graph, sources: Sources, zone: string
   /** Whether Dataplanes provide it, here or in another zone. */
   const isInside = (read: Read, key: string): boolean =>
     read.one(localFacts, key) !== undefined || read.one(remoteFacts, key) !== undefined;
-  return { meshes, instances, behindIngresses, offers, entrances, outside, isInside, facts, cutOff };
+  const sniOf = (read: Read, key: string): string | undefined => read.one(services.ports, key)?.resource.sni;
+  return { meshes, instances, behindIngresses, offers, entrances, outside, isInside, facts, cutOff, sniOf };
 }

@@ -7,6 +7,7 @@ import { type Bundle, type BundleRef, bundleOf } from "#proxy/bundle.ts";
 import type { Outlet } from "#proxy/client.ts";
 import { dnsDraft } from "#proxy/dns.ts";
 import {
+  calledResources,
   dnsRecords,
   inboundPassthrough,
   type NamedResource,
@@ -17,11 +18,13 @@ import {
   virtualOutlets,
 } from "#proxy/transparent.ts";
 import type { Resource } from "#resources/resource.ts";
+import type { MeshFacts } from "#topology/mesh.ts";
 import type { NodeFacts } from "#topology/node.ts";
 import { meshOfTable, type Named, namedIn, tableConfig, tableIn } from "#topology/vips.ts";
 
 export interface TransparentInput {
   readonly zone: string;
+  readonly meshes: Collection<MeshFacts>;
   readonly dataplanes: Collection<Resource<DataplaneJson>>;
   readonly configs: Collection<Resource<ConfigJson>>;
   /** By mesh. */
@@ -36,7 +39,7 @@ interface Shared extends Transparent {
 }
 
 export function transparentCollections(graph: Graph, input: TransparentInput) {
-  const { zone, dataplanes, configs, resources, nodes } = input;
+  const { zone, meshes, dataplanes, configs, resources, nodes } = input;
   const tables = graph.derive("names with addresses", configs, ({ name, spec }) =>
     meshOfTable(name) === undefined ? undefined : namedIn(tableIn(spec.config)),
   );
@@ -45,7 +48,8 @@ export function transparentCollections(graph: Graph, input: TransparentInput) {
   );
   const namedOf = (read: Read, mesh: string): readonly Named[] => read.one(tables, tableConfig(mesh)) ?? [];
   const transparents = graph.derive("transparent proxies", dataplanes, ({ mesh, spec }, read, key) => {
-    const found = transparentOf(spec, nodes && read.one(nodes, key));
+    const onlyNamed = read.one(meshes, mesh)?.onlyNamedBackends === true;
+    const found = transparentOf(spec, nodes && read.one(nodes, key), onlyNamed);
     return found && { ...found, mesh };
   });
   const shared = graph.group("transparent settings", transparents, (one) => [[keyOfShared(one), one] as const]);
@@ -58,7 +62,8 @@ export function transparentCollections(graph: Graph, input: TransparentInput) {
   });
   const names = graph.derive("names for DNS", settings, (one, read): Bundle | undefined => {
     const { mesh, dns } = one;
-    const records = dnsRecords(namedOf(read, mesh), one, read.one(resources, mesh));
+    const named = calledResources(read.one(resources, mesh) ?? [], one, zone);
+    const records = dnsRecords(namedOf(read, mesh), one, named);
     return dns && bundleOf([dnsDraft(dns, records, { mesh, zone })]);
   });
   return {
@@ -69,7 +74,7 @@ export function transparentCollections(graph: Graph, input: TransparentInput) {
       const one = read.one(transparents, proxy);
       if (!one) return [];
       const named = virtualOutlets(namedOf(read, one.mesh), one.reachable);
-      return [...named, ...resourceOutlets(read.one(resources, one.mesh) ?? [], one.reachable)];
+      return [...named, ...resourceOutlets(read.one(resources, one.mesh) ?? [], one, zone)];
     },
     isInboundRedirected: (read: Read, proxy: string): boolean => (read.one(transparents, proxy)?.inbound ?? 0) !== 0,
     bundles: [inbounds, names],

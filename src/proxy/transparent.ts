@@ -6,6 +6,7 @@ import { listener, tcpProxy } from "#envoy/listener.ts";
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { PassthroughConf } from "#policies/mesh-passthrough/schema.ts";
 import type { Draft } from "#proxy/bundle.ts";
+import { type CalledResource, isMeant, type ServiceRef } from "#proxy/called-resources.ts";
 import type { Outlet } from "#proxy/client.ts";
 import type { DnsRecord } from "#proxy/dns.ts";
 import { matchedChains } from "#proxy/passthrough.ts";
@@ -18,11 +19,17 @@ export interface Transparent extends RedirectPorts {
   readonly isStrict: boolean;
   /** Absent: all services of the mesh. */
   readonly reachable?: readonly string[];
+  /** Services that are resources; absent: all of the mesh. */
+  readonly backends?: readonly ServiceRef[];
   readonly dns?: DnsWay;
 }
 
-/** Absent where nothing is redirected. What the node says goes before what the Dataplane says. */
-export function transparentOf({ networking }: DataplaneJson, node: NodeFacts | undefined): Transparent | undefined {
+/** Absent where nothing is redirected. What the node says goes before what the Dataplane says. `onlyNamed`: the mesh wants resources to be named. */
+export function transparentOf(
+  { networking }: DataplaneJson,
+  node: NodeFacts | undefined,
+  onlyNamed = false,
+): Transparent | undefined {
   // A builtin gateway has no application beside it whose calls could be redirected.
   if (networking?.gateway?.type === "BUILTIN") return undefined;
   const said = networking?.transparentProxying;
@@ -33,10 +40,12 @@ export function transparentOf({ networking }: DataplaneJson, node: NodeFacts | u
   };
   if (ports.outbound === 0 || node?.bindsOutbounds) return undefined;
   const reachable = said?.reachableServices ?? [];
+  const backends = said?.reachableBackends ? (said.reachableBackends.refs ?? []) : onlyNamed ? [] : undefined;
   return {
     ...ports,
     isStrict: node?.isStrict ?? true,
     ...(reachable.length > 0 && { reachable: [...new Set(reachable)].sort() }),
+    ...(backends && { backends }),
     ...(node?.dns && { dns: node.dns }),
   };
 }
@@ -55,22 +64,32 @@ export const virtualOutlets = (named: readonly Named[], reachable: readonly stri
     }),
   );
 
-/** A service that is a resource, by its name as `resourceServiceName` says it. */
+/** What is called at an address of its own: a service that is a resource, or an ExternalService at its IP address. */
 export interface NamedResource extends ResourceAddress {
-  /** Not a resource, but an ExternalService at an IP address of its own. */
-  readonly isByTags?: boolean;
+  /** Absent: it is a service by its tag. */
+  readonly resource?: CalledResource;
   readonly ports: readonly { readonly port: number; readonly service: string }[];
 }
 
-export const resourceOutlets = (
-  named: readonly NamedResource[],
-  reachable: readonly string[] | undefined,
-): readonly Outlet[] =>
-  named.flatMap(({ address, ports, isByTags = false }) =>
-    ports.flatMap(({ port, service }) =>
-      isByTags && !isReachable(reachable, service) ? [] : [{ at: { address, port }, service, isVirtual: true }],
-    ),
+/** What a proxy with these settings may call of it. */
+function portsFor({ resource, ports }: NamedResource, { reachable, backends }: Called, zone: string) {
+  if (!resource) return ports.filter(({ service }) => isReachable(reachable, service));
+  if (backends === undefined) return ports;
+  const refs = backends.filter((ref) => isMeant(ref, zone, resource));
+  return ports.filter(({ port }) => refs.some((ref) => ref.port === undefined || ref.port === port));
+}
+type Called = Pick<Transparent, "reachable" | "backends">;
+
+export const resourceOutlets = (named: readonly NamedResource[], called: Called, zone: string): readonly Outlet[] =>
+  named.flatMap((one) =>
+    portsFor(one, called, zone).map(({ port, service }) => ({
+      ...{ at: { address: one.address, port }, service, isVirtual: true },
+    })),
   );
+
+/** Those that have a port which may be called. */
+export const calledResources = (named: readonly NamedResource[], called: Called, zone: string) =>
+  named.filter((one) => portsFor(one, called, zone).length > 0);
 
 /** What tells some instances of a service apart; absent: nothing. */
 function partOf(tags: Tags): Tags | undefined {

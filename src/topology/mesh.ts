@@ -19,6 +19,8 @@ export interface MeshFacts {
   readonly forbidsExternal: boolean;
   /** What an application calls outside the mesh passes its redirecting proxy. */
   readonly passesOthers: boolean;
+  /** Proxies are sent those services that are resources which their `reachableBackends` name. */
+  readonly onlyNamedBackends: boolean;
 }
 export interface MtlsFacts {
   /** That issues. */
@@ -37,6 +39,7 @@ export function meshFactsOf(mesh: Resource<MeshJson>): MeshFacts {
     ...{ name: mesh.name, isLocalFirst: localityAwareLoadBalancing, usesEgress: zoneEgress },
     forbidsExternal: routing.defaultForbidMeshExternalServiceAccess === true,
     passesOthers: mesh.spec.networking?.outbound?.passthrough !== false,
+    onlyNamedBackends: mesh.spec.meshServices?.mode === "ReachableBackends",
   };
   const issuing = issuingBackendOf(mesh);
   // One that is named but not listed is not plaintext: nothing can be issued, and proxies keep what they have.

@@ -4,7 +4,7 @@ import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import { hostPortText } from "#lib/address.ts";
 import { label, type Resource, splitKey, tag } from "#resources/resource.ts";
-import { inboundAddress, isHealthy } from "#topology/inbound.ts";
+import { type Inbound, inboundAddress, isHealthy } from "#topology/inbound.ts";
 
 export type Tags = Readonly<Record<string, string>>;
 
@@ -57,56 +57,67 @@ export type Mark = "new" | "doubtful" | "silent" | "refused";
 /** Whether other zones are told of it. */
 export const isCounted = (mark: Mark | undefined): boolean => mark === undefined || mark === "silent";
 
-/** Of a proxy of this zone. A new one and a refused one get nothing, a doubtful or silent one what no other can take. */
+/** Inbounds of a proxy of this zone that are for services. */
+export const servedInbounds = ({ networking }: DataplaneJson): readonly Inbound[] =>
+  (networking?.inbound ?? []).filter(({ state }) => state !== "Ignored");
+
+/** A new proxy and a refused one get nothing, a doubtful or silent one what no other can take. */
+export function instanceOf({ spec }: Resource<DataplaneJson>, inbound: Inbound, mark: Mark | undefined): Instance {
+  const own = inboundAddress(spec, inbound);
+  return {
+    address: spec.networking?.advertisedAddress || own.address,
+    port: own.port,
+    tags: withoutService(inbound.tags ?? {}),
+    isHealthy: isHealthy(inbound) && mark !== "new" && mark !== "refused",
+    isMarked: mark !== undefined,
+  };
+}
+
+/** Of a proxy of this zone, by its tags. */
 export function instancesOf(dataplane: Resource<DataplaneJson>, mark: Mark | undefined): Provided {
   const found = new Map<string, Instance[]>();
-  for (const inbound of dataplane.spec.networking?.inbound ?? []) {
+  for (const inbound of servedInbounds(dataplane.spec)) {
     const service = inbound.tags?.[tag.service];
-    if (service === undefined || inbound.state === "Ignored") continue;
+    if (service === undefined) continue;
     const key = serviceKey(dataplane.mesh, service);
-    const own = inboundAddress(dataplane.spec, inbound);
-    const address = dataplane.spec.networking?.advertisedAddress || own.address;
-    const instance = {
-      address,
-      port: own.port,
-      tags: withoutService(inbound.tags ?? {}),
-      isHealthy: isHealthy(inbound) && mark !== "new" && mark !== "refused",
-      isMarked: mark !== undefined,
-    };
-    found.set(key, [...(found.get(key) ?? []), instance]);
+    found.set(key, [...(found.get(key) ?? []), instanceOf(dataplane, inbound, mark)]);
   }
   return found;
 }
 
-/** What took traffic until a change of its Dataplane, and is provided no more. It takes what no other can. */
-export function departedFrom(before: Resource<DataplaneJson>, after: Resource<DataplaneJson> | undefined): Provided {
-  const present = after && instancesOf(after, undefined);
-  const departed = new Map<string, readonly Instance[]>();
-  for (const [service, instances] of instancesOf(before, undefined)) {
-    const still = new Set(present?.get(service)?.map(hostPortText));
-    const gone = instances.filter((one) => one.isHealthy && !still.has(hostPortText(one)));
-    if (gone.length > 0)
-      departed.set(
-        service,
-        gone.map((one) => ({ ...one, isMarked: true })),
-      );
-  }
-  return departed;
+/** The Dataplane with what took traffic until it changed, and is provided no more; `undefined`: nothing. */
+export function departedFrom(
+  before: Resource<DataplaneJson>,
+  after: Resource<DataplaneJson> | undefined,
+): Resource<DataplaneJson> | undefined {
+  const placeOf = (dataplane: Resource<DataplaneJson>, inbound: Inbound): string =>
+    `${inbound.tags?.[tag.service]} ${hostPortText(instanceOf(dataplane, inbound, undefined))}`;
+  const still = new Set(after && servedInbounds(after.spec).map((inbound) => placeOf(after, inbound)));
+  const inbound = servedInbounds(before.spec).filter((one) => isHealthy(one) && !still.has(placeOf(before, one)));
+  if (inbound.length === 0) return undefined;
+  return { ...before, spec: { ...before.spec, networking: { ...before.spec.networking, inbound } } };
 }
+
+/** An ingress of another zone, as one instance behind it; `undefined` for one of this zone, or one that isn't public. */
+export function publicIngress({ spec, labels }: Resource<ZoneIngressJson>, localZone: string): RemoteOffer | undefined {
+  const { zone = "", networking = {} } = spec;
+  const { advertisedAddress: address = "", advertisedPort: port = 0 } = networking;
+  if (zone === "" || zone === localZone || address === "" || port === 0) return undefined;
+  return { zone, address, port, isDrained: labels[label.drainedSince] !== undefined, entries: [anyInstance] };
+}
+const anyInstance = { tags: {}, instances: 1 };
 
 /** Service keys with what an ingress of another zone offers; nothing for one of this zone, or one that isn't public. */
 export function offersOf(ingress: Resource<ZoneIngressJson>, localZone: string): Map<string, RemoteOffer> {
-  const { zone = "", networking = {}, availableServices = [] } = ingress.spec;
-  const { advertisedAddress: address = "", advertisedPort: port = 0 } = networking;
-  const isDrained = ingress.labels[label.drainedSince] !== undefined;
   const offers = new Map<string, RemoteOffer>();
-  if (zone === "" || zone === localZone || address === "" || port === 0) return offers;
-  for (const { tags = {}, instances = 0, mesh = "", externalService = false } of availableServices) {
+  const place = publicIngress(ingress, localZone);
+  if (!place) return offers;
+  for (const { tags = {}, instances = 0, mesh = "", externalService = false } of ingress.spec.availableServices ?? []) {
     const service = tags[tag.service];
     if (service === undefined || instances === 0 || externalService) continue;
     const key = serviceKey(mesh, service);
     const entry = { tags: withoutService(tags), instances };
-    offers.set(key, { zone, address, port, isDrained, entries: [...(offers.get(key)?.entries ?? []), entry] });
+    offers.set(key, { ...place, entries: [...(offers.get(key)?.entries ?? []), entry] });
   }
   return offers;
 }

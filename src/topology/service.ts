@@ -5,6 +5,7 @@ import { tag } from "#resources/resource.ts";
 import { type ExternalReach, type ExternalResource, withoutMtls } from "#topology/external.ts";
 import { type Locality, nearness, priorityOf, together } from "#topology/locality.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
+import type { ServiceResource } from "#topology/mesh-service.ts";
 import { type Instance, isSubset, type RemoteOffer, type Tags } from "#topology/provider.ts";
 import { type RemoteAddress, type RemoteZone, weightsOf } from "#topology/weights.ts";
 
@@ -17,6 +18,8 @@ export interface ServiceFacts {
   readonly external?: ExternalReach;
   /** Outside the mesh, behind the egresses of this zone, which know it by its tags, or as a resource. */
   readonly behindEgress?: { readonly resource?: ExternalResource };
+  /** A port of one that is a resource. */
+  readonly resource?: ServiceResource;
 }
 
 export type Instances = Iterable<readonly Instance[]>;

@@ -1,16 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import { incrementalGraph } from "#incremental/graph.ts";
 import type { JsonObject } from "#lib/json.ts";
 import type { Resource } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
 import type { Commit } from "#resources/store.ts";
-import type { Mark, Provided } from "#topology/provider.ts";
+import { instancesOf, type Mark } from "#topology/provider.ts";
 import { departedForMs, departures } from "#zone/departures.ts";
 
 function stage() {
   const graph = incrementalGraph();
-  const departed = graph.source<Provided>("departed");
+  const departed = graph.source<Resource<DataplaneJson>>("departed");
   const marked = graph.source<Mark>("marked");
   const alarms = new Map<number, () => void>();
   let tell: (commit: Commit) => void = () => {};
@@ -44,13 +45,16 @@ function stage() {
     /** Service, address and port of all that have departed. */
     departed: () =>
       [...departed.keys()].flatMap((key) =>
-        [...(departed.get(key) ?? [])].flatMap(([service, instances]) =>
-          instances.map((one) => `${service} ${one.address}:${one.port}${one.isMarked ? " marked" : ""}`),
+        [...providedBy(departed.get(key))].flatMap(([service, instances]) =>
+          instances.map((one) => `${service} ${one.address}:${one.port}`),
         ),
       ),
     touched: () => touched,
   };
 }
+
+const providedBy = (dataplane: Resource<DataplaneJson> | undefined) =>
+  dataplane ? instancesOf(dataplane, undefined) : [];
 
 function web({ service = "web", port = 80, state = "Ready" } = {}): Resource {
   const inbound = [{ port, state, tags: { "kuma.io/service": service, version: "1" } }];
@@ -64,7 +68,7 @@ test("an instance that is deleted stays for as long as proxies drain, for what n
   change(undefined, web());
   assert.deepEqual(departed(), []);
   change(web(), undefined);
-  assert.deepEqual(departed(), ["default/web 10.0.0.1:80 marked"]);
+  assert.deepEqual(departed(), ["default/web 10.0.0.1:80"]);
   assert.equal(touched(), 0);
   for (const ring of alarms.values()) ring();
   assert.deepEqual(departed(), []);
@@ -75,7 +79,7 @@ test("so does what changes its service or its port, and nothing else of it", () 
   const { change, departed } = stage();
   change(web(), web({ service: "shop" }));
   change(web({ service: "shop" }), web({ service: "shop", port: 81 }));
-  assert.deepEqual(departed(), ["default/web 10.0.0.1:80 marked", "default/shop 10.0.0.1:80 marked"]);
+  assert.deepEqual(departed(), ["default/web 10.0.0.1:80", "default/shop 10.0.0.1:80"]);
 });
 
 test("what took no traffic does not: it left before, or its proxy is away", () => {

@@ -6,7 +6,7 @@ import type { Clock } from "#host/world.ts";
 import type { Collection, Source } from "#incremental/collection.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
-import { departedFrom, isCounted, type Mark, type Provided } from "#topology/provider.ts";
+import { departedFrom, isCounted, type Mark } from "#topology/provider.ts";
 
 export interface DeparturesOptions {
   readonly store: Pick<Store, "watch">;
@@ -14,7 +14,7 @@ export interface DeparturesOptions {
   /** Of a proxy that was away already nothing is on its way. */
   readonly marked: Collection<Mark>;
   /** By a key of its own for each. */
-  readonly departed: Source<Provided>;
+  readonly departed: Source<Resource<DataplaneJson>>;
   /** Tells the graph that `departed` has changed later than a commit. */
   readonly touch: () => void;
 }
@@ -40,11 +40,11 @@ export function departures({ store, clock, marked, departed, touch }: Departures
     for (const { id, before, after } of changes) {
       if (id.kind !== "Dataplane" || !before || !isCounted(marked.get(keyOf(id)))) continue;
       const gone = departedFrom(before as Resource<DataplaneJson>, after as Resource<DataplaneJson> | undefined);
-      if (gone.size > 0) depart(keyOf(id), gone);
+      if (gone) depart(keyOf(id), gone);
     }
   });
 
-  function depart(dataplane: string, gone: Provided): void {
+  function depart(dataplane: string, gone: Resource<DataplaneJson>): void {
     const key = `departed ${++count}`;
     departed.set(key, gone);
     const own = ends.get(dataplane) ?? new Set();

@@ -7,6 +7,7 @@
 import { hostname } from "node:os";
 import { serveDiagnostics } from "#api/diagnostics.ts";
 import { serveApi } from "#api/serve.ts";
+import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import { type AuditLog, noAuditLog } from "#host/audit-log.ts";
 import type { LogLevels } from "#host/log.ts";
 import type { Metrics } from "#host/metrics.ts";
@@ -48,7 +49,7 @@ import { storeMetrics } from "#store/metrics.ts";
 import { vipKeeper } from "#store/vip-keeper.ts";
 import { ownedWriter } from "#store/writer.ts";
 import type { Ways } from "#topology/egress.ts";
-import type { Mark, Provided } from "#topology/provider.ts";
+import type { Mark } from "#topology/provider.ts";
 import { healthServer } from "#xds/health-server.ts";
 import { xdsMetrics } from "#xds/metrics.ts";
 import { xdsServer } from "#xds/server.ts";
@@ -129,7 +130,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const certificates = graph.source<KeptCertificate>("certificates");
   const statuses = graph.source<ProxyStatus>("proxy statuses");
   const marked = graph.source<Mark>("marked");
-  const departed = graph.source<Provided>("departed");
+  const departed = graph.source<Resource<DataplaneJson>>("departed");
   const promised = graph.source<PromisedMtls>("promised mtls");
   rememberPromises(store, promised);
   const promises = mtlsPromises(graph, sources.of("Mesh"), sources.of("Dataplane"), promised);

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import { openLog } from "#host/log.ts";
 import type { Source } from "#incremental/collection.ts";
 import { incrementalGraph } from "#incremental/graph.ts";
@@ -17,7 +18,7 @@ import { kinds } from "#resources/kinds.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
 import type { Edit } from "#resources/store.ts";
-import type { Mark, Provided } from "#topology/provider.ts";
+import type { Mark } from "#topology/provider.ts";
 import { promiseKeeper, rememberPromises } from "#zone/promised-mtls.ts";
 import { authorityOf } from "../lab/authority.ts";
 import { get } from "../lab/http.ts";
@@ -136,7 +137,7 @@ function zoneOnPaper() {
     rememberPromises(store, promised);
     const promises = mtlsPromises(graph, source("Mesh") as never, source("Dataplane") as never, promised);
     const of = (kind: string) => (kind === "Mesh" ? promises.meshes : source(kind)) as never;
-    const none = { marked: graph.source<Mark>("marked"), departed: graph.source<Provided>("departed") };
+    const none = { marked: graph.source<Mark>("marked"), departed: graph.source<Resource<DataplaneJson>>("departed") };
     const pipeline = proxyPipeline(graph, { of, certificates, ...none }, "zone-a");
     const keeper = promiseKeeper(promises, promised, store, () => {}, openLog("silent"));
     const fill = (): void => {

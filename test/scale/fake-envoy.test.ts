@@ -8,7 +8,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type EnvoyType, envoyTypeOf, envoyTypeUrl } from "#discovery/order.ts";
 import { localCluster, serviceCluster } from "#envoy/cluster.ts";
 import { encode } from "#envoy/encode.ts";
-import { upstreamTls } from "#envoy/tls.ts";
+import { serviceIdentity, upstreamTls } from "#envoy/tls.ts";
 import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
@@ -38,7 +38,7 @@ const lines = readFileSync(file, "utf8")
   .map((line): Line => JSON.parse(line));
 
 const discovered = (name: string): object =>
-  serviceCluster(name, { transportSocket: upstreamTls("default", name, name) });
+  serviceCluster(name, { transportSocket: upstreamTls("default", [serviceIdentity("default", name)], name) });
 const fixed = (name: string): object => localCluster(name, { address: "127.0.0.1", port: 1 }, "http", {});
 /** Clusters with endpoints over EDS; at 52 s `ext` was one with fixed endpoints, until 57 s. */
 const isDiscovered = (name: string, ms: number): boolean =>

@@ -1,0 +1,347 @@
+// Services that are resources, as the proxies of a zone get them: its own instances by a selector, other zones by their ingresses.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { resourceIn } from "#discovery/frame.ts";
+import type { EnvoyType } from "#discovery/order.ts";
+import { decode } from "#envoy/encode.ts";
+import type { Source } from "#incremental/collection.ts";
+import { incrementalGraph } from "#incremental/graph.ts";
+import type { JsonObject } from "#lib/json.ts";
+import { bundlesOf, type ProxyConfig } from "#proxy/bundle.ts";
+import { proxyPipeline } from "#proxy/pipeline.ts";
+import type { IssuedCertificate } from "#proxy/secrets.ts";
+import { kinds } from "#resources/kinds.ts";
+import { keyOf, type Labels, type Resource } from "#resources/resource.ts";
+import { zeroTime } from "#resources/rest.ts";
+import type { Mark } from "#topology/provider.ts";
+
+const resource = (
+  kind: string,
+  name: string,
+  spec: JsonObject,
+  labels: Labels = {},
+  status?: JsonObject,
+): Resource => ({
+  ...{ kind, mesh: kind === "Mesh" || kind.startsWith("Zone") ? "" : "default", name, labels, spec },
+  ...(status && { status }),
+  ...{ creationTime: zeroTime, modificationTime: zeroTime },
+});
+
+/** Of `zone-a`, with a client that calls what `outbound` says and has a redirect. */
+function stage(outbound: readonly JsonObject[] = [], more: readonly Resource[] = []) {
+  const graph = incrementalGraph();
+  const sources = new Map<string, Source<Resource>>(kinds.map(({ name }) => [name, graph.source<Resource>(name)]));
+  const certificates = graph.source<IssuedCertificate>("certificates");
+  const marked = graph.source<Mark>("marked");
+  const of = (kind: string) => sources.get(kind)! as never;
+  const pipeline = proxyPipeline(graph, { of, certificates, marked, departed: graph.source("departed") }, "zone-a");
+  const set = (...all: readonly Resource[]): void => {
+    for (const one of all) {
+      sources.get(one.kind)?.set(keyOf(one), one);
+      if (one.kind === "Dataplane")
+        certificates.set(keyOf(one), { mesh: "default", chain: "Yw==", privateKey: "aw==" });
+    }
+    graph.settle();
+  };
+  const remove = (kind: string, key: string): void => {
+    sources.get(kind)?.set(key, undefined);
+    graph.settle();
+  };
+  const transparentProxying = { redirectPortOutbound: 15001, redirectPortInbound: 15006 };
+  set(
+    resource("Mesh", "default", {
+      mtls: { enabledBackend: "ca-1", backends: [{ name: "ca-1", type: "builtin" }] },
+      meshServices: { mode: "Everywhere" },
+    }),
+    resource("Secret", "default.ca-builtin-cert-ca-1", { data: "Y2E=" }),
+    resource("Dataplane", "client", {
+      networking: {
+        ...{ address: "10.0.0.9", transparentProxying },
+        inbound: [{ port: 8080, tags: { "kuma.io/service": "client" } }],
+        outbound: [...outbound],
+      },
+    }),
+    ...more,
+  );
+  const items = (config: ProxyConfig | undefined) =>
+    (config ? bundlesOf(config) : []).flatMap(({ from, key }) => from.get(key) ?? []);
+  const find = (all: ReturnType<typeof items>, type: EnvoyType, name: string): JsonObject | undefined => {
+    const found = all.find(({ type: own, item }) => own === type && item.name === name);
+    return found && (decode(type, resourceIn(found.item)?.resource?.value ?? new Uint8Array()) as JsonObject);
+  };
+  const ofClient = () => items(pipeline.dataplanes.get("default/client"));
+  return {
+    ...{ graph, set, remove, pipeline },
+    client: (type: EnvoyType, name: string) => find(ofClient(), type, name),
+    names: (type: EnvoyType) => ofClient().flatMap((one) => (one.type === type ? [one.item.name] : [])),
+    ingress: (type: EnvoyType, name: string) => find(items(pipeline.ingresses.get("ingress-a")), type, name),
+  };
+}
+
+const dataplane = (name: string, address: string, service: string, more: Labels = {}, labels: Labels = {}) =>
+  resource(
+    "Dataplane",
+    name,
+    {
+      networking: {
+        address,
+        inbound: [
+          { name: "main", port: 8080, tags: { "kuma.io/service": service, "kuma.io/protocol": "http", ...more } },
+        ],
+      },
+    },
+    labels,
+  );
+
+const own = { "kuma.io/origin": "zone", "kuma.io/zone": "zone-a" };
+const meshService = (name: string, spec: JsonObject, labels: Labels = own, ip = "241.0.0.1") =>
+  resource("MeshService", name, spec, { "kuma.io/display-name": name, ...labels }, { vips: [{ ip }] });
+const backendSpec = {
+  state: "Available",
+  selector: { dataplaneTags: { "kuma.io/service": "backend" } },
+  ports: [{ name: "main", port: 8080, targetPort: 8080, appProtocol: "http" }],
+  identities: ["backend", "db"].map((value) => ({ type: "ServiceTag", value })),
+};
+const cluster = "default_backend__zone-a_msvc_8080";
+const byRef = (name: string, port = 8080) => [{ port: 9000, backendRef: { kind: "MeshService", name, port } }];
+
+interface Assignment {
+  readonly endpoints: readonly {
+    readonly priority?: number;
+    readonly lbEndpoints: readonly {
+      readonly endpoint: { readonly address: { readonly socketAddress: { address: string; portValue: number } } };
+      readonly loadBalancingWeight: number;
+    }[];
+  }[];
+}
+const endpointsIn = (assignment: JsonObject | undefined): readonly string[] =>
+  ((assignment as unknown as Assignment | undefined)?.endpoints ?? []).flatMap(({ priority = 0, lbEndpoints }) =>
+    lbEndpoints.map(({ endpoint: { address }, loadBalancingWeight }) => {
+      const { socketAddress } = address;
+      return `${priority} ${socketAddress.address}:${socketAddress.portValue} ${loadBalancingWeight}`;
+    }),
+  );
+
+test("a MeshService of this zone is called at its own cluster, for its instances and their identities", () => {
+  const { set, client } = stage(byRef("backend"), [
+    dataplane("b-1", "10.0.0.1", "backend"),
+    dataplane("other", "10.0.0.2", "other"),
+    meshService("backend", backendSpec),
+  ]);
+  assert.deepEqual(endpointsIn(client("endpoint", cluster)), ["0 10.0.0.1:8080 1"]);
+  const text = JSON.stringify(client("cluster", cluster));
+  assert.match(text, /"sni":"a[0-9a-f]{16}\.backend\.8080\.default\.ms"/);
+  assert.match(text, /"exact":"spiffe:\/\/default\/backend".*"exact":"spiffe:\/\/default\/db"/);
+  assert.ok(client("listener", "outbound:127.0.0.1:9000"));
+  assert.ok(client("listener", "outbound:241.0.0.1:8080"), "and at its address");
+  set(dataplane("b-2", "10.0.0.3", "backend"));
+  assert.deepEqual(endpointsIn(client("endpoint", cluster)), ["0 10.0.0.1:8080 1", "0 10.0.0.3:8080 1"]);
+});
+
+test("who wrote it chooses by name, by labels or by tags, and the inbound by its port or its name", () => {
+  const spec = (selector: JsonObject, targetPort: number | string = "main") => ({
+    selector,
+    ports: [{ port: 80, targetPort, appProtocol: "http" }],
+  });
+  const name = "default_mine__zone-a_msvc_80";
+  const { set, client } = stage(byRef("mine", 80), [
+    dataplane("b-1", "10.0.0.1", "backend", { version: "v1" }, { team: "shop" }),
+    dataplane("b-2", "10.0.0.2", "backend", { version: "v2" }, { team: "bank" }),
+  ]);
+  const chosen = (selector: JsonObject, targetPort?: number | string) => {
+    set(meshService("mine", spec(selector, targetPort)));
+    return endpointsIn(client("endpoint", name)).map((one) => one.split(" ")[1]);
+  };
+  assert.deepEqual(chosen({ dataplaneRef: { name: "b-2" } }), ["10.0.0.2:8080"]);
+  assert.deepEqual(chosen({ dataplaneLabels: { matchLabels: { team: "shop" } } }), ["10.0.0.1:8080"]);
+  assert.deepEqual(chosen({ dataplaneTags: { "kuma.io/service": "backend", version: "v2" } }), ["10.0.0.2:8080"]);
+  assert.deepEqual(chosen({ dataplaneTags: { "kuma.io/service": "backend" } }, 8080).length, 2);
+  assert.deepEqual(chosen({ dataplaneTags: { "kuma.io/service": "backend" } }, 8081), []);
+  assert.deepEqual(chosen({}), []);
+  assert.deepEqual(chosen({ dataplaneTags: { version: "v3" } }), []);
+});
+
+const remoteLabels = { "kuma.io/origin": "global", "kuma.io/zone": "zone-b", "kuma.io/display-name": "backend" };
+const ingressOf = (zone: string, name: string, address: string, instances: number) =>
+  resource("ZoneIngress", name, {
+    ...{ zone, networking: { address, port: 10001, advertisedAddress: address, advertisedPort: 10001 } },
+    availableServices:
+      instances === 0 ? [] : [{ mesh: "default", instances, tags: { "kuma.io/service": "backend", version: "v1" } }],
+  });
+
+test("one of another zone is called through those of its ingresses that lead to it, while it is available", () => {
+  const remote = "default_backend__zone-b_msvc_8080";
+  const { set, client } = stage(byRef("backend-x"), [
+    dataplane("b-1", "10.0.0.1", "backend"),
+    meshService("backend", backendSpec),
+    meshService("backend-x", backendSpec, remoteLabels, "241.0.0.2"),
+    ingressOf("zone-b", "i-1", "10.2.0.1", 3),
+    ingressOf("zone-b", "i-2", "10.2.0.2", 0),
+    ingressOf("zone-c", "i-3", "10.3.0.1", 1),
+  ]);
+  assert.deepEqual(endpointsIn(client("endpoint", remote)), ["1 10.2.0.1:10001 3"]);
+  assert.match(JSON.stringify(client("cluster", remote)), /\.backend\.8080\.default\.ms"/);
+  assert.deepEqual(endpointsIn(client("endpoint", cluster)), ["0 10.0.0.1:8080 1"], "and ours is ours alone");
+  // A zone whose ingresses say nothing of services by tag, as one of Kuma in an Exclusive mesh.
+  set(ingressOf("zone-b", "i-1", "10.2.0.1", 0));
+  assert.deepEqual(endpointsIn(client("endpoint", remote)), ["1 10.2.0.1:10001 1", "1 10.2.0.2:10001 1"]);
+  set(meshService("backend-x", { ...backendSpec, state: "Unavailable" }, remoteLabels));
+  assert.deepEqual(endpointsIn(client("endpoint", remote)), []);
+});
+
+test("other zones ask for each port by its SNI, and are led to the instances here", () => {
+  const { ingress, pipeline } = stage(
+    [],
+    [
+      dataplane("b-1", "10.0.0.1", "backend"),
+      meshService("backend", backendSpec),
+      ingressOf("", "ingress-a", "10.1.0.1", 0),
+    ],
+  );
+  const text = JSON.stringify(ingress("listener", "inbound:10.1.0.1:10001"));
+  assert.match(text, /"serverNames":\["a[0-9a-f]{16}\.backend\.8080\.default\.ms"\]/);
+  assert.deepEqual(endpointsIn(ingress("endpoint", cluster)), ["0 10.0.0.1:8080 1"]);
+  assert.ok(pipeline.ingressServices.get("ingress-a")?.includes(`default/${cluster}`));
+});
+
+test("a proxy that claims a resource's name as its tag is none of its instances", () => {
+  const { client } = stage(byRef("backend"), [
+    dataplane("b-1", "10.0.0.1", "backend"),
+    dataplane("thief", "10.0.0.6", cluster),
+    meshService("backend", backendSpec),
+  ]);
+  assert.deepEqual(endpointsIn(client("endpoint", cluster)), ["0 10.0.0.1:8080 1"]);
+});
+
+test("policies and routes mean it by labels or by name, and its port by name or number", () => {
+  const to = (targetRef: JsonObject, connectionTimeout: string) => ({ targetRef, default: { connectionTimeout } });
+  const ref = { kind: "MeshService", labels: { "kuma.io/display-name": "backend" } };
+  const { set, client } = stage(
+    [...byRef("backend"), { port: 9001, backendRef: { kind: "MeshService", name: "shop", port: 8080 } }],
+    [
+      dataplane("b-1", "10.0.0.1", "backend"),
+      dataplane("s-1", "10.0.0.2", "shop"),
+      meshService("backend", backendSpec),
+      meshService(
+        "shop",
+        { ...backendSpec, selector: { dataplaneTags: { "kuma.io/service": "shop" } } },
+        own,
+        "241.0.0.3",
+      ),
+      resource("MeshTimeout", "t", { to: [to({ kind: "Mesh" }, "3s"), to({ ...ref, sectionName: "main" }, "4s")] }),
+    ],
+  );
+  const timeoutOf = (name: string) => client("cluster", name)?.connectTimeout;
+  assert.equal(timeoutOf(cluster), "4s");
+  assert.equal(timeoutOf("default_shop__zone-a_msvc_8080"), "3s");
+  set(resource("MeshTimeout", "t", { to: [to({ ...ref, sectionName: "else" }, "4s")] }));
+  assert.notEqual(timeoutOf(cluster), "4s");
+
+  const routed = () => JSON.stringify(client("route", "outbound:default_shop__zone-a_msvc_8080"));
+  const route = (backendRef: JsonObject) =>
+    resource("MeshHTTPRoute", "r", {
+      to: [
+        {
+          targetRef: { kind: "MeshService", labels: { "kuma.io/display-name": "shop" } },
+          rules: [
+            {
+              matches: [{ path: { type: "PathPrefix", value: "/" } }],
+              default: { backendRefs: [{ kind: "MeshService", weight: 1, ...backendRef }] },
+            },
+          ],
+        },
+      ],
+    });
+  set(route({ labels: { "kuma.io/display-name": "backend" }, port: 8080 }));
+  assert.match(routed(), new RegExp(`"cluster":"${cluster}"`));
+  set(route({ labels: { "kuma.io/display-name": "backend" }, sectionName: "main" }));
+  assert.match(routed(), new RegExp(`"cluster":"${cluster}"`));
+  set(route({ labels: { "kuma.io/display-name": "backend" }, port: 8081 }));
+  assert.match(routed(), /no backend of this route is known/);
+});
+
+test("what proxies are sent of resources is what their reachableBackends name, and nothing in a mesh that wants names", () => {
+  const redirect = (reachableBackends?: JsonObject) =>
+    resource("Dataplane", "client", {
+      networking: {
+        address: "10.0.0.9",
+        transparentProxying: { redirectPortOutbound: 15001, ...(reachableBackends && { reachableBackends }) },
+        inbound: [{ port: 8080, tags: { "kuma.io/service": "client" } }],
+      },
+    });
+  const { set, names } = stage(
+    [],
+    [
+      dataplane("b-1", "10.0.0.1", "backend"),
+      meshService("backend", { ...backendSpec, ports: [...backendSpec.ports, { port: 81 }] }),
+      meshService("shop", backendSpec, own, "241.0.0.3"),
+    ],
+  );
+  const virtual = () =>
+    names("listener")
+      .filter((name) => name.startsWith("outbound:241"))
+      .sort();
+  assert.deepEqual(virtual(), ["outbound:241.0.0.1:8080", "outbound:241.0.0.1:81", "outbound:241.0.0.3:8080"]);
+  set(redirect({ refs: [{ kind: "MeshService", name: "backend", port: 8080 }] }));
+  assert.deepEqual(virtual(), ["outbound:241.0.0.1:8080"]);
+  set(redirect({ refs: [{ kind: "MeshService", labels: { "kuma.io/zone": "zone-a" } }] }));
+  assert.equal(virtual().length, 3);
+  set(redirect({}));
+  assert.deepEqual(virtual(), []);
+  set(redirect());
+  assert.equal(virtual().length, 3);
+  set(resource("Mesh", "default", { meshServices: { mode: "ReachableBackends" } }));
+  assert.deepEqual(virtual(), []);
+  set(redirect({ refs: [{ kind: "MeshService", name: "shop" }] }));
+  assert.deepEqual(virtual(), ["outbound:241.0.0.3:8080"]);
+});
+
+test("an instance that comes recomputes itself and what it is in; a status, nothing but names", () => {
+  const others = Array.from({ length: 20 }, (_, i) => [
+    dataplane(`o-${i}`, `10.1.0.${i}`, `o-${i}`),
+    meshService(
+      `o-${i}`,
+      { ...backendSpec, selector: { dataplaneTags: { "kuma.io/service": `o-${i}` } } },
+      own,
+      `241.0.1.${i}`,
+    ),
+  ]).flat();
+  const { graph, set } = stage(byRef("backend"), [
+    dataplane("b-1", "10.0.0.1", "backend"),
+    meshService("backend", backendSpec),
+    ingressOf("", "ingress-a", "10.1.0.1", 0),
+    ...others,
+  ]);
+  const counted = (change: () => void) => {
+    const before = new Map(graph.counts.recomputed);
+    change();
+    return Object.fromEntries(
+      [
+        "provided",
+        "facts of MeshServices",
+        "assignments",
+        "ingress assignments",
+        "cluster bundles",
+        "outbounds",
+        "reaches",
+      ].map((name) => [name, (graph.counts.recomputed.get(name) ?? 0) - (before.get(name) ?? 0)]),
+    );
+  };
+  // By its tag and as a MeshService.
+  assert.deepEqual(
+    counted(() => set(dataplane("b-2", "10.0.0.3", "backend"))),
+    {
+      ...{ provided: 1, "facts of MeshServices": 0, assignments: 1, "ingress assignments": 2 },
+      ...{ "cluster bundles": 0, outbounds: 0, reaches: 1 },
+    },
+  );
+  const status = { vips: [{ ip: "241.0.0.1" }], dataplaneProxies: { total: 2 } };
+  assert.deepEqual(
+    counted(() => set({ ...meshService("backend", backendSpec), status })),
+    {
+      ...{ provided: 0, "facts of MeshServices": 1, assignments: 0, "ingress assignments": 0 },
+      ...{ "cluster bundles": 0, outbounds: 0, reaches: 0 },
+    },
+  );
+});
