@@ -26,7 +26,8 @@ function stage(mode = "Exclusive", zone = "east") {
   };
   const statuses = graph.source<ProxyStatus>("statuses");
   const of = <Spec>(kind: string) => source(kind) as never as ReturnType<typeof graph.source<Resource<Spec>>>;
-  const made = meshServices(graph, { zone, of, statuses });
+  const served = graph.source<readonly string[]>("served");
+  const made = meshServices(graph, { zone, of, statuses, served });
   let writes = 0;
   const settle = () => {
     for (let round = 0; round < 5; round++) {
@@ -43,6 +44,11 @@ function stage(mode = "Exclusive", zone = "east") {
   return {
     made,
     settle,
+    /** What the Envoy of an ingress has acknowledged. */
+    leads(...keys: string[]) {
+      served.set("ingress-1", keys);
+      settle();
+    },
     writes: () => writes,
     recomputed: (name: string) => graph.counts.recomputed.get(name) ?? 0,
     mesh(mode: string) {
@@ -145,6 +151,49 @@ test("a service that loses its last Dataplane, or its mesh's mode, is abandoned 
   on.settle();
   assert.equal(on.made.abandoned.size, 1);
   assert.deepEqual(on.service("backend")?.status?.dataplaneProxies, { connected: 0, healthy: 0, total: 0 });
+});
+
+test("in a mesh that makes none any more a service goes on until it is deleted: it is there as long as somebody provides it", () => {
+  const on = stage().start();
+  on.dataplane("backend-1", [inboundOf("backend", 80)]);
+  on.settle();
+  on.mesh("Disabled");
+  assert.equal(on.service("backend")?.spec.state, "Available");
+  on.dataplane("backend-1", [inboundOf("backend", 80, { state: "NotReady" })]);
+  on.dataplane("more", [inboundOf("more", 80)]);
+  on.settle();
+  assert.equal(on.service("backend")?.spec.state, "Unavailable");
+  assert.equal(on.service("more"), undefined);
+  on.dataplane("backend-1", [inboundOf("backend", 80)]);
+  on.settle();
+  assert.equal(on.service("backend")?.spec.state, "Available");
+  on.dataplane("backend-1", undefined);
+  on.settle();
+  assert.equal(on.service("backend")?.spec.state, "Unavailable");
+});
+
+test("other zones are told of a service, and of a port of it, when an ingress leads there", () => {
+  const on = stage().start();
+  const led = (port: number) => `default/default_backend__east_msvc_${port}`;
+  const state = () => on.service("backend")?.spec.state;
+  on.leads();
+  on.dataplane("backend-1", [inboundOf("backend", 80)]);
+  on.settle();
+  assert.equal(state(), "Unavailable");
+  on.leads(led(80));
+  assert.equal(state(), "Available");
+  // An ingress that is made anew takes nothing back.
+  on.leads();
+  assert.equal(state(), "Available");
+  on.dataplane("backend-1", [inboundOf("backend", 81)]);
+  on.settle();
+  assert.equal(state(), "Unavailable");
+  on.leads(led(80), led(81));
+  assert.equal(state(), "Available");
+  // A port more takes nothing from who calls the others.
+  on.dataplane("backend-1", [inboundOf("backend", 81), inboundOf("backend", 82, { name: "more" })]);
+  on.settle();
+  assert.equal(state(), "Available");
 });
 
 test("ports stay as they are while any Dataplane has them", () => {

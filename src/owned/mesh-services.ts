@@ -6,19 +6,23 @@
 
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
-import type { Collection, Graph, Group } from "#incremental/collection.ts";
-import { isEqual, type JsonObject } from "#lib/json.ts";
+import type { Collection, Graph, Group, Read } from "#incremental/collection.ts";
+import { isEqual, isObject, type JsonObject } from "#lib/json.ts";
 import { type ProxyStatus, statusKey } from "#owned/proxy-insight.ts";
 import { type Key, keyOf, type Labels, label, type Resource, splitKey, tag } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
 import { isHealthy, protocolOf, sectionOf } from "#topology/inbound.ts";
 import { meshFactsOf } from "#topology/mesh.ts";
+import { resourceServiceName } from "#topology/mesh-service.ts";
+import { serviceKey } from "#topology/provider.ts";
 
 export interface MeshServicesInput {
   readonly zone: string;
   of<Spec>(kind: string): Collection<Resource<Spec>>;
   /** By `statusKey`. */
   readonly statuses: Collection<ProxyStatus>;
+  /** Services that an ingress's Envoy has said it leads to, by name of the ZoneIngress; absent: it has not said anything yet. */
+  readonly served: Collection<readonly string[]>;
 }
 
 export interface MeshServices {
@@ -26,7 +30,7 @@ export interface MeshServices {
   readonly wanted: Collection<Resource>;
   /** The same as they are stored, with the status that they should have, where it is another. To be put, never deleted. */
   readonly withStatus: Collection<Resource>;
-  /** Those that nobody provides: as they are stored. */
+  /** Those that nobody provides, or whose mesh wants none: as they are stored. */
   readonly abandoned: Collection<Resource>;
 }
 
@@ -50,30 +54,62 @@ const generator = "meshservice-generator";
 const isOwn = ({ labels }: Pick<Resource, "labels">): boolean =>
   labels[label.managedBy] === generator && labels[label.origin] !== "global";
 
-export function meshServices(graph: Graph, { zone, of, statuses }: MeshServicesInput): MeshServices {
-  const modes = graph.derive("meshes with MeshServices", of<MeshJson>("Mesh"), (mesh) => {
+export function meshServices(graph: Graph, { zone, of, statuses, served }: MeshServicesInput): MeshServices {
+  const stored = of<JsonObject>("MeshService");
+  const own = graph.derive("own MeshServices", stored, (service) => (isOwn(service) ? service.mesh : undefined));
+  const byMesh = graph.group("own MeshServices by mesh", own, (mesh) => [[mesh, true as const]]);
+  const kept = graph.derive("meshes that still have MeshServices", byMesh, (): true => true);
+  const modes = graph.derive("meshes with MeshServices", of<MeshJson>("Mesh"), (mesh, read) => {
     const { mode = "Disabled" } = mesh.spec.meshServices ?? {};
-    return mode === "Disabled" ? undefined : { hasMtls: meshFactsOf(mesh).mtls !== undefined };
+    const makesNone = mode === "Disabled";
+    // What is called goes on until it is deleted.
+    if (makesNone && !read.one(kept, mesh.name)) return undefined;
+    return { makesNone, hasMtls: meshFactsOf(mesh).mtls !== undefined };
   });
   const given = graph.derive("given to MeshServices", of<DataplaneJson>("Dataplane"), (dataplane, read) =>
     read.one(modes, dataplane.mesh) ? membersOf(dataplane) : undefined,
   );
   const members = graph.group("members of MeshServices", given, (services) => services);
-  const stored = of<JsonObject>("MeshService");
   const connections = graph.derive("connections of proxies", statuses, ({ subscription, holds }): Connection => {
     const hasCertificate = holds?.certificate !== undefined;
     return { isConnected: subscription.disconnectedAt === undefined, hasCertificate };
   });
 
+  const leading = graph.group("ingresses that lead to services", served, (keys) => [
+    [anything, true] as const,
+    ...keys.map((key) => [key, true as const] as const),
+  ]);
+  const isLed = graph.derive("services that ingresses lead to", leading, (): true => true);
+  /** Other zones are told of it when they can come to it: the way is there before who takes it. */
+  const isReached = (read: Read, service: Pick<Resource, "mesh" | "name" | "labels">, spec: JsonObject): boolean =>
+    !read.one(modes, service.mesh)?.hasMtls ||
+    !read.one(isLed, anything) ||
+    portsIn(spec).every((port) => {
+      const name = resourceServiceName({ kind: "MeshService", ...service }, port);
+      return read.one(isLed, serviceKey(service.mesh, name));
+    });
+
   const wanted = graph.derive("wanted MeshServices", members, (group, read, key): Resource | undefined => {
     const before = read.one(stored, key);
     if (before && !isOwn(before)) return undefined;
     const { mesh, name } = splitKey(key);
-    const labels = labelsOf(mesh, name, zone);
-    const spec = specOf(name, group, before?.spec.ports);
+    const isEnding = read.one(modes, mesh)?.makesNone === true;
+    if (isEnding && !before) return undefined;
+    const labels = isEnding && before ? before.labels : labelsOf(mesh, name, zone);
+    const found = specOf(name, group, before?.spec.ports);
+    const had = before?.spec.state === "Available" ? portsIn(before.spec) : [];
+    // A port more takes nothing from who calls the others.
+    const isKnown = portsIn(found).some((port) => had.includes(port));
+    const isReady = isKnown || isReached(read, { mesh, name, labels }, found);
+    const spec = isReady ? found : { ...found, state: "Unavailable" };
     if (before && isEqual(before.labels, labels) && isEqual(before.spec, spec)) return undefined;
     const fresh = { kind: "MeshService", mesh, name, creationTime: zeroTime, modificationTime: zeroTime };
     return { ...(before ?? fresh), labels, spec };
+  });
+
+  const idle = graph.derive("MeshServices that nobody provides", stored, (service, read, key): Resource | undefined => {
+    if (!isOwn(service) || read.one(members, key) || service.spec.state !== "Available") return undefined;
+    return { ...service, spec: { ...service.spec, state: "Unavailable" } };
   });
 
   const withStatus = graph.derive("MeshServices with status", stored, (service, read, key): Resource | undefined => {
@@ -98,10 +134,17 @@ export function meshServices(graph: Graph, { zone, of, statuses }: MeshServicesI
   });
 
   const abandoned = graph.derive("abandoned MeshServices", stored, (service, read, key) =>
-    isOwn(service) && !read.one(members, key) ? service : undefined,
+    isOwn(service) && (!read.one(members, key) || read.one(modes, service.mesh)?.makesNone) ? service : undefined,
   );
-  return { wanted, withStatus, abandoned };
+  return { wanted: graph.union("MeshServices to be put", wanted, idle), withStatus, abandoned };
 }
+
+const anything = "anything";
+
+const portsIn = ({ ports }: JsonObject): readonly number[] =>
+  (Array.isArray(ports) ? ports : []).flatMap((one) =>
+    isObject(one) && typeof one.port === "number" ? [one.port] : [],
+  );
 
 const isReadyIn = (status: JsonObject | undefined): boolean => isEqual(status?.tls, { status: "Ready" });
 

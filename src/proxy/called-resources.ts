@@ -7,8 +7,8 @@ import { meshExternalServiceIn } from "#policies/mesh-external-service.ts";
 import { meshMultiZoneServiceIn } from "#policies/mesh-multi-zone-service.ts";
 import { meshServiceIn } from "#policies/mesh-service.ts";
 import { type Identity, identityOf, refersTo } from "#policies/reference.ts";
-import { resourceServiceName } from "#proxy/names.ts";
 import type { Labels, Resource } from "#resources/resource.ts";
+import { resourceServiceName } from "#topology/mesh-service.ts";
 
 const kinds = ["MeshService", "MeshMultiZoneService", "MeshExternalService"] as const;
 type CalledKind = (typeof kinds)[number];

@@ -6,12 +6,12 @@ import type { Collection, Graph } from "#incremental/collection.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { type MeshExternalService, meshExternalServiceIn } from "#policies/mesh-external-service.ts";
 import { identityOf } from "#policies/reference.ts";
-import { resourceServiceName } from "#proxy/names.ts";
 import type { Sources } from "#proxy/sources.ts";
 import { isIp } from "#resources/address.ts";
 import { displayNameOf, keyOf, type Resource } from "#resources/resource.ts";
 import { type External, type ExternalReach, externalReach } from "#topology/external.ts";
 import { pemSource } from "#topology/mesh.ts";
+import { resourceServiceName } from "#topology/mesh-service.ts";
 import { serviceKey } from "#topology/provider.ts";
 
 /** By service key, with `resourceServiceName` for the service. */

@@ -2,8 +2,7 @@
 
 import { type HostPort, hostPortText } from "#lib/address.ts";
 import { sha256Hex } from "#lib/hash.ts";
-import { kindNamed } from "#resources/kinds.ts";
-import { displayNameOf, label, type Resource, tag } from "#resources/resource.ts";
+import { tag } from "#resources/resource.ts";
 import type { Tags } from "#topology/provider.ts";
 
 /** The service's name; for a part of it with `-` and 16 hex digits of the SHA-256 over keys and values of all tags, sorted. */
@@ -18,13 +17,3 @@ export const inboundListenerName = (at: HostPort): string => `inbound:${hostPort
 export const isInboundListener = (name: string): boolean => name.startsWith("inbound:");
 export const outboundListenerName = (at: HostPort): string => `outbound:${hostPortText(at)}`;
 export const outboundRouteName = (service: string): string => `outbound:${service}`;
-
-/** What stands for a port of a service that is a resource where others have the tag: `default_backend__east_msvc_80` (interop 7.2). */
-export function resourceServiceName(
-  resource: Pick<Resource<unknown>, "kind" | "mesh" | "name" | "labels">,
-  port: number,
-): string {
-  const { kind, mesh, labels } = resource;
-  const [namespace = "", zone = ""] = [labels[label.namespace], labels[label.zone]];
-  return [mesh, displayNameOf(resource), namespace, zone, kindNamed(kind).short, port].join("_");
-}

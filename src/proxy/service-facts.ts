@@ -4,9 +4,8 @@ import { resourceSni, serviceIdentity } from "#envoy/tls.ts";
 import { meshMultiZoneServiceIn } from "#policies/mesh-multi-zone-service.ts";
 import { meshServiceIn } from "#policies/mesh-service.ts";
 import { identityOf } from "#policies/reference.ts";
-import { resourceServiceName } from "#proxy/names.ts";
 import { type Labels, label, type Resource } from "#resources/resource.ts";
-import type { ServiceResource } from "#topology/mesh-service.ts";
+import { resourceServiceName, type ServiceResource } from "#topology/mesh-service.ts";
 import { isSubset, serviceKey } from "#topology/provider.ts";
 
 /** What clients must know of a port. */

@@ -40,13 +40,12 @@ export function graceKeeper({ abandoned, store, clock, log }: GraceKeeperOptions
     const resource = abandoned.get(key);
     ends.delete(key);
     if (!resource) return;
-    const { labels, spec, modificationTime } = resource;
+    const { labels, modificationTime } = resource;
     const startedAt = Date.parse(labels[label.deletionStarted] ?? "");
     const expected = { modificationTime };
     if (Number.isNaN(startedAt)) {
       const said = { ...labels, [label.deletionStarted]: new Date(clock.now()).toISOString() };
-      const marked = { ...resource, labels: said, spec: { ...spec, state: "Unavailable" } };
-      write({ kind: "put", resource: marked, expected }, resource);
+      write({ kind: "put", resource: { ...resource, labels: said }, expected }, resource);
     } else if (clock.now() >= startedAt + graceMs) {
       write({ kind: "delete", id: resource, expected }, resource);
     } else {

@@ -2,7 +2,8 @@
 // whose instances are chosen by a selector and whose certificates it names.
 
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
-import { type Labels, type Resource, tag } from "#resources/resource.ts";
+import { kindNamed } from "#resources/kinds.ts";
+import { displayNameOf, type Labels, label, type Resource, tag } from "#resources/resource.ts";
 import { sectionOf } from "#topology/inbound.ts";
 import { type Instance, instanceOf, isSubset, type Mark, servedInbounds, type Tags } from "#topology/provider.ts";
 
@@ -19,6 +20,16 @@ export interface ServiceResource {
   readonly sni: string;
   /** SPIFFE ids, sorted, one of which its proxies have; none: any of the mesh. */
   readonly identities: readonly string[];
+}
+
+/** What stands for a port of a service that is a resource where others have the tag: `default_backend__east_msvc_80` (interop 7.2). */
+export function resourceServiceName(
+  resource: Pick<Resource<unknown>, "kind" | "mesh" | "name" | "labels">,
+  port: number,
+): string {
+  const { kind, mesh, labels } = resource;
+  const [namespace = "", zone = ""] = [labels[label.namespace], labels[label.zone]];
+  return [mesh, displayNameOf(resource), namespace, zone, kindNamed(kind).short, port].join("_");
 }
 
 /** Which Dataplanes of a zone. */

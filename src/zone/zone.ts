@@ -31,6 +31,7 @@ import { missingKeys } from "#owned/defaults.ts";
 import { hostnames } from "#owned/hostnames.ts";
 import { internalListenersOf } from "#owned/internal-listeners.ts";
 import { meshServices } from "#owned/mesh-services.ts";
+import { multiZoneServices } from "#owned/multi-zone-services.ts";
 import { wantedVips } from "#owned/names.ts";
 import { nodesOf } from "#owned/nodes.ts";
 import { mtlsPromises, type PromisedMtls } from "#owned/promised-mtls.ts";
@@ -153,7 +154,8 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const open = openGates(graph, { of: sources.of });
   const vips = wantedVips(graph, of);
   const named = hostnames(graph, of, settings.name);
-  const generated = meshServices(graph, { zone: settings.name, of, statuses });
+  const ofAllZones = multiZoneServices(graph, of);
+  const generated = meshServices(graph, { zone: settings.name, of, statuses, served });
   // A zone that stands alone encodes nothing for a global control plane.
   const outgoing = settings.global && upwardResources(graph, sources.of, settings.name);
   const departing = departures({ store, clock, marked, departed, touch: () => running.touch() });
@@ -204,6 +206,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     { wanted: owned.ingresses, deletes: false },
     { wanted: generated.wanted, deletes: false },
     { wanted: generated.withStatus, deletes: false, isRecord: true },
+    { wanted: ofAllZones, deletes: false, isRecord: true },
     ...named.map((wanted) => ({ wanted, deletes: false })),
     { wanted: owned.insights, deletes: true, isRecord: true },
   ]);
