@@ -205,6 +205,64 @@ test("other zones ask for each port by its SNI, and are led to the instances her
   assert.ok(pipeline.ingressServices.get("ingress-a")?.includes(`default/${cluster}`));
 });
 
+test("one of all zones has this zone's instances first, each once, then others' ingresses; all its services' identities", () => {
+  const all = "default_backends___mzsvc_8080";
+  const multiZone = resource(
+    "MeshMultiZoneService",
+    "backends",
+    {
+      selector: { meshService: { matchLabels: { "kuma.io/display-name": "backend" } } },
+      ports: [{ port: 8080, appProtocol: "http" }, { port: 8081 }],
+    },
+    { "kuma.io/display-name": "backends" },
+    { vips: [{ ip: "243.0.0.1" }] },
+  );
+  const byPort = (port: number) => ({ port, backendRef: { kind: "MeshMultiZoneService", name: "backends", port } });
+  const { set, remove, client, ingress } = stage(
+    [byPort(8080), byPort(8081)],
+    [
+      dataplane("b-1", "10.0.0.1", "backend"),
+      meshService("backend", backendSpec),
+      // The same instances once more.
+      meshService("again", backendSpec, { ...own, "kuma.io/display-name": "backend" }, "241.0.0.4"),
+      meshService(
+        "backend-x",
+        { ...backendSpec, identities: [{ type: "SpiffeID", value: "spiffe://b/x" }] },
+        remoteLabels,
+      ),
+      meshService("other", { ...backendSpec, selector: { dataplaneTags: { "kuma.io/service": "client" } } }),
+      ingressOf("zone-b", "i-1", "10.2.0.1", 3),
+      ingressOf("", "ingress-a", "10.1.0.1", 0),
+      multiZone,
+    ],
+  );
+  assert.deepEqual(endpointsIn(client("endpoint", all)), ["0 10.0.0.1:8080 1", "1 10.2.0.1:10001 3"]);
+  const text = JSON.stringify(client("cluster", all));
+  assert.match(text, /"sni":"a[0-9a-f]{16}\.backends\.8080\.default\.mzms"/);
+  assert.match(text, /spiffe:\/\/b\/x.*spiffe:\/\/default\/backend.*spiffe:\/\/default\/db/);
+  assert.deepEqual(endpointsIn(client("endpoint", "default_backends___mzsvc_8081")), [], "nobody has that port");
+  // Other zones come for those of this one only.
+  assert.deepEqual(endpointsIn(ingress("endpoint", all)), ["0 10.0.0.1:8080 1"]);
+  assert.match(JSON.stringify(ingress("listener", "inbound:10.1.0.1:10001")), /\.backends\.8080\.default\.mzms/);
+  const wanted = { localityAwareness: { crossZone: { failover: [{ to: { type: "None" } }] } } };
+  set(
+    resource("MeshLoadBalancingStrategy", "own-zone", {
+      to: [
+        {
+          targetRef: { kind: "MeshMultiZoneService", labels: { "kuma.io/display-name": "backends" } },
+          default: wanted,
+        },
+      ],
+    }),
+  );
+  assert.deepEqual(endpointsIn(client("endpoint", all)), ["0 10.0.0.1:8080 1"]);
+  remove("MeshLoadBalancingStrategy", "default/own-zone");
+  set(meshService("backend-x", backendSpec, { ...remoteLabels, "kuma.io/display-name": "else" }));
+  assert.deepEqual(endpointsIn(client("endpoint", all)), ["0 10.0.0.1:8080 1"]);
+  remove("MeshMultiZoneService", "default/backends");
+  assert.equal(client("cluster", all), undefined);
+});
+
 test("a proxy that claims a resource's name as its tag is none of its instances", () => {
   const { client } = stage(byRef("backend"), [
     dataplane("b-1", "10.0.0.1", "backend"),
