@@ -75,6 +75,7 @@ function stage(outbound: readonly JsonObject[] = [], more: readonly Resource[] =
     ...{ graph, set, remove, pipeline },
     client: (type: EnvoyType, name: string) => find(ofClient(), type, name),
     names: (type: EnvoyType) => ofClient().flatMap((one) => (one.type === type ? [one.item.name] : [])),
+    egress: (type: EnvoyType, name: string) => find(items(pipeline.egresses.get("egress-a")), type, name),
     ingress: (type: EnvoyType, name: string) => find(items(pipeline.ingresses.get("ingress-a")), type, name),
   };
 }
@@ -203,6 +204,22 @@ test("other zones ask for each port by its SNI, and are led to the instances her
   assert.match(text, /"serverNames":\["a[0-9a-f]{16}\.backend\.8080\.default\.ms"\]/);
   assert.deepEqual(endpointsIn(ingress("endpoint", cluster)), ["0 10.0.0.1:8080 1"]);
   assert.ok(pipeline.ingressServices.get("ingress-a")?.includes(`default/${cluster}`));
+});
+
+test("a mesh that leaves its zone through egresses comes to other zones' MeshServices through them, too", () => {
+  const remote = "default_backend__zone-b_msvc_8080";
+  const mtls = { enabledBackend: "ca-1", backends: [{ name: "ca-1", type: "builtin" }] };
+  const { set, client, egress } = stage(byRef("backend-x"), [
+    resource("Mesh", "default", { mtls, routing: { zoneEgress: true } }),
+    meshService("backend-x", backendSpec, remoteLabels, "241.0.0.2"),
+    ingressOf("zone-b", "i-1", "10.2.0.1", 3),
+  ]);
+  assert.deepEqual(endpointsIn(client("endpoint", remote)), []);
+  assert.match(JSON.stringify(client("route", `outbound:${remote}`)), /no way out of zone-a/);
+  set(resource("ZoneEgress", "egress-a", { networking: { address: "10.0.0.5", port: 10002 } }));
+  assert.deepEqual(endpointsIn(client("endpoint", remote)), ["1 10.0.0.5:10002 3"]);
+  assert.match(JSON.stringify(egress("listener", "inbound:10.0.0.5:10002")), /\.backend\.8080\.default\.ms"/);
+  assert.deepEqual(endpointsIn(egress("endpoint", remote)), ["0 10.2.0.1:10001 3"]);
 });
 
 test("one of all zones has this zone's instances first, each once, then others' ingresses; all its services' identities", () => {

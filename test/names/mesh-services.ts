@@ -107,6 +107,16 @@ test("services of two zones, made of their proxies", async (t) => {
     await answers(remote, "backend-b");
     await answers(`http://127.0.0.1:${byRef}/`, "backend-b");
     assert.match((await lookup("backend.svc.mesh.local", { family: 4 })).address, /^241\./);
+    await put(zoneB.api, "/meshes/default/meshservices/mine", {
+      ...{ type: "MeshService", mesh: "default", name: "mine" },
+      labels: { "kuma.io/origin": "zone" },
+      spec: {
+        selector: { dataplaneRef: { name: "backend-b" } },
+        ports: [{ port: 80, targetPort: port, appProtocol: "http" }],
+        state: "Available",
+      },
+    });
+    await answers("http://mine.svc.zone-b.mesh.local/", "backend-b");
     const led = await ingress.admin("/stats?filter=^cluster.default_backend__zone-b_msvc_8080.upstream_cx_total$");
     assert.match(led, /: [1-9]/);
   });
