@@ -16,6 +16,7 @@ const repeated = [
   "test/promises",
   "test/scenarios/a5",
   "test/scenarios/a12",
+  "test/scenarios/a24",
   "test/demo",
   "src/proxy/pipeline",
   "test/simulation",
