@@ -1,4 +1,4 @@
-// What `kodiak get zones` says of zones that others cannot reach, as the ingresses of those report: a column only when there is one, and a
+// What `kodiak get zones` says of zones that do not answer others, as the ingresses and egresses of those report: a column only when there is one, and a
 // sentence below the table.
 
 import type { Column } from "#cli/columns.ts";
@@ -43,6 +43,6 @@ export const silentText = (silences: readonly Silence[], { now }: Pick<Terminal,
   silences
     .map(
       ({ zone, to, since }) =>
-        `\n${zone}: no ingress of it accepts connections from an ingress of ${to} for ${ageOf(since, now())}; proxies that find it so send nothing there but a try every few seconds\n`,
+        `\n${zone}: no ingress of it answers ${to} for ${ageOf(since, now())}: what ${to} finds elsewhere goes there, until one answers\n`,
     )
     .join("");

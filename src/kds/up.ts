@@ -14,7 +14,10 @@ export function upward(kind: Kind, resource: Resource, zone: string): Outgoing |
   if (!kind.sync.zoneToGlobal || isHeldBack(resource) || origin !== "zone") return undefined;
   const sent = withHashedName({
     ...resource,
-    labels: labelsOf(resource.labels, zone),
+    labels: {
+      ...labelsOf(resource.labels, zone),
+      ...(kind.name === "ZoneIngress" && { [label.answersProbes]: "true" }),
+    },
     spec: withoutGenerations(resource),
     ...(kind.hasStatus && { status: resource.status ?? emptyStatusOf(kind) }),
   });

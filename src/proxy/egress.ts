@@ -1,16 +1,17 @@
 // A zone egress: connections of this zone's proxies, led to the ingresses of other zones by the zone that their ALPN names, or by their
 // SNI (decision 17), and to services outside the mesh. It ends no TLS but that of the latter.
 
+import { any } from "#envoy/any.ts";
 import { tcpCluster } from "#envoy/cluster.ts";
 import { egressName, wayMatcher } from "#envoy/egress.ts";
-import { listener } from "#envoy/listener.ts";
+import { type Chain, listener } from "#envoy/listener.ts";
 import type { ClusterJson } from "#gen/envoy/config/cluster/v3/cluster_pb.ts";
 import type { ZoneEgress_NetworkingJson } from "#gen/kuma/mesh/v1alpha1/zoneegress_pb.ts";
 import { type HostPort, hostPortText } from "#lib/address.ts";
 import { assignment } from "#proxy/assignment.ts";
 import type { Draft } from "#proxy/bundle.ts";
 import { type ExternalTarget, externalChain, externalTargetName, externalTargetSni } from "#proxy/egress-externals.ts";
-import { chainTo, type IngressTarget, ingressClusterName, ingressSni, nowhere, throughTo } from "#proxy/ingress.ts";
+import { chainTo, type IngressTarget, ingressClusterName, ingressSni, throughTo } from "#proxy/ingress.ts";
 import { inboundListenerName } from "#proxy/names.ts";
 import type { RemoteOffer } from "#topology/provider.ts";
 
@@ -114,3 +115,15 @@ export function entranceOf(offers: ReadonlyMap<string, RemoteOffer>): Iterable<r
   const [first] = offers.values();
   return first ? [[first.zone, { address: first.address, port: first.port, services: offers.size }]] : [];
 }
+
+/** A listener needs a chain; with nothing to lead to, it says who it is and closes. */
+const nowhere = (name: string, zone: string): Chain => ({
+  filters: [
+    {
+      name: "envoy.filters.network.direct_response",
+      typedConfig: any("envoy.extensions.filters.network.direct_response.v3.Config", {
+        response: { inlineString: JSON.stringify({ proxy: `.${name}`, zone }) },
+      }),
+    },
+  ],
+});

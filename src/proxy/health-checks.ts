@@ -1,5 +1,5 @@
-// What Envoy is asked to find out beside its proxy (HDS, interop 6.6): whether the applications behind its inbounds accept connections,
-// and of an Envoy that nobody announces to leave, whether it still takes requests.
+// What Envoy is asked to find out beside its proxy (HDS, interop 6.6): whether the applications behind its inbounds accept connections, whether
+// other zones answer, and of an Envoy that nobody announces to leave, whether it still takes requests.
 
 import { socketAddress } from "#envoy/address.ts";
 import type { AddressJson } from "#gen/envoy/config/core/v3/address_pb.ts";
@@ -31,10 +31,7 @@ export function reportEveryMs(probes: readonly Probe[]): number {
 
 export const healthCheckSpecifier = ({ probes, admin, isTransparent }: HealthCheckCase): HealthCheckSpecifierJson => ({
   interval: protoDuration(reportEveryMs(probes)),
-  clusterHealthChecks: [
-    ...(admin ? [adminCheck(admin)] : []),
-    ...probes.map((probe) => applicationCheck(probe, isTransparent)),
-  ],
+  clusterHealthChecks: [...(admin ? [adminCheck(admin)] : []), ...probes.map((probe) => check(probe, isTransparent))],
 });
 
 const adminCheck = (address: AddressJson): ClusterHealthCheckJson => ({
@@ -43,9 +40,14 @@ const adminCheck = (address: AddressJson): ClusterHealthCheckJson => ({
   localityEndpoints: [{ endpoints: [{ address }] }],
 });
 
-const applicationCheck = (probe: Probe, isTransparent: boolean): ClusterHealthCheckJson => ({
+const check = (probe: Probe, isTransparent: boolean): ClusterHealthCheckJson => ({
   clusterName: probe.name,
-  healthChecks: [{ ...timed(probe), tcpHealthCheck: {} }],
+  healthChecks: [
+    {
+      ...timed(probe),
+      ...(probe.host === undefined ? { tcpHealthCheck: {} } : { httpHealthCheck: { host: probe.host, path: "/" } }),
+    },
+  ],
   localityEndpoints: [{ endpoints: [{ address: socketAddress(probe.at) }] }],
   ...(isTransparent &&
     !isLoopback(probe.at.address) && {

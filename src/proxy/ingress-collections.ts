@@ -51,9 +51,9 @@ export function ingressCollections(graph: Graph, input: IngressInput) {
     const providers = [...(read.one(instances, key)?.values() ?? [])];
     return bundleOf(own.map((target) => assignmentDraft(target, providers, zone)));
   });
-  const listeners = graph.derive("ingress listeners", places, (place, read, name): Bundle => {
+  const listeners = graph.derive("ingress listeners", places, (place, read): Bundle => {
     const all = [...read.all(targets)].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, own]) => own);
-    return bundleOf([ingressListenerDraft(name, zone, place, all)]);
+    return bundleOf([ingressListenerDraft(zone, place, all)]);
   });
   /** What each ingress of this zone leads to, by name: service keys. */
   const services = graph.derive("ingress services", places, (_, read) => [...read.all(targets).keys()].sort());

@@ -1,13 +1,16 @@
-// A zone ingress: connections from other zones, led by their SNI to instances of this zone. It ends no TLS and holds no secret.
+// A zone ingress: connections from other zones, led by their SNI to instances of this zone. It ends no TLS and holds no secret. Without TLS it
+// says to other zones that it is there (decision 27).
 
 import { any } from "#envoy/any.ts";
 import { tcpCluster } from "#envoy/cluster.ts";
-import { type Chain, listener, tcpProxy } from "#envoy/listener.ts";
+import { type Chain, listener, routerFilter, tcpProxy } from "#envoy/listener.ts";
 import { serviceSni } from "#envoy/tls.ts";
 import type { FilterJson } from "#gen/envoy/config/listener/v3/listener_components_pb.ts";
+import type { HttpConnectionManagerJson } from "#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import type { ZoneIngress_NetworkingJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import type { Draft } from "#proxy/bundle.ts";
 import { inboundListenerName, subsetClusterName } from "#proxy/names.ts";
+import { probedHost } from "#topology/probe.ts";
 import type { Tags } from "#topology/provider.ts";
 
 /** A service of this zone, or the part of it with these tags, as other zones may ask for it. */
@@ -32,7 +35,6 @@ export const ingressClusterDraft = (target: IngressTarget): Draft => {
 };
 
 export function ingressListenerDraft(
-  name: string,
   zone: string,
   networking: ZoneIngress_NetworkingJson,
   targets: readonly IngressTarget[],
@@ -49,22 +51,38 @@ export function ingressListenerDraft(
       at,
       direction: "INBOUND",
       inspectTls: true,
-      chains: targets.length === 0 ? [nowhere(name, zone)] : targets.map(chainTo),
+      chains: [answering(zone), ...targets.map(chainTo)],
     }),
   };
 }
 
-/** A listener needs a chain; with nothing to lead to, it says who it is and closes. */
-export const nowhere = (name: string, zone: string): Chain => ({
-  filters: [
-    {
-      name: "envoy.filters.network.direct_response",
-      typedConfig: any("envoy.extensions.filters.network.direct_response.v3.Config", {
-        response: { inlineString: JSON.stringify({ proxy: `.${name}`, zone }) },
-      }),
-    },
-  ],
-});
+const answer: HttpConnectionManagerJson = {
+  codecType: "HTTP1",
+  statPrefix: "probe",
+  // Anybody may ask, nobody may stay.
+  requestHeadersTimeout: "5s",
+  streamIdleTimeout: "5s",
+  commonHttpProtocolOptions: { idleTimeout: "10s" },
+  maxRequestHeadersKb: 8,
+  httpFilters: [routerFilter],
+};
+
+/** What is not TLS is asked for the host of the probe, or told that there is nothing. */
+function answering(zone: string): Chain {
+  const routes = [{ match: { path: "/" }, directResponse: { status: 200 } }];
+  return {
+    match: { transportProtocol: "raw_buffer" },
+    filters: [
+      {
+        name: "envoy.filters.network.http_connection_manager",
+        typedConfig: any("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager", {
+          ...answer,
+          routeConfig: { virtualHosts: [{ name: "probe", domains: [probedHost(zone)], routes }] },
+        }),
+      },
+    ],
+  };
+}
 
 /** Who asks for this service by SNI; the same at an ingress and at an egress. */
 export const chainTo = (target: IngressTarget): Chain => ({

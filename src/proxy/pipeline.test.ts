@@ -291,6 +291,15 @@ const anyChange = fc.oneof(
   { weight: 4, arbitrary: change("ZoneEgress", "ze", none, egress) },
   { weight: 1, arbitrary: change("ExternalService", "es", mesh, external) },
   { weight: 2, arbitrary: change("ways", "ze", none, ways) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("silent"),
+      mesh: none,
+      name: fc.constantFrom("zone-b", "zone-c"),
+      spec: fc.option(fc.constant<JsonObject>({}), { nil: undefined }),
+    }),
+  },
   { weight: 1, arbitrary: change("listens", "dp", mesh, fc.constant<JsonObject>({})) },
   {
     weight: 4,
@@ -341,7 +350,8 @@ function built(graph: Graph) {
   const internalListeners = graph.source<true>("internal listeners");
   const egressWays = graph.source<Ways>("ways");
   const nodes = graph.source<NodeFacts>("nodes");
-  const facts = { of, certificates, marked, departed, internalListeners, egressWays, nodes };
+  const silent = graph.source<true>("silent");
+  const facts = { of, certificates, marked, departed, internalListeners, egressWays, nodes, silent };
   const pipeline = proxyPipeline(graph, facts, "zone-a");
   const statuses = graph.source<ProxyStatus>("statuses");
   const served = graph.source<readonly string[]>("served");
@@ -357,6 +367,10 @@ function built(graph: Graph) {
       }
       if (kind === "mark") {
         marked.set(key, spec && "doubtful");
+        return;
+      }
+      if (kind === "silent") {
+        silent.set(name, spec && true);
         return;
       }
       if (kind === "listens") {

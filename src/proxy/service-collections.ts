@@ -34,6 +34,8 @@ import {
 
 export interface ServicesInput {
   of<Spec>(kind: string): Collection<Resource<Spec>>;
+  /** As they are met: silent ones drained. */
+  readonly ingresses: Collection<Resource<ZoneIngressJson>>;
   readonly zone: string;
   /** What ingresses of other zones say that they lead to, by service key. */
   readonly byTags: Collection<Group<RemoteOffer>>;
@@ -52,7 +54,7 @@ interface Selecting {
   readonly ports: readonly Port[];
 }
 
-export function serviceCollections(graph: Graph, { of, zone, byTags }: ServicesInput) {
+export function serviceCollections(graph: Graph, { of, ingresses, zone, byTags }: ServicesInput) {
   const services = of<JsonObject>("MeshService");
   const multiZone = of<JsonObject>("MeshMultiZoneService");
   const multi = graph.derive("selectors of MeshMultiZoneServices", multiZone, multiZoneSelector);
@@ -95,7 +97,7 @@ export function serviceCollections(graph: Graph, { of, zone, byTags }: ServicesI
   const meshes = graph.group("meshes with selectors", selecting, ({ mesh }) => [[mesh, true as const]]);
   const anySelectors = graph.derive("meshes with any selectors", meshes, (): true => true);
 
-  const entrances = graph.group("public ingresses of zones", of<ZoneIngressJson>("ZoneIngress"), (ingress) => {
+  const entrances = graph.group("public ingresses of zones", ingresses, (ingress) => {
     const entrance = publicIngress(ingress, zone);
     return entrance ? [[entrance.zone, entrance] as const] : [];
   });

@@ -20,6 +20,8 @@ export interface Sources {
   readonly internalListeners?: Collection<true>;
   /** What Envoys of egresses have acknowledged to lead to, by name; absent: nothing said yet. */
   readonly egressWays?: Collection<Ways>;
+  /** Zones that are to be left to those whom nobody else serves (decision 27); absent: none. */
+  readonly silent?: Collection<true>;
   /** What agents say of themselves, by key of the Dataplane; absent: nothing. */
   readonly nodes?: Collection<NodeFacts>;
 }

@@ -14,6 +14,7 @@ import { keyOf, type Resource } from "#resources/resource.ts";
 import { externalReach, externalsOf } from "#topology/external.ts";
 import { type MeshFacts, meshFactsOf } from "#topology/mesh.ts";
 import {
+  asDrained,
   instancesOf,
   isSubset,
   type Mark,
@@ -27,10 +28,12 @@ import { factsOfInstances, factsOfOffers, factsOutside, mergeFacts, type Service
 
 export function topologyCollections(graph: Graph, sources: Sources, zone: string) {
   const meshes = graph.derive("meshes", sources.of<MeshJson>("Mesh"), meshFactsOf);
-  const byTags = graph.group("offers by tags", sources.of<ZoneIngressJson>("ZoneIngress"), (ingress) =>
-    offersOf(ingress, zone),
+  const { silent = graph.source<true>("no silent zones") } = sources;
+  const ingresses = graph.derive("ingresses as met", sources.of<ZoneIngressJson>("ZoneIngress"), (ingress, read) =>
+    read.one(silent, ingress.spec.zone ?? "") ? asDrained(ingress) : ingress,
   );
-  const services = serviceCollections(graph, { of: sources.of, zone, byTags });
+  const byTags = graph.group("offers by tags", ingresses, (ingress) => offersOf(ingress, zone));
+  const services = serviceCollections(graph, { of: sources.of, ingresses, zone, byTags });
   const providedBy = (read: Read, dataplane: Resource<DataplaneJson>, mark: Mark | undefined): Provided => {
     // What a resource is called no tag is.
     const tagged = [...instancesOf(dataplane, mark)].filter(([key]) => !services.isResource(read, key));
@@ -50,9 +53,7 @@ export function topologyCollections(graph: Graph, sources: Sources, zone: string
     (services) => services,
   );
   const offers = graph.union("offers", services.offers, byTags);
-  const entrances = graph.group("entrances of zones", sources.of<ZoneIngressJson>("ZoneIngress"), (ingress) =>
-    entranceOf(offersOf(ingress, zone)),
-  );
+  const entrances = graph.group("entrances of zones", ingresses, (ingress) => entranceOf(offersOf(ingress, zone)));
   const externals = graph.group("external services", sources.of<ExternalServiceJson>("ExternalService"), externalsOf);
   const secrets = sources.of<SecretJson>("Secret");
   const external = graph.derive("external reach", externals, (group, read, key) => {

@@ -67,6 +67,8 @@ export const label = {
   issuingBackend: "kodiak.io/issuing-backend",
   /** Ours: on a Zone, and on its ingresses in other zones: milliseconds since the epoch, as text. The control plane's alone. */
   drainedSince: "kodiak.io/drained-since",
+  /** Ours: on an ingress of another zone that answers a probe (decision 27): `true`. Said by what its zone sends. */
+  answersProbes: "kodiak.io/answers-probes",
 } as const;
 
 /** Tags with a meaning (interop 11.5). */

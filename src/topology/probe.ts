@@ -1,4 +1,5 @@
-// The applications of a Dataplane that are probed: `serviceProbe` of its inbounds, with what they leave unsaid (interop 2.7, 6.6).
+// What Envoys are to find out: whether the applications of a Dataplane answer, by `serviceProbe` of its inbounds, with what they leave unsaid
+// (interop 2.7, 6.6), and whether other zones do (decision 27).
 
 import type {
   Dataplane_Networking_Inbound_ServiceProbeJson,
@@ -7,13 +8,16 @@ import type {
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import { type HostPort, hostPortText } from "#lib/address.ts";
 import { parseGoDuration } from "#lib/duration.ts";
+import { label, type Resource } from "#resources/resource.ts";
 import { applicationAddress } from "#topology/inbound.ts";
 
-/** One application, probed by opening a connection. */
+/** One application or ingress. */
 export interface Probe extends ProbeTimes {
   /** Kuma's name for it; another address with the same port has one of its own. */
   readonly name: string;
   readonly at: HostPort;
+  /** Whom it asks for by HTTP; absent: it opens a connection. */
+  readonly host?: string;
 }
 export interface ProbeTimes {
   readonly intervalMs: number;
@@ -55,29 +59,39 @@ const timesOf = (probe: Dataplane_Networking_Inbound_ServiceProbeJson): ProbeTim
 /** Of an ingress of another zone. */
 export interface ZoneEntrance extends HostPort {
   readonly zone: string;
+  readonly answersProbes: boolean;
 }
 
+/** Where an ingress of Kodiak says that it is there. */
+export const probedHost = (zone: string): string => `${zone}.probe.kodiak`;
+
 /**
- * What an ingress of this zone finds out about others: whether a connection is accepted. Nothing more can be asked of an ingress of Kuma,
- * which closes whatever has no SNI.
+ * What ingresses and egresses of this zone find out about ingresses of others: whether they answer. Of one of Kuma, which closes what has no
+ * SNI, whether a connection is accepted.
  */
 export const zoneProbesOf = (entrances: Iterable<ZoneEntrance>): readonly Probe[] =>
   [...new Map([...entrances].map((one) => [`${one.zone} ${hostPortText(one)}`, one]))]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, { address, port }]) => ({ name, at: { address, port }, ...zoneTimes }));
+    .map(([name, { zone, address, port, answersProbes }]) => ({
+      ...{ name, at: { address, port }, ...zoneTimes },
+      ...(answersProbes && { host: probedHost(zone) }),
+    }));
 
 export const zoneOfProbe = (name: string): string => name.slice(0, name.indexOf(" "));
 
-/** For people to see: a report each two seconds. */
-const zoneTimes: ProbeTimes = { intervalMs: 2_000, timeoutMs: 2_000, unhealthyThreshold: 2, healthyThreshold: 1 };
+const zoneTimes: ProbeTimes = { intervalMs: 1_000, timeoutMs: 1_000, unhealthyThreshold: 2, healthyThreshold: 1 };
+
+/** Of so many silent ones among the other zones all are left out, or none, as it is this zone then that has lost its network. */
+export const isWithinShare = (silent: number, others: number): boolean => 3 * silent <= 2 * (others + 1);
 
 /** Where the ingress of another zone is reached; nothing for one of this zone, or one that isn't public. */
 export function entranceElsewhere(
-  { zone = "", networking = {} }: ZoneIngressJson,
+  { labels, spec: { zone = "", networking = {} } }: Pick<Resource<ZoneIngressJson>, "labels" | "spec">,
   localZone: string,
 ): readonly ZoneEntrance[] {
   const { advertisedAddress: address = "", advertisedPort: port = 0 } = networking;
-  return zone === "" || zone === localZone || address === "" || port === 0 ? [] : [{ zone, address, port }];
+  if (zone === "" || zone === localZone || address === "" || port === 0) return [];
+  return [{ zone, address, port, answersProbes: labels[label.answersProbes] === "true" }];
 }
 
 /** What is checked under this name is Envoy itself. */

@@ -28,7 +28,7 @@ export interface RemoteOffer {
   readonly zone: string;
   readonly address: string;
   readonly port: number;
-  /** It takes only what no other zone, nor this one, can. */
+  /** It takes only what no other zone, nor this one, can: somebody said so, or it is silent (decision 27). */
   readonly isDrained: boolean;
   readonly entries: readonly { readonly tags: Tags; readonly instances: number }[];
 }
@@ -106,6 +106,12 @@ export function publicIngress({ spec, labels }: Resource<ZoneIngressJson>, local
   return { zone, address, port, isDrained: labels[label.drainedSince] !== undefined, entries: [anyInstance] };
 }
 const anyInstance = { tags: {}, instances: 1 };
+
+/** One whose zone is silent is met as if somebody had drained that (decision 27). */
+export const asDrained = (ingress: Resource<ZoneIngressJson>): Resource<ZoneIngressJson> => ({
+  ...ingress,
+  labels: { [label.drainedSince]: "", ...ingress.labels },
+});
 
 /** Service keys with what an ingress of another zone offers; nothing for one of this zone, or one that isn't public. */
 export function offersOf(ingress: Resource<ZoneIngressJson>, localZone: string): Map<string, RemoteOffer> {

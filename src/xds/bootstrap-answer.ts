@@ -153,7 +153,7 @@ function hasHealthToReport(
   { features, proxyType }: BootstrapRequest,
   networking: Dataplane_NetworkingJson | undefined,
 ): boolean {
-  if (!networking) return proxyType === "ingress" && features.includes(announcesLeaving);
+  if (!networking) return proxyType !== "dataplane" && features.includes(announcesLeaving);
   return (
     !features.includes(announcesLeaving) ||
     (networking.inbound ?? []).some(({ serviceProbe }) => serviceProbe !== undefined)

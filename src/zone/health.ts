@@ -16,6 +16,7 @@ import type { Issue } from "#lib/issue.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 import { withHealth } from "#owned/probed-state.ts";
 import { announcesLeaving } from "#proxy/features.ts";
+import { reporterKey } from "#proxy/probes.ts";
 import { asDataplane } from "#resources/dataplane.ts";
 import { describeId, keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
@@ -36,13 +37,13 @@ export interface HealthOptions {
   readonly validate: (resource: Resource) => readonly Issue[];
   /** It takes no new requests any more, however well it is. */
   readonly isLeaving: (id: ResourceId) => boolean;
-  /** What an ingress finds of other zones; `undefined`: it reports no more. */
+  /** What an ingress or egress finds of other zones; `undefined`: it reports no more. */
   readonly onZones: ZoneEvidence["said"];
 }
 
 export function health(options: HealthOptions) {
   const { zone, store, clock, log, tokens, refusedProxies, validate, isLeaving, onZones } = options;
-  /** Last reported on the streams that are open, by key of the Dataplane or name of the ingress. */
+  /** Last reported on the streams that are open, by `reporterKey`. */
   const reported = new Map<string, Health>();
   const shownTokens = tokenWatch(store, tokens);
   const unwatch = store.watch(({ changes }) => {
@@ -63,13 +64,15 @@ export function health(options: HealthOptions) {
     if (!node?.id) throw refused("the first request of a stream must carry the node with its id");
     const metadata = jsonOf(node.metadata);
     const token = tokenOf(stream);
-    const isIngress = metadata["dataplane.proxyType"] === "ingress";
-    const id = { kind: isIngress ? "ZoneIngress" : "Dataplane", ...identityOf(node.id) };
+    const { "dataplane.proxyType": type } = metadata;
+    const kind = type === "ingress" ? "ZoneIngress" : type === "egress" ? "ZoneEgress" : "Dataplane";
+    const isOfZone = kind !== "Dataplane";
+    const id = { kind, ...identityOf(node.id) };
     const shown = { token, at: clock.now(), since: shownTokens.moment };
     const proxy = broughtBy(metadata, id, zone, validate) ?? store.get(id);
     if (!proxy) throw refused(`${describeId(id)} does not exist: the proxy must bring it, or it must be applied first`);
     await tokens.checkBrought(proxy, token);
-    const key = keyOf(id);
+    const key = reporterKey(id);
     const letGo = shownTokens.hold({
       ...{ ...shown, proxy },
       onRefused(error) {
@@ -82,19 +85,19 @@ export function health(options: HealthOptions) {
       key,
       admin: announces(metadata, announcesLeaving) ? undefined : adminOf(metadata),
       isTransparent:
-        !isIngress &&
+        !isOfZone &&
         (isObject(metadata.transparentProxy) || asDataplane(proxy).spec.networking?.transparentProxying !== undefined),
       onHealth(health) {
         own = health;
         reported.set(key, health);
-        if (isIngress) onZones(key, health);
+        if (isOfZone) onZones(key, health);
         else apply(id);
       },
       onGone() {
         letGo();
         if (reported.get(key) !== own) return;
         reported.delete(key);
-        if (isIngress) onZones(key, undefined);
+        if (isOfZone) onZones(key, undefined);
       },
     };
   }

@@ -1,12 +1,33 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { entranceElsewhere, zoneProbesOf } from "#topology/probe.ts";
+import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
+import { incrementalGraph } from "#incremental/graph.ts";
+import { label } from "#resources/resource.ts";
+import { entranceElsewhere, isWithinShare, zoneProbesOf } from "#topology/probe.ts";
 import { zoneEvidence } from "#zone/zone-evidence.ts";
 
-test("a zone is silent since none of its ingresses answers any of ours, and said to be when that changes", () => {
+function evidence() {
   let now = 1_000;
-  let told = 0;
-  const { said, silent } = zoneEvidence({ now: () => now }, () => told++);
+  let [told, touched] = [0, 0];
+  const left = incrementalGraph().source<true>("left");
+  const { said, silent } = zoneEvidence({
+    clock: { now: () => now },
+    left,
+    touch: () => touched++,
+    onChange: () => told++,
+  });
+  return {
+    said,
+    at: (ms: number) => {
+      now = ms;
+    },
+    /** Who is silent since when, who is left out, and how often each was said to have changed. */
+    state: () => [Object.fromEntries(silent()), [...left.keys()].sort(), told, touched],
+  };
+}
+
+test("a zone is silent, and left out, since none of its ingresses answers any of ours, and said to be when that changes", () => {
+  const { said, at, state } = evidence();
   const one = (b1: boolean, b2: boolean) =>
     new Map([
       ["zone-b 10.1.0.1:1", b1],
@@ -14,31 +35,49 @@ test("a zone is silent since none of its ingresses answers any of ours, and said
       ["zone-c 10.2.0.1:1", true],
     ]);
   said("in-1", one(false, true));
-  assert.deepEqual([[...silent()], told], [[], 0]);
+  assert.deepEqual(state(), [{}, [], 0, 0]);
   said("in-1", one(false, false));
-  now = 2_000;
+  at(2_000);
   said("in-1", one(false, false));
-  assert.deepEqual([[...silent()], told], [[["zone-b", 1_000]], 1]);
+  assert.deepEqual(state(), [{ "zone-b": 1_000 }, ["zone-b"], 1, 1]);
   said("in-2", one(true, true));
-  assert.deepEqual([[...silent()], told], [[], 2]);
+  assert.deepEqual(state(), [{}, [], 2, 2]);
   said("in-2", undefined);
-  assert.deepEqual([[...silent()], told], [[["zone-b", 2_000]], 3]);
+  assert.deepEqual(state(), [{ "zone-b": 2_000 }, ["zone-b"], 3, 3]);
   said("in-1", undefined);
-  assert.deepEqual([[...silent()], told], [[], 4]);
+  assert.deepEqual(state(), [{}, [], 4, 4]);
 });
 
-test("an ingress of this zone asks each public ingress of others, each once", () => {
+test("more than two thirds of the zones are not left out, this one counted: it is this one then", () => {
+  const { said, state } = evidence();
+  const answering = (...zones: readonly boolean[]) => new Map(zones.map((is, i) => [`zone-${i} 10.${i}.0.1:1`, is]));
+  said("in", answering(false, false, true));
+  assert.deepEqual(state(), [{ "zone-0": 1_000, "zone-1": 1_000 }, ["zone-0", "zone-1"], 1, 1]);
+  said("in", answering(false, false, false));
+  assert.deepEqual(state(), [{ "zone-0": 1_000, "zone-1": 1_000, "zone-2": 1_000 }, [], 2, 2]);
+  said("in", answering(true, false, false));
+  assert.deepEqual(state(), [{ "zone-1": 1_000, "zone-2": 1_000 }, ["zone-1", "zone-2"], 3, 3]);
+  const most = (others: number) => [...Array(others + 1).keys()].filter((n) => isWithinShare(n, others)).at(-1);
+  assert.deepEqual([1, 2, 3, 4, 5, 8].map(most), [1, 2, 2, 3, 4, 6]);
+});
+
+test("each public ingress of other zones is asked, each once: by HTTP if it says that it answers, else by a connection", () => {
   const networking = { advertisedAddress: "10.1.0.1", advertisedPort: 1 };
+  const of = (spec: ZoneIngressJson, labels: Readonly<Record<string, string>> = {}) =>
+    entranceElsewhere({ spec, labels }, "zone-a");
   const all = [
-    { zone: "zone-b", networking },
-    { zone: "zone-b", networking },
-    { zone: "zone-a", networking },
-    { networking },
-    { zone: "zone-c" },
+    of({ zone: "zone-b", networking }, { [label.answersProbes]: "true" }),
+    of({ zone: "zone-b", networking }, { [label.answersProbes]: "true" }),
+    of({ zone: "zone-k", networking: { advertisedAddress: "10.2.0.1", advertisedPort: 1 } }),
+    of({ zone: "zone-a", networking }),
+    of({ networking }),
+    of({ zone: "zone-c" }),
   ];
-  const probes = zoneProbesOf(all.flatMap((spec) => entranceElsewhere(spec, "zone-a")));
   assert.deepEqual(
-    probes.map(({ name, at }) => [name, at]),
-    [["zone-b 10.1.0.1:1", { address: "10.1.0.1", port: 1 }]],
+    zoneProbesOf(all.flat()).map(({ name, at, host }) => [name, at, host]),
+    [
+      ["zone-b 10.1.0.1:1", { address: "10.1.0.1", port: 1 }, "zone-b.probe.kodiak"],
+      ["zone-k 10.2.0.1:1", { address: "10.2.0.1", port: 1 }, undefined],
+    ],
   );
 });

@@ -132,6 +132,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const statuses = graph.source<ProxyStatus>("proxy statuses");
   const marked = graph.source<Mark>("marked");
   const departed = graph.source<Resource<DataplaneJson>>("departed");
+  const silent = graph.source<true>("silent zones");
   const promised = graph.source<PromisedMtls>("promised mtls");
   rememberPromises(store, promised);
   const promises = mtlsPromises(graph, sources.of("Mesh"), sources.of("Dataplane"), promised);
@@ -142,7 +143,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const internalListeners = internalListenersOf(graph, statuses, sources.of("DataplaneInsight"));
   const probes = probesOfProxies(graph, of, settings.name);
   const nodes = nodesOf(graph, statuses, sources.of("DataplaneInsight"));
-  const facts = { of, certificates, marked, departed, nodes, internalListeners, egressWays };
+  const facts = { of, certificates, marked, departed, nodes, internalListeners, egressWays, silent };
   const pipeline = proxyPipeline(graph, facts, settings.name);
   // As they are sent: what is issued in this turn is not settled yet.
   const issued = graph.derive("issued", certificates, ({ status }) => status);
@@ -276,7 +277,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     return admitted;
   };
   const xds = xdsServer({ instanceId, log: logOf("xds"), clock, bundles: pipeline.bundles, admit });
-  const evidence = zoneEvidence(clock, () => link?.ping());
+  const evidence = zoneEvidence({ clock, left: silent, touch: running.touch, onChange: () => link?.ping() });
   const reported = health({
     ...{ zone: settings.name, store, clock, log: logOf("proxies"), tokens: tokensOfProxies, validate },
     refusedProxies: refusals,

@@ -46,9 +46,7 @@ async function application(own: Lab): Promise<{ readonly port: number; readonly 
 const request = (path = "/", headers: Readonly<Record<string, string>> = {}): string =>
   [
     `GET ${path} HTTP/1.1`,
-    "host: backend",
-    "connection: close",
-    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+    ...Object.entries({ host: "backend", connection: "close", ...headers }).map(([name, value]) => `${name}: ${value}`),
     "\r\n",
   ].join("\r\n");
 
@@ -209,7 +207,17 @@ test("hostile callers of services", async (t) => {
     atIngress("a service that it does not offer", { servername: "frontend{mesh=default}" }),
     atIngress("a mesh that does not exist", { servername: "backend{mesh=default2}" }),
     atIngress("a part of a service that no route leads to", { servername: "backend{mesh=default,version=v1}" }),
-    { what: "at the ingress, plain HTTP", at: ingressAt, bytes: request(), counted: noChain },
+    ...["zone-a.probe.kodiak", "backend"].map((host) => ({
+      what: `at the ingress, plain HTTP for ${host}`,
+      ...{ at: ingressAt, bytes: request("/", { host }), counted: badRequest, answer: /^HTTP\/1\.1 40[04] / },
+    })),
+    {
+      what: "at the ingress, what is no HTTP",
+      at: ingressAt,
+      bytes: "hello\r\n\r\n",
+      counted: badRequest,
+      answer: /^HTTP\/1\.1 400 /,
+    },
     {
       ...atIngress("another mesh's service", { servername: sniOfOther }, untrusted),
       line: tlsFailed,
