@@ -4,6 +4,7 @@
 import type { Route } from "#api/router.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { JsonObject } from "#lib/json.ts";
+import type { IngressesAway } from "#owned/ingresses-away.ts";
 import type { WithoutEgress } from "#owned/without-egress.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import type { Links, LinkView } from "#resources/links.ts";
@@ -13,6 +14,8 @@ export interface OwnState {
   silentZones?(): ReadonlyMap<string, number>;
   /** Zones that cannot reach others for want of an egress. */
   withoutEgress?(): readonly WithoutEgress[];
+  /** Zones whose control planes have lost their ingresses. */
+  ingressesAway?(): readonly IngressesAway[];
 }
 
 /** `own`: of this control plane itself. */
@@ -27,6 +30,7 @@ export const linkRoutes = (links: Links, own: OwnState = {}): Route[] => [
           ...frozenIn(own.frozenSince?.()),
           ...silentIn(own.silentZones?.()),
           ...withoutEgressIn(own.withoutEgress?.() ?? []),
+          ...ingressesAwayIn(own.ingressesAway?.() ?? []),
         },
       }),
     },
@@ -89,6 +93,9 @@ function viewOf({
 
 const withoutEgressIn = (zones: readonly WithoutEgress[]): JsonObject =>
   zones.length === 0 ? {} : { withoutEgress: zones.map(({ zone, meshes }) => ({ zone, meshes: [...meshes] })) };
+
+const ingressesAwayIn = (zones: readonly IngressesAway[]): JsonObject =>
+  zones.length === 0 ? {} : { ingressesAway: zones.map((one) => ({ ...one })) };
 
 const silentIn = (zones: ReadonlyMap<string, number> | undefined): JsonObject =>
   zones && zones.size > 0 ? { silentZones: [...zones].map(([zone, since]) => ({ zone, since: time(since) })) } : {};

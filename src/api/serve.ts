@@ -19,6 +19,7 @@ import type { AuditLog } from "#host/audit-log.ts";
 import { hostPort } from "#host/connection-failure.ts";
 import type { Log } from "#host/log.ts";
 import { KodiakError } from "#lib/failure.ts";
+import { ingressesAway } from "#owned/ingresses-away.ts";
 import { type WithoutEgress, zonesWithoutEgress } from "#owned/without-egress.ts";
 import type { Links } from "#resources/links.ts";
 import type { Store } from "#resources/store.ts";
@@ -104,7 +105,11 @@ const routesOf = (options: ApiOptions): Route[] => [
   rotationRoute(options.store, options.rules),
   applyRoute(options.store, options.rules),
   ...tokenRoutes(options.tokens),
-  ...linkRoutes(options.links ?? noLinks, { ...options, withoutEgress: () => withoutEgress(options) }),
+  ...linkRoutes(options.links ?? noLinks, {
+    ...options,
+    withoutEgress: () => withoutEgress(options),
+    ingressesAway: () => ingressesAway(options.store, "this zone"),
+  }),
   ...(options.zones ? zoneRoutes(options.store, options.zones) : []),
   ...metaRoutes(options),
 ];

@@ -3,7 +3,7 @@
 import { behindColumns, refusedText, troubleOfLink, troubleOfProxy } from "#cli/behind.ts";
 import { type Api, apiClient, apiSettings } from "#cli/client.ts";
 import { columnsOf, shownByOverview } from "#cli/columns.ts";
-import { frozenColumns, frozenText } from "#cli/frozen.ts";
+import { frozenColumns, frozenIn, frozenText } from "#cli/frozen.ts";
 import { heldColumns, heldText, type LinksShown, linksAt, rowsBesides } from "#cli/held.ts";
 import { kindCalled, pathOf } from "#cli/kind-noun.ts";
 import { jsonOf, tableOf, yamlDocuments, yamlOf } from "#cli/print.ts";
@@ -43,15 +43,16 @@ export const getVerb = defineVerb({
     const mesh = values.allMeshes && name === undefined ? undefined : values.mesh;
     const isTable = values.output === "table";
     // Tables of proxies and zones say who is online, which the resource itself does not.
-    const { links, frozenSince, silences, withoutEgress } =
+    const { links, frozenSince, silences, withoutEgress, ingressesAway } =
       isTable && kind.name === "Zone" ? await linksAt(api) : noLinks;
+    const frozenAmong = (zones: readonly JsonObject[]) => frozenIn({ links, own: frozenSince, zones, ingressesAway });
     const suffix = isTable && shownByOverview.has(kind.name) ? "/_overview" : "";
     if (name === undefined) {
       const listed = await listOf(api, kind, `${pathOf(kind, mesh)}${suffix}`);
       const items = [...listed, ...rowsBesides(links, listed)];
       if (isTable && items.length === 0) {
         terminal.err(`there are no ${kind.plural}${where(kind, mesh)}\n`);
-        const texts = [frozenText(links, frozenSince, terminal), silentText(silences, terminal)];
+        const texts = [frozenText(frozenAmong([]), terminal), silentText(silences, terminal)];
         terminal.out(`${texts.join("")}${withoutEgressText(withoutEgress)}`);
       } else terminal.out(shown(items));
       return 0;
@@ -70,12 +71,14 @@ export const getVerb = defineVerb({
           : troubleOfProxy(item, insightOf(kind));
       const troubles = items.map(troubleOf);
       const zones = kind.name === "Zone" ? items : [];
+      // A link to global has a row, too, and is no zone.
+      const frozen = frozenAmong(zones.filter((row) => "type" in row));
       const columns = [
         ...columnsOf(kind, terminal),
         ...stateColumns(zones, terminal),
         ...heldColumns(links),
         ...behindColumns(troubles, terminal, troubleOf),
-        ...frozenColumns(links, terminal),
+        ...frozenColumns(frozen, terminal),
         ...silentColumns(silences, terminal),
       ];
       const rows = items.map((item) => columns.map(({ show }) => show(item)));
@@ -85,7 +88,7 @@ export const getVerb = defineVerb({
       );
       const texts = [
         ...[stateText(zones), heldText(links, terminal), refusedText(troubles, terminal)],
-        ...[frozenText(links, frozenSince, terminal), silentText(silences, terminal), withoutEgressText(withoutEgress)],
+        ...[frozenText(frozen, terminal), silentText(silences, terminal), withoutEgressText(withoutEgress)],
       ];
       return `${table}${texts.join("")}`;
     }
@@ -95,7 +98,10 @@ export const getVerb = defineVerb({
 /** Where an overview has what is known of a proxy. */
 const insightOf = ({ name }: Kind): string => `${name[0]?.toLowerCase()}${name.slice(1)}Insight`;
 
-const noLinks: LinksShown = { links: new Map(), frozenSince: undefined, silences: [], withoutEgress: [] };
+const noLinks: LinksShown = {
+  ...{ links: new Map(), frozenSince: undefined, silences: [] },
+  ...{ withoutEgress: [], ingressesAway: [] },
+};
 
 const where = (kind: Kind, mesh: string | undefined): string =>
   kind.scope === "Mesh" && mesh !== undefined ? ` in mesh "${mesh}"` : "";

@@ -16,16 +16,23 @@ export interface LinksShown {
   readonly silences: readonly Silence[];
   /** Zones that reach no other for want of an egress, and the meshes that it is for. */
   readonly withoutEgress: readonly JsonObject[];
+  /** Zones whose control planes have lost their ingresses, and since when. */
+  readonly ingressesAway: readonly JsonObject[];
 }
 
 /** As `/_links` answers. Empty from a control plane that does not know such links. */
 export async function linksAt(api: Api): Promise<LinksShown> {
   const { status, json } = await api.ask("GET", "/_links");
-  const items = status === 200 && Array.isArray(json.items) ? json.items.filter(isObject) : [];
+  const listOf = (member: string) => {
+    const found = json[member];
+    return status === 200 && Array.isArray(found) ? found.filter(isObject) : [];
+  };
   const frozenSince = typeof json.frozenSince === "string" ? json.frozenSince : undefined;
-  const withoutEgress = status === 200 && Array.isArray(json.withoutEgress) ? json.withoutEgress.filter(isObject) : [];
-  const links = new Map(items.map((link) => [String(link.peer), link]));
-  return { links, frozenSince, silences: silencesIn(links, json.silentZones), withoutEgress };
+  const links = new Map(listOf("items").map((link) => [String(link.peer), link]));
+  return {
+    ...{ links, frozenSince, silences: silencesIn(links, json.silentZones) },
+    ...{ withoutEgress: listOf("withoutEgress"), ingressesAway: listOf("ingressesAway") },
+  };
 }
 
 /** None while nothing is held. */

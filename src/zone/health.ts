@@ -76,7 +76,7 @@ export function health(options: HealthOptions) {
     const letGo = shownTokens.hold({
       ...{ ...shown, proxy },
       onRefused(error) {
-        const message = refusedProxies.record({ at: "health", proxy: key, peer: stream.peer }, error);
+        const message = refusedProxies.record({ at: "health", proxy: keyOf(id), peer: stream.peer }, error);
         stream.end({ code: grpcCode.unknown, message });
       },
     });

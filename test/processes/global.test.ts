@@ -167,7 +167,7 @@ test("the global control plane", async (t) => {
     );
     await zoneB.child.end();
     await eventually("an offline zone", 10_000, async () =>
-      assert.deepEqual(await proxiesOf("zones"), ["zone-a,online since …", "zone-b,offline since …"]),
+      assert.deepEqual(await proxiesOf("zones"), ["zone-a,online since …,-", "zone-b,offline since …,for …"]),
     );
   });
 

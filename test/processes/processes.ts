@@ -79,7 +79,9 @@ export async function processes(t: TestContext): Promise<Processes> {
     async table(...args) {
       const { code, out, err } = await inProcess(["get", ...args]);
       assert.equal(code, 0, `kodiak get ${args.join(" ")}: ${err}`);
-      const [, ...rows] = out.trimEnd().split("\n");
+      // What is said of them stands below.
+      const [table = ""] = out.trimEnd().split("\n\n");
+      const [, ...rows] = table.split("\n");
       return rows.map((row) => row.trim().split(/ {2,}/));
     },
     async start(name, args, by = []) {
