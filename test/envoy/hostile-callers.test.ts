@@ -88,7 +88,8 @@ test("hostile callers of services", async (t) => {
     add("other", "127.0.2.3", ofOther.port),
   ]);
 
-  const [ca, caOfOther] = [authorityOf("default", global), authorityOf("other", global)];
+  const authorities = async () => [authorityOf("default", global), authorityOf("other", global)] as const;
+  const [ca, caOfOther] = await eventually("authorities", 10_000, authorities);
   const day = 86_400_000;
   const [own1, stranger, foreign, expired, early, self, ofNobody, otherName] = await Promise.all([
     leafOf(ca, "default", "frontend"),

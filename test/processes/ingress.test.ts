@@ -102,11 +102,13 @@ test("zone ingresses", async (t) => {
       assert.match(text, /CONNECTED/, what);
       assert.match(text, /no peer certificate available/, what);
     }
-    await assert.rejects(
-      get(`http://${ingressB.at.host}:${ingressB.at.port}/`),
-      /socket hang up|ECONNRESET/,
-      "plain HTTP",
-    );
+    const asked = async (host: string) => {
+      const { status, text } = await get(`http://${ingressB.at.host}:${ingressB.at.port}/`, { host });
+      return [status, text];
+    };
+    assert.deepEqual(await asked("backend"), [404, ""], "plain HTTP");
+    assert.deepEqual(await asked("zone-a.probe.kodiak"), [404, ""], "another zone's probe");
+    assert.deepEqual(await asked("zone-b.probe.kodiak"), [200, ""], "its own");
   });
 
   await t.test("an egress is the way out", async () => {
