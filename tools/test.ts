@@ -85,13 +85,13 @@ const simulated = found("test/simulation/**/*.test.ts");
 const alone = found(
   "test/demo/demo.test.ts",
   "test/{fuzz,scale}/**/*.test.ts",
-  "test/envoy/{make-before-break,rotations,two-zones}.test.ts",
-  "test/operations/{back-pressure,running,stuck-link}.test.ts",
+  "test/envoy/{make-before-break,rotations}.test.ts",
+  "test/operations/back-pressure.test.ts",
 );
 /** For certificates to be renewed, silence to be noticed, proxies to be forgotten: most of it leaves the cores to others. */
 const waiting = found(
   "test/envoy/renewal.test.ts",
-  "test/operations/idle.test.ts",
+  "test/operations/{idle,running,stuck-link}.test.ts",
   "test/policies/mesh-health-check.test.ts",
   "test/promises/{p1-cut-from-its-proxies,p1-loss-of-a-control-plane,p12-evidence-about-zones}.test.ts",
 );

@@ -9,6 +9,7 @@ import { type TestContext, test } from "node:test";
 import { type Answer, decode, encode, type Packet, type Question } from "dns-packet";
 import { resolverAt, serveDns } from "#agent/dns.ts";
 import { askOnce, framed, unframed } from "#agent/dns-ask.ts";
+import { freePort } from "#host/free-port.ts";
 import { openLog } from "#host/log.ts";
 import { realWorld } from "#host/real-world.ts";
 
@@ -43,8 +44,8 @@ async function resolver(t: TestContext, records: Readonly<Record<string, string>
       if (found) socket.write(framed(found));
     });
   });
-  await once(tcp.listen(0, localhost), "listening");
-  const { port } = tcp.address() as { port: number };
+  const port = await freePort();
+  await once(tcp.listen(port, localhost), "listening");
   const udp = createSocket("udp4");
   await once(udp.bind(port, localhost), "listening");
   udp.on("message", (bytes, from) => {
@@ -142,10 +143,7 @@ test("what is no question is answered as DNS says, or not at all", async (t) => 
 });
 
 test("while Envoy is not there, who asks is told to try again", async (t) => {
-  const gone = createSocket("udp4");
-  await once(gone.bind(0, localhost), "listening");
-  const { port: envoyPort } = gone.address();
-  gone.close();
+  const envoyPort = await freePort();
   const dns = await serveDns({ port: 0, envoyPort, resolvers: () => [] }, log);
   t.after(() => dns.close());
   const question = encode({ type: "query", id: 1, questions: [{ type: "A", name: "backend.mesh" }] });
