@@ -221,10 +221,11 @@ export const withoutRetries = (api: string): Promise<void> =>
 
 /**
  * Tries until the attempt succeeds: for what announces itself to nobody, as an Envoy's listener does not. Each attempt
- * follows the last one's failure, after a short pause.
+ * follows the last one's failure, after a short pause, which is a little longer for what takes seconds.
  */
 export async function eventually<T>(what: string, deadlineMs: number, attempt: () => Promise<T>): Promise<T> {
-  const end = Date.now() + deadlineMs * patience;
+  const start = Date.now();
+  const end = start + deadlineMs * patience;
   for (;;) {
     try {
       return await attempt();
@@ -232,7 +233,6 @@ export async function eventually<T>(what: string, deadlineMs: number, attempt: (
       if (Date.now() > end)
         throw new Error(`${what}: not within ${deadlineMs * patience} ms: ${String(error)}`, { cause: error });
     }
-    await pause(betweenAttemptsMs);
+    await pause(Math.min(40, Math.max(10, (Date.now() - start) / 50)));
   }
 }
-const betweenAttemptsMs = 10;
