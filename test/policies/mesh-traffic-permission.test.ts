@@ -57,10 +57,10 @@ const table: readonly (readonly [what: string, spec: object, status: number])[] 
   ["rules: deny Prefix wins over allowWithShadowDeny", rules({ allowWithShadowDeny: [self], deny: [mesh] }), 403],
 ];
 
-/** What the shadow rules at v1 would have denied. */
-async function shadowDenied({ v1 }: Stage): Promise<number> {
-  const text = await v1.proxy.admin("/stats?filter=rbac.*shadow_denied$");
-  return [...text.matchAll(/: (\d+)/g)].reduce((sum, [, count]) => sum + Number(count), 0);
+/** What the shadow rules at the backends would have denied. */
+async function shadowDenied({ v1, v2 }: Stage): Promise<number> {
+  const texts = await Promise.all([v1, v2].map(({ proxy }) => proxy.admin("/stats?filter=rbac.*shadow_denied$")));
+  return texts.flatMap((text) => [...text.matchAll(/: (\d+)/g)]).reduce((sum, [, count]) => sum + Number(count), 0);
 }
 
 test("MeshTrafficPermission", async (t) => {
@@ -158,7 +158,8 @@ const caller = "spiffe://default/frontend";
 const kriOf = (name: string) => `kri_mtp_default_zone-a__${name}_`;
 const wouldBe = "let through a request that AllowWithShadowDeny would deny";
 
-async function withReasons({ url, v1, v2, echoProxy, echoPort, apply, remove }: Stage): Promise<void> {
+async function withReasons(stage: Stage): Promise<void> {
+  const { url, v1, v2, echoProxy, echoPort, apply, remove } = stage;
   const backends = [v1.proxy, v2.proxy];
   const request = { caller, service: "backend", method: "GET", path: "/private" };
   const ask = (status: number) => answers(`${url}/private?token=secret`, status);
@@ -185,6 +186,11 @@ async function withReasons({ url, v1, v2, echoProxy, echoPort, apply, remove }: 
   });
   await said(backends, wouldBe, { ...request, policy: kriOf("in-shadow") });
   await remove(kind, "in-shadow");
+  await soon("no shadow at either", async () => {
+    const before = await shadowDenied(stage);
+    for (let i = 0; i < 4; i++) await ask(200);
+    assert.equal(await shadowDenied(stage), before);
+  });
 
   // What is allowed leaves no line: it would have come before that of a later denial.
   for (let i = 0; i < 20; i++) await answers(`${url}/allowed`, 200);
