@@ -6,6 +6,7 @@ import { tcpCluster } from "#envoy/cluster.ts";
 import { egressName, wayMatcher } from "#envoy/egress.ts";
 import { type Chain, listener } from "#envoy/listener.ts";
 import type { ClusterJson } from "#gen/envoy/config/cluster/v3/cluster_pb.ts";
+import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import type { ZoneEgress_NetworkingJson } from "#gen/kuma/mesh/v1alpha1/zoneegress_pb.ts";
 import { type HostPort, hostPortText } from "#lib/address.ts";
 import { assignment } from "#proxy/assignment.ts";
@@ -13,7 +14,8 @@ import type { Draft } from "#proxy/bundle.ts";
 import { type ExternalTarget, externalChain, externalTargetName, externalTargetSni } from "#proxy/egress-externals.ts";
 import { chainTo, type IngressTarget, ingressClusterName, ingressSni, throughTo } from "#proxy/ingress.ts";
 import { inboundListenerName } from "#proxy/names.ts";
-import type { RemoteOffer } from "#topology/provider.ts";
+import type { Resource } from "#resources/resource.ts";
+import { offersOf, publicIngress } from "#topology/provider.ts";
 
 /** No service is called so. */
 export const zoneClusterName = (zone: string): string => `kodiak:zone:${zone}`;
@@ -104,16 +106,21 @@ export function completeIngresses(entrances: Iterable<Entrance>): readonly HostP
   const most = Math.max(0, ...all.map(({ services }) => services));
   const byText = new Map(
     all
-      .filter(({ services }) => services > 0 && services === most)
+      .filter(({ services }) => services === most)
       .map(({ address, port }) => [hostPortText({ address, port }), { address, port }]),
   );
   return [...byText].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, at]) => at);
 }
 
-/** Zone and entrance of an ingress by what it offers. */
-export function entranceOf(offers: ReadonlyMap<string, RemoteOffer>): Iterable<readonly [string, Entrance]> {
-  const [first] = offers.values();
-  return first ? [[first.zone, { address: first.address, port: first.port, services: offers.size }]] : [];
+/** By zone; none of one of this zone, or one that isn't public. One of Kuma says nothing of a mesh that has MeshServices only. */
+export function entranceOf(
+  ingress: Resource<ZoneIngressJson>,
+  localZone: string,
+): Iterable<readonly [string, Entrance]> {
+  const found = publicIngress(ingress, localZone);
+  if (!found) return [];
+  const { zone, address, port } = found;
+  return [[zone, { address, port, services: offersOf(ingress, localZone).size }]];
 }
 
 /** A listener needs a chain; with nothing to lead to, it says who it is and closes. */

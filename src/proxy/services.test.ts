@@ -220,6 +220,10 @@ test("a mesh that leaves its zone through egresses comes to other zones' MeshSer
   assert.deepEqual(endpointsIn(client("endpoint", remote)), ["1 10.0.0.5:10002 3"]);
   assert.match(JSON.stringify(egress("listener", "inbound:10.0.0.5:10002")), /\.backend\.8080\.default\.ms"/);
   assert.deepEqual(endpointsIn(egress("endpoint", remote)), ["0 10.2.0.1:10001 3"]);
+  // A zone whose ingresses say nothing of services by tag.
+  set(ingressOf("zone-b", "i-1", "10.2.0.1", 0));
+  assert.deepEqual(endpointsIn(egress("endpoint", remote)), ["0 10.2.0.1:10001 1"]);
+  assert.deepEqual(endpointsIn(egress("endpoint", "kodiak:zone:zone-b")), ["0 10.2.0.1:10001 1"]);
 });
 
 test("one of all zones has this zone's instances first, each once, then others' ingresses; all its services' identities", () => {
@@ -334,6 +338,49 @@ test("policies and routes mean it by labels or by name, and its port by name or 
   assert.match(routed(), new RegExp(`"cluster":"${cluster}"`));
   set(route({ labels: { "kuma.io/display-name": "backend" }, port: 8081 }));
   assert.match(routed(), /no backend of this route is known/);
+});
+
+test("a gateway's routes lead to services that are resources, too: of the zone, of another, and outside", () => {
+  const refs = [
+    { kind: "MeshService", labels: { "kuma.io/display-name": "backend", "kuma.io/zone": "zone-a" }, port: 8080 },
+    { kind: "MeshService", labels: { "kuma.io/zone": "zone-b" }, sectionName: "main" },
+    { kind: "MeshExternalService", name: "bank" },
+    { kind: "MeshService", labels: { "kuma.io/zone": "zone-c" }, port: 8080 },
+  ];
+  const gateway = { gateway: { type: "BUILTIN", tags: { "kuma.io/service": "edge" } }, address: "10.0.0.7" };
+  const bank = { match: { port: 9000, protocol: "http" }, endpoints: [{ address: "192.0.2.1", port: 443 }] };
+  const { names, client, set } = stage(
+    [],
+    [
+      dataplane("b-1", "10.0.0.1", "backend"),
+      meshService("backend", backendSpec),
+      meshService("backend-x", backendSpec, remoteLabels, "241.0.0.2"),
+      ingressOf("zone-b", "i-1", "10.2.0.1", 3),
+      resource("MeshExternalService", "bank", bank, { "kuma.io/origin": "global" }),
+      resource("MeshGateway", "edge", {
+        selectors: [{ match: { "kuma.io/service": "edge" } }],
+        conf: { listeners: [{ port: 80, protocol: "HTTP" }] },
+      }),
+      resource("MeshHTTPRoute", "edge", {
+        targetRef: { kind: "MeshGateway", name: "edge" },
+        to: [
+          {
+            targetRef: { kind: "Mesh" },
+            rules: [{ matches: [{ path: { type: "PathPrefix", value: "/" } }], default: { backendRefs: refs } }],
+          },
+        ],
+      }),
+    ],
+  );
+  set(resource("Dataplane", "client", { networking: gateway }));
+  assert.deepEqual(
+    names("cluster").sort(),
+    ["default_backend__zone-b_msvc_8080", cluster, "default_bank___extsvc_9000"].sort(),
+  );
+  const weighted = /"weightedClusters":\{"clusters":\[(.*?)\]/.exec(
+    JSON.stringify(client("route", names("route")[0] ?? "")),
+  );
+  assert.equal(weighted?.[1]?.match(/"name"/g)?.length, 3, "what there is");
 });
 
 test("what proxies are sent of resources is what their reachableBackends name, and nothing in a mesh that wants names", () => {

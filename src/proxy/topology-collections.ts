@@ -53,7 +53,7 @@ export function topologyCollections(graph: Graph, sources: Sources, zone: string
     (services) => services,
   );
   const offers = graph.union("offers", services.offers, byTags);
-  const entrances = graph.group("entrances of zones", ingresses, (ingress) => entranceOf(offersOf(ingress, zone)));
+  const entrances = graph.group("entrances of zones", ingresses, (ingress) => entranceOf(ingress, zone));
   const externals = graph.group("external services", sources.of<ExternalServiceJson>("ExternalService"), externalsOf);
   const secrets = sources.of<SecretJson>("Secret");
   const external = graph.derive("external reach", externals, (group, read, key) => {

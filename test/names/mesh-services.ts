@@ -6,7 +6,9 @@ import { test } from "node:test";
 import { isObject, type JsonObject } from "#lib/json.ts";
 import { get, startApp } from "../lab/http.ts";
 import { eventually, type LabZone, lab, put, remove, startProxy } from "../lab/lab.ts";
-import { dataplane, mesh } from "../lab/manifests.ts";
+import { load } from "../lab/load.ts";
+import { dataplane, mesh, zoneIngress } from "../lab/manifests.ts";
+import { noneFailed } from "../lab/soak.ts";
 import { twoZones } from "../lab/two-zones.ts";
 import { redirectHere } from "./namespace.ts";
 
@@ -19,7 +21,7 @@ test("services of two zones, made of their proxies", async (t) => {
   await redirectHere(ports, "198.51.100.1");
   const own = await lab(t);
   const meshWith = (mode: string) => ({ ...mesh("default"), meshServices: { mode } });
-  const { global, zoneA, zoneB, ingress, token } = await twoZones(own, meshWith("Everywhere"));
+  const { global, zoneA, zoneB, ingress, ingressAt, token, zoneToken } = await twoZones(own, meshWith("Everywhere"));
   const start = async (zone: LabZone, name: string, address: string) => {
     const app = await startApp(name);
     own.atEnd(() => app.close());
@@ -27,7 +29,7 @@ test("services of two zones, made of their proxies", async (t) => {
     return startProxy(own, zone, dataplane(at), token);
   };
   const inA = await start(zoneA, "backend-a", "127.0.1.2");
-  await start(zoneB, "backend-b", "127.0.2.2");
+  const inB = await start(zoneB, "backend-b", "127.0.2.2");
   const put2 = (kind: string, name: string, resource: object) =>
     put(global.api, `/meshes/default/${kind}/${name}`, { mesh: "default", name, ...resource });
 
@@ -77,7 +79,7 @@ test("services of two zones, made of their proxies", async (t) => {
     own.atEnd(() => app.close());
     return dataplane({ mesh: "default", name, service: name, address, appPort: app.port, port });
   };
-  await startProxy(own, zoneA, await client("caller", "127.0.1.9"), token, {
+  const caller = await startProxy(own, zoneA, await client("caller", "127.0.1.9"), token, {
     ...{ inboundPort: 0, outboundPort: ports.outbound, dnsPort: ports.dns, resolvers: [] },
   });
   // Who is redirected has no ports of its own.
@@ -156,6 +158,35 @@ test("services of two zones, made of their proxies", async (t) => {
     await answers(remote, "backend-b");
   });
 
+  await t.test("another zone's ingress and instance are replaced under load, without a failed request", async () => {
+    const calling = load(
+      `http://${(await lookup("backend.svc.zone-b.mesh.local", { family: 4 })).address}:${port}/`,
+      2,
+      false,
+      50,
+    );
+    own.atEnd(calling.stop);
+    const endpoints = async (): Promise<string> =>
+      (await caller.admin("/clusters")).replaceAll(/^(?!default_backend__zone-b_msvc_8080::127\.0\.2).*$/gm, "");
+    const second = "127.0.2.9";
+    await startProxy(own, zoneB, zoneIngress("ingress-b2", second, port), zoneToken);
+    await eventually("both ingresses", patient, async () =>
+      assert.match(await endpoints(), new RegExp(`::${second}:`)),
+    );
+    void ingress.leave();
+    await eventually("the second one alone", patient, async () =>
+      assert.ok(!(await endpoints()).includes(`::${ingressAt.host}:`)),
+    );
+    await start(zoneB, "backend-b2", "127.0.2.3");
+    // Who calls anew comes to each in turn.
+    await eventually("the new instance", patient, async () =>
+      assert.equal(await instanceAt(`${remote}`), "backend-b2"),
+    );
+    await inB.leave();
+    await answers(remote, "backend-b2");
+    noneFailed(t, "another zone's ingress and instance are replaced, called as a MeshService", await calling.stop());
+  });
+
   await t.test("one of all zones is called here first, and there when nobody is left", async () => {
     await put2("meshmultizoneservices", "backends", {
       type: "MeshMultiZoneService",
@@ -168,15 +199,15 @@ test("services of two zones, made of their proxies", async (t) => {
     await answers(everywhere, "backend-a");
     assert.match((await lookup("backends.mzsvc.mesh.local", { family: 4 })).address, /^243\./);
     void inA.leave();
-    await answers(everywhere, "backend-b");
+    await answers(everywhere, "backend-b2");
   });
 
   await t.test("in a mesh that has nothing else, names by tag are gone", async () => {
-    await answers("http://backend.mesh/", "backend-b");
+    await answers("http://backend.mesh/", "backend-b2");
     await put(global.api, "/meshes/default", meshWith("Exclusive"));
     await eventually("no backend.mesh", patient, () =>
       assert.rejects(lookup("backend.mesh"), { code: /ENOTFOUND|EAI_AGAIN/ }),
     );
-    await answers(remote, "backend-b");
+    await answers(remote, "backend-b2");
   });
 });
