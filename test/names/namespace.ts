@@ -7,14 +7,17 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-/** Runs a file with tests, of this folder; rejects with what it says when one fails. */
+/** As for all waits of tests (`lab.ts`, which this process does not need). */
+const patience = process.env.CI ? 3 : 1;
+
+/** Runs a file with tests, of this folder; rejects with what it says when one fails, or does not end in time. */
 export async function inNamespace(file: string, timeoutMs: number): Promise<void> {
   // Told that it is part of another run it would report to that in a form of its own.
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
   const path = fileURLToPath(new URL(file, import.meta.url));
   const command = ["--net", "--mount", "--kill-child", process.execPath, "--test", "--test-reporter=tap", path];
   try {
-    await run("unshare", command, { env, timeout: timeoutMs });
+    await run("unshare", command, { env, timeout: timeoutMs * patience });
   } catch (error) {
     const { stdout = "", stderr = "" } = error as { stdout?: string; stderr?: string };
     throw new Error(`${file} failed in its namespace:\n${stdout.slice(-6_000)}${stderr.slice(-2_000)}`, {
