@@ -12,6 +12,7 @@ import { type HostPort, hostPortText } from "#lib/address.ts";
 import { assignment } from "#proxy/assignment.ts";
 import type { Draft } from "#proxy/bundle.ts";
 import { type ExternalTarget, externalChain, externalTargetName, externalTargetSni } from "#proxy/egress-externals.ts";
+import { endsSilent } from "#proxy/evidence.ts";
 import { chainTo, type IngressTarget, ingressClusterName, ingressSni, throughTo } from "#proxy/ingress.ts";
 import { inboundListenerName } from "#proxy/names.ts";
 import type { Resource } from "#resources/resource.ts";
@@ -34,7 +35,7 @@ const outlierDetection = {
 /** A hop on the way to another zone: the next connection goes to the next host. */
 const hop = (name: string): ClusterJson =>
   tcpCluster(name, {
-    ...{ connectTimeout: "1s", lbPolicy: "ROUND_ROBIN", outlierDetection },
+    ...{ connectTimeout: "1s", lbPolicy: "ROUND_ROBIN", outlierDetection, ...endsSilent },
     // By default a second host that is out of order within a second would be left in for the rest of it.
     commonLbConfig: { healthyPanicThreshold: { value: 1 }, updateMergeWindow: "0s" },
   });

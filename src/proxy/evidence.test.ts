@@ -23,3 +23,18 @@ test("what a policy says of panic stays", () => {
     updateMergeWindow: "0s",
   });
 });
+
+test("a connection on which nothing is acknowledged ends, but of one to an egress, where the way that may be cut begins later", () => {
+  const hasLimit = (egress?: "zones" | "addresses") => {
+    const { upstreamConnectionOptions, upstreamBindConfig } = withEvidence({}, egress);
+    return [upstreamConnectionOptions !== undefined, upstreamBindConfig !== undefined];
+  };
+  assert.deepEqual(
+    [hasLimit(), hasLimit("zones"), hasLimit("addresses")],
+    [
+      [true, true],
+      [false, false],
+      [false, false],
+    ],
+  );
+});

@@ -28,6 +28,19 @@ const outlierDetection = {
   maxEjectionPercent: 67,
 } as const;
 
+/**
+ * The kernel ends a connection over which nothing is acknowledged for 20 s, whether bytes wait for that or, with nothing under way for ten
+ * seconds, its own questions each five: nobody else would notice it of a connection that carries no requests. Linux alone knows the option.
+ */
+export const endsSilent: ClusterPiece = {
+  upstreamConnectionOptions: { tcpKeepalive: { keepaliveTime: 10, keepaliveInterval: 5, keepaliveProbes: 3 } },
+  upstreamBindConfig: {
+    socketOptions: [
+      { description: "TCP_USER_TIMEOUT in ms", level: "6", name: "18", intValue: "20000", state: "STATE_PREBIND" },
+    ],
+  },
+};
+
 /** `said`: by policies, of which one that says when instances are left out counts alone. */
 export function withEvidence(said: ClusterPiece, egress: EgressForm | undefined): ClusterPiece {
   const most = egress ? mostConnectSeconds.behindEgress : mostConnectSeconds.direct;
@@ -35,6 +48,8 @@ export function withEvidence(said: ClusterPiece, egress: EgressForm | undefined)
   return {
     // An egress without ways of its own stands for all zones, and must not be left for one of them.
     ...(egress !== "addresses" && { outlierDetection }),
+    // Behind an egress the way that may be cut begins there.
+    ...(!egress && endsSilent),
     ...said,
     connectTimeout: Number.parseFloat(connectTimeout) > most ? `${most}s` : connectTimeout,
     // By default what is found within a second of something else would wait for the rest of it.

@@ -9,6 +9,7 @@ import type { FilterJson } from "#gen/envoy/config/listener/v3/listener_componen
 import type { HttpConnectionManagerJson } from "#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import type { ZoneIngress_NetworkingJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import type { Draft } from "#proxy/bundle.ts";
+import { endsSilent } from "#proxy/evidence.ts";
 import { inboundListenerName, subsetClusterName } from "#proxy/names.ts";
 import { probedHost } from "#topology/probe.ts";
 import type { Tags } from "#topology/provider.ts";
@@ -31,7 +32,11 @@ export const ingressSni = ({ mesh, service, subset, sni }: IngressTarget): strin
 /** Envoy chooses the next instance in turn for each new connection, so that clients that renew theirs spread evenly. */
 export const ingressClusterDraft = (target: IngressTarget): Draft => {
   const name = ingressClusterName(target);
-  return { type: "cluster", name, json: tcpCluster(name, { connectTimeout: "5s", lbPolicy: "ROUND_ROBIN" }) };
+  return {
+    type: "cluster",
+    name,
+    json: tcpCluster(name, { connectTimeout: "5s", lbPolicy: "ROUND_ROBIN", ...endsSilent }),
+  };
 };
 
 export function ingressListenerDraft(

@@ -3,15 +3,17 @@
 // all the time, and says nothing.
 
 import assert from "node:assert/strict";
+import { connect, createServer } from "node:net";
 import { type TestContext, test } from "node:test";
 import { kodiak } from "#cli/cli.fixture.ts";
 import { freePort } from "#host/free-port.ts";
 import { blackhole } from "../lab/blackhole.ts";
 import { get } from "../lab/http.ts";
-import { eventually, lab, startProxy } from "../lab/lab.ts";
-import { usualMesh, zoneIngress } from "../lab/manifests.ts";
+import { eventually, type Lab, type LabZone, lab, patience, put, startProxy } from "../lab/lab.ts";
+import { dataplane, usualMesh, zoneIngress } from "../lab/manifests.ts";
 import { noneFailed } from "../lab/soak.ts";
 import { type TwoZones, twoZones } from "../lab/two-zones.ts";
+import { listening } from "../policies/stage.ts";
 import { answersOf } from "../scenarios/many-zones.ts";
 
 interface Answered {
@@ -46,6 +48,29 @@ function calling(t: TestContext, url: string, everyMs: number) {
   };
 }
 
+/** A TCP service of zone-b, and connections to it from zone-a: each has had an answer. */
+async function connections(own: Lab, { zoneA, zoneB, token }: TwoZones) {
+  const server = createServer((socket) => socket.on("error", () => {}).pipe(socket));
+  const appPort = await listening(own, server);
+  const start = async (zone: LabZone, service: string, address: string, rest: object) => {
+    const at = { name: service, service, address, port: await freePort(address) };
+    await startProxy(own, zone, dataplane({ mesh: "default", ...at, appPort, ...rest }), token);
+  };
+  const out = await freePort();
+  await start(zoneB, "echo", "127.0.2.3", { protocol: "tcp" });
+  await start(zoneA, "caller", "127.0.1.3", { outbounds: { [out]: "echo" } });
+  return () =>
+    eventually("a connection that is answered", 30_000, async () => {
+      const socket = connect(out, "127.0.0.1");
+      own.atEnd(async () => void socket.destroy());
+      const closed = new Promise<number>((resolve) => socket.once("close", () => resolve(performance.now())));
+      const answer = new Promise<string>((resolve) => socket.once("data", (data: Buffer) => resolve(data.toString())));
+      socket.on("error", () => {}).write("hello");
+      assert.equal(await Promise.race([answer, closed]), "hello");
+      return { closed, write: () => void socket.write("again") };
+    });
+}
+
 /** Of the other zone's ingress, as the client's Envoy has it. */
 async function ingressIn({ frontend, ingressAt: { host, port } }: TwoZones) {
   const text = await frontend.admin("/clusters?filter=^backend$");
@@ -72,6 +97,11 @@ async function ingressIn({ frontend, ingressAt: { host, port } }: TwoZones) {
 test("P12: an ingress that does not answer is left, and comes back when it does", async (t) => {
   const own = await lab(t);
   const stage = await twoZones(own, usualMesh("default"));
+  // Longer than a request may take: connecting to another zone has one second all the same.
+  await put(stage.global.api, "/meshes/default/meshtimeouts/long", {
+    ...{ type: "MeshTimeout", mesh: "default", name: "long" },
+    spec: { targetRef: { kind: "Mesh" }, to: [{ targetRef: { kind: "Mesh" }, default: { connectionTimeout: "20s" } }] },
+  });
   await stage.addBackend(stage.zoneA, "in-a", "127.0.1.2");
   await stage.addBackend(stage.zoneB, "in-b", "127.0.2.2");
   const both = () =>
@@ -96,7 +126,13 @@ test("P12: an ingress that does not answer is left, and comes back when it does"
   const pid = async () => await stage.ingress.envoyPid();
   own.atEnd(async () => void process.kill(await pid(), "SIGCONT"));
 
-  const found = (what: string, lose: () => Promise<unknown>, mend: () => Promise<unknown>) =>
+  const open = await connections(own, stage);
+  const found = (
+    what: string,
+    lose: () => Promise<unknown>,
+    mend: () => Promise<unknown>,
+    whileLost = async (_inner: TestContext) => {},
+  ) =>
     t.test(what, async (inner) => {
       await both();
       const calls = calling(inner, stage.url, 50);
@@ -117,20 +153,39 @@ test("P12: an ingress that does not answer is left, and comes back when it does"
       const [first, markedAt] = [calls.answers.length, performance.now()];
       await eventually("120 more requests", 30_000, async () => assert.ok(calls.answers.length >= first + 120));
       assert.equal((await ingressIn(stage)).tried, tried);
+      await whileLost(inner);
       await mend();
       const mendedAt = performance.now();
       await both();
       const backMs = performance.now() - mendedAt;
       await shown(false);
       const counted = await calls.stop();
+      const slowest = Math.max(...calls.answers.map(({ ms }) => ms));
       const slow = calls.answers.filter(({ ms }) => ms > 500);
       inner.diagnostic(
-        `${what}: out after ${Math.round(outMs)} ms, marked after ${Math.round(markedAt - lostAt)} ms, back after ${Math.round(backMs)} ms, ${slow.length} of ${counted.sent} requests took more than 0.5 s`,
+        `${what}: out after ${Math.round(outMs)} ms, marked after ${Math.round(markedAt - lostAt)} ms, back after ${Math.round(backMs)} ms, ${slow.length} of ${counted.sent} requests took more than 0.5 s, the slowest ${Math.round(slowest)} ms`,
       );
       noneFailed(inner, what, counted);
     });
 
-  await found("packets to and from the ingress are dropped", line.open, line.mend);
+  const [idle, waiting] = [await open(), await open()];
+  let lostAt = 0;
+  await found(
+    "packets to and from the ingress are dropped",
+    async () => {
+      await line.open();
+      lostAt = performance.now();
+      waiting.write();
+    },
+    line.mend,
+    async (inner) => {
+      for (const [what, { closed }] of Object.entries({ idle, waiting })) {
+        const endedMs = (await closed) - lostAt;
+        inner.diagnostic(`a TCP connection that is ${what} ended after ${Math.round(endedMs)} ms`);
+        assert.ok(endedMs > 0 && endedMs < 60_000 * patience, `${what}: ${endedMs}`);
+      }
+    },
+  );
   await found(
     "the ingress is frozen",
     async () => process.kill(await pid(), "SIGSTOP"),
