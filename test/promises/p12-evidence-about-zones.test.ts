@@ -143,7 +143,7 @@ test("P12: an ingress that does not answer is left, and comes back when it does"
         assert.ok(isEjected || isMarked);
       });
       const outMs = performance.now() - lostAt;
-      const { tried } = await eventually("the zone marked", 15_000, async () => {
+      const { tried } = await eventually("the zone marked", 30_000, async () => {
         const ingress = await ingressIn(stage);
         assert.ok(ingress.isMarked && !ingress.isEjected);
         return ingress;

@@ -35,7 +35,7 @@ test("P12: two of three zones that do not answer are taken out, three of four ar
   const calls = load(stage.url, 2, false, 40);
 
   for (const { open } of lines) await open();
-  await eventually("both zones taken out", 20_000, async () =>
+  await eventually("both zones taken out", 30_000, async () =>
     assert.deepEqual(await leftOut(), { all: 2, marked: 2 }),
   );
   assert.deepEqual(byZone(await answersOf(stage.url, 50)), { "zone-a": 50 });
