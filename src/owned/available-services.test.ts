@@ -7,7 +7,7 @@ import { zoneOwned } from "#owned/zone-owned.ts";
 import { kinds } from "#resources/kinds.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
-import type { Mark } from "#topology/provider.ts";
+import type { Mark, Tags } from "#topology/provider.ts";
 
 function stage(offered: readonly string[]) {
   const graph = incrementalGraph();
@@ -16,7 +16,8 @@ function stage(offered: readonly string[]) {
   const served = graph.source<readonly string[]>("served");
   const of = (kind: string) => sources.get(kind) as never;
   const statuses = graph.source<never>("statuses");
-  const owned = zoneOwned(graph, { zone: "zone-a", of, marked, served, statuses });
+  const outside = graph.source<readonly Tags[]>("outside");
+  const owned = zoneOwned(graph, { zone: "zone-a", of, marked, served, outside, statuses });
   const put = (kind: string, mesh: string, name: string, spec: JsonObject): void => {
     const one = { kind, mesh, name, labels: {}, spec, creationTime: zeroTime, modificationTime: zeroTime };
     sources.get(kind)?.set(keyOf(one), one);
@@ -26,6 +27,7 @@ function stage(offered: readonly string[]) {
   return {
     marked,
     served,
+    outside,
     instance: (name: string, service: string) =>
       put("Dataplane", "default", name, {
         networking: { address: "10.0.0.2", inbound: [{ port: 80, tags: { "kuma.io/service": service } }] },
@@ -34,7 +36,10 @@ function stage(offered: readonly string[]) {
     offers() {
       graph.settle();
       const spec = owned.ingresses.get("i1")?.spec as ZoneIngressJson | undefined;
-      return (spec?.availableServices ?? []).map(({ tags, instances }) => `${tags?.["kuma.io/service"]} ${instances}`);
+      return (spec?.availableServices ?? []).map(
+        ({ tags, instances, externalService = false }) =>
+          `${tags?.["kuma.io/service"]} ${instances}${externalService ? " outside" : ""}`,
+      );
     },
   };
 }
@@ -67,4 +72,16 @@ test("what is marked does not count", () => {
   assert.deepEqual(offers(), ["a 1"]);
   marked.set("default/a-1", "doubtful");
   assert.deepEqual(offers(), []);
+});
+
+test("what is outside the mesh is offered beside the services of proxies, and as such", () => {
+  const { served, outside, instance, offers } = stage([]);
+  served.set("i1", ["default/a", "default/api"]);
+  instance("a-1", "a");
+  const tags = { "kuma.io/zone": "zone-a" };
+  outside.set("default/api", [tags, tags]);
+  outside.set("default/db", [tags]);
+  assert.deepEqual(offers(), ["a 1", "api 2 outside"]);
+  outside.set("default/api", undefined);
+  assert.deepEqual(offers(), ["a 1"]);
 });

@@ -1,22 +1,25 @@
-// What a zone's ingress offers to other zones: for each mesh and set of tags the number of healthy instances (interop 7.6).
+// What a zone's ingress offers to other zones: for each mesh and set of tags the number of healthy instances, or of services
+// outside the mesh (interop 7.6).
 
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { ZoneIngress_AvailableServiceJson, ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import { type Resource, tag } from "#resources/resource.ts";
 import { isHealthy } from "#topology/inbound.ts";
-import { serviceKey } from "#topology/provider.ts";
+import { serviceKey, splitServiceKey, type Tags } from "#topology/provider.ts";
 
 /** One healthy inbound of this zone, as it counts: a mesh and the full set of tags, in a text that is equal for equal sets. */
 export function offeredBy(dataplane: Resource<DataplaneJson>): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   for (const inbound of dataplane.spec.networking?.inbound ?? []) {
     if (inbound.tags?.[tag.service] === undefined || !isHealthy(inbound)) continue;
-    const tags = Object.entries(inbound.tags).sort(([a], [b]) => (a < b ? -1 : 1));
-    const key = JSON.stringify([dataplane.mesh, tags]);
+    const key = keyOfTags(dataplane.mesh, inbound.tags);
     counts.set(key, (counts.get(key) ?? 0) + 1);
   }
   return counts;
 }
+
+const keyOfTags = (mesh: string, tags: Tags): string =>
+  JSON.stringify([mesh, Object.entries(tags).sort(([a], [b]) => (a < b ? -1 : 1))]);
 
 /** `counts`: by what `offeredBy` names. Sorted by mesh, then by tags, so that equal zones give equal lists. */
 export const availableServices = (counts: ReadonlyMap<string, number>): readonly ZoneIngress_AvailableServiceJson[] =>
@@ -26,6 +29,21 @@ export const availableServices = (counts: ReadonlyMap<string, number>): readonly
       const [mesh, tags] = JSON.parse(key) as [string, [string, string][]];
       return { tags: Object.fromEntries(tags), instances, mesh };
     });
+
+/** The same of what is outside the mesh. `outside`: by service key, the tags of each. */
+export function servicesOutside(
+  outside: ReadonlyMap<string, readonly Tags[]>,
+): readonly ZoneIngress_AvailableServiceJson[] {
+  const counts = new Map<string, number>();
+  for (const [of, all] of outside) {
+    const { mesh, service } = splitServiceKey(of);
+    for (const tags of all) {
+      const key = keyOfTags(mesh, { ...tags, [tag.service]: service });
+      counts.set(key, (counts.get(key) ?? 0) + 1);
+    }
+  }
+  return availableServices(counts).map((one) => ({ ...one, externalService: true }));
+}
 
 /** As `serviceKey`. */
 export const keyOfService = ({ mesh = "", tags = {} }: ZoneIngress_AvailableServiceJson): string =>

@@ -10,6 +10,7 @@ import {
   keyOfService,
   offeredBy,
   servicesOf,
+  servicesOutside,
   withAvailableServices,
 } from "#owned/available-services.ts";
 import { egressCertificates } from "#owned/egress-certificates.ts";
@@ -17,7 +18,7 @@ import { type ProxyStatus, proxyInsight, statusKey } from "#owned/proxy-insight.
 import { type WantedCertificate, wantedCertificate } from "#owned/wanted-certificate.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
 import { meshFactsOf } from "#topology/mesh.ts";
-import { isCounted, type Mark } from "#topology/provider.ts";
+import { isCounted, type Mark, type Tags } from "#topology/provider.ts";
 
 export interface ZoneOwnedInput {
   readonly zone: string;
@@ -26,6 +27,8 @@ export interface ZoneOwnedInput {
   readonly marked: Collection<Mark>;
   /** Services that an ingress's Envoy has said it leads to, by name of the ZoneIngress; absent: it has not said anything yet. */
   readonly served: Collection<readonly string[]>;
+  /** What the ingresses lead to outside the mesh, by service key: the tags of each. */
+  readonly outside: Collection<readonly Tags[]>;
   /** Of connected proxies and those that have just left, by `statusKey`. */
   readonly statuses: Collection<ProxyStatus>;
 }
@@ -39,7 +42,7 @@ export interface ZoneOwned {
   readonly insights: Collection<Resource>;
 }
 
-export function zoneOwned(graph: Graph, { zone, of, marked, served, statuses }: ZoneOwnedInput): ZoneOwned {
+export function zoneOwned(graph: Graph, { zone, of, marked, served, outside, statuses }: ZoneOwnedInput): ZoneOwned {
   const dataplanes = of<DataplaneJson>("Dataplane");
   const meshes = graph.derive("mtls of meshes", of<MeshJson>("Mesh"), (mesh) => meshFactsOf(mesh).mtls);
   const known = graph.derive("known proxies", statuses, (): true => true);
@@ -65,7 +68,8 @@ export function zoneOwned(graph: Graph, { zone, of, marked, served, statuses }: 
       const isOwn = (ingress.spec.zone ?? "") === "" || ingress.spec.zone === zone;
       if (!isOwn) return undefined;
       const leadsTo = new Set(read.one(served, name) ?? servicesOf(ingress.spec));
-      const services = availableServices(read.all(counts)).filter((service) => leadsTo.has(keyOfService(service)));
+      const all = [...availableServices(read.all(counts)), ...servicesOutside(read.all(outside))];
+      const services = all.filter((service) => leadsTo.has(keyOfService(service)));
       return withAvailableServices(ingress, services);
     },
   );

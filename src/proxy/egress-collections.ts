@@ -29,7 +29,7 @@ export interface EgressInput {
   /** Of a service that is a resource, by its key. */
   readonly sniOf: (read: Read, key: string) => string | undefined;
   readonly secrets: Pick<ReturnType<typeof secretCollections>, "identities" | "trusts">;
-  readonly outside: Pick<EgressExternalsInput, "outside" | "isInside" | "policies">;
+  readonly outside: Pick<EgressExternalsInput, "outside" | "offersOutside" | "isInside" | "policies">;
 }
 
 export function egressCollections(graph: Graph, input: EgressInput) {
@@ -54,14 +54,16 @@ export function egressCollections(graph: Graph, input: EgressInput) {
         return read.one(hasIdentity, egressCertificateKey(egress, mesh)) && read.one(hasTrust, mesh);
       })
       .sort(([a], [b]) => (a < b ? -1 : 1));
-  const targets = graph.derive("egress targets", offers, (_, read, key): readonly IngressTarget[] | undefined => {
+  const inside = graph.derive("egress targets", offers, (_, read, key): readonly IngressTarget[] | undefined => {
     const service = splitServiceKey(key);
     if (!read.one(isThere, here) || !read.one(meshes, service.mesh)?.mtls) return undefined;
     return ingressTargetsOf(service, [...(read.one(subsets, key)?.values() ?? [])].flat(), sniOf(read, key));
   });
+  const targets = graph.union("all egress targets", inside, external.elsewhere);
   const clusters = graph.derive("egress clusters", targets, (own) => bundleOf(own.map(ingressClusterDraft)));
   const assignments = graph.derive("egress assignments", targets, (own, read, key) => {
-    const all = [...(read.one(offers, key)?.values() ?? [])];
+    const from = read.one(inside, key) ? offers : input.outside.offersOutside;
+    const all = [...(read.one(from, key)?.values() ?? [])];
     return bundleOf(
       own.map((target) => {
         const name = ingressClusterName(target);
@@ -85,14 +87,17 @@ export function egressCollections(graph: Graph, input: EgressInput) {
     const outside = externalFor(read, name).flatMap(([, own]) => own);
     return bundleOf([egressListenerDraft(name, zone, place, { services: all, zones: names, outside })]);
   });
-  /** What each egress of this zone leads to, by name. */
-  const ways = graph.derive("egress ways", places, (_, read, name): Ways => {
+  const waysWith = (read: Read, outside: Iterable<readonly [string, unknown]>): Ways => {
     const { services, zones: others } = known(read);
     return {
-      services: [...services, ...externalFor(read, name)].map(([key]) => key).sort(),
+      services: [...new Set([...services, ...outside].map(([key]) => key))].sort(),
       zones: Object.fromEntries(others.map(([other, at]) => [other, at.map(hostPortText)])),
     };
-  });
+  };
+  /** What each egress of this zone leads to, by name. */
+  const ways = graph.derive("egress ways", places, (_, read, name) => waysWith(read, externalFor(read, name)));
+  /** What one is taken to lead to that has not said anything yet: its certificates come after it. */
+  const assumed = graph.derive("assumed egress ways", places, (_, read) => waysWith(read, read.all(external.targets)));
   const configs = graph.derive("egress configs", listeners, (_, read, name): ProxyConfig => {
     const { services, zones: others } = known(read);
     const outside = externalFor(read, name);
@@ -114,12 +119,19 @@ export function egressCollections(graph: Graph, input: EgressInput) {
       ],
     };
   });
-  return { configs, ways, places, isThere, bundles: [clusters, assignments, zones, listeners, external.bundles] };
+  return {
+    configs,
+    ways,
+    assumed,
+    places,
+    isThere,
+    bundles: [clusters, assignments, zones, listeners, external.bundles],
+  };
 }
 
 export interface EgressesInput {
   readonly zone: string;
-  readonly own: Pick<ReturnType<typeof egressCollections>, "places" | "isThere" | "ways">;
+  readonly own: Pick<ReturnType<typeof egressCollections>, "places" | "isThere" | "assumed">;
   /** By `markKey`. */
   readonly marked: Collection<Mark>;
   /** What Envoys of egresses have acknowledged, by name; absent: nothing said yet. */
@@ -130,7 +142,7 @@ export interface EgressesInput {
 export function egressesAsMet(graph: Graph, { zone, own, marked, served }: EgressesInput) {
   const met = graph.derive("egresses as met", own.places, (place, read, name): Egress | undefined => {
     const mark = read.one(marked, egressMarkKey(name));
-    const ways = read.one(served, name) ?? read.one(own.ways, name);
+    const ways = read.one(served, name) ?? read.one(own.assumed, name);
     if (mark === "new" || mark === "refused" || !ways) return undefined;
     return { at: { address: place.address ?? "", port: place.port ?? 0 }, isMarked: mark !== undefined, ways };
   });

@@ -1,5 +1,5 @@
-// The collections of what the egresses of this zone lead to outside the mesh: MeshExternalServices of meshes with mTLS, and ExternalServices
-// of those that leave their zone through egresses only.
+// The collections of what the egresses of this zone lead to outside the mesh, MeshExternalServices and ExternalServices
+// of meshes with mTLS: those that this zone calls, and those that another one offers to call (decision 26).
 
 import type { Collection, Graph, Group, Read } from "#incremental/collection.ts";
 import { matchedPolicies } from "#policies/match.ts";
@@ -7,17 +7,20 @@ import type { Permissions } from "#policies/policy.ts";
 import { applied } from "#proxy/applied.ts";
 import { bundleOf } from "#proxy/bundle.ts";
 import { type ExternalTarget, externalDrafts, externalTargetName } from "#proxy/egress-externals.ts";
+import { type IngressTarget, ingressTargetsOf } from "#proxy/ingress.ts";
 import type { Policies } from "#proxy/policy-collections.ts";
 import { keyOf, tag } from "#resources/resource.ts";
-import type { ExternalReach } from "#topology/external.ts";
+import { type ExternalReach, isElsewhere } from "#topology/external.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
-import { splitServiceKey, type Tags } from "#topology/provider.ts";
+import { type RemoteOffer, splitServiceKey, type Tags } from "#topology/provider.ts";
 
 export interface EgressExternalsInput {
   readonly zone: string;
   readonly meshes: Collection<MeshFacts>;
   /** By service key. */
   readonly outside: Collection<ExternalReach>;
+  /** Of other zones, by service key. */
+  readonly offersOutside: Collection<Group<RemoteOffer>>;
   readonly isInside: (read: Read, key: string) => boolean;
   readonly isEgressHere: (read: Read) => boolean;
   readonly subsets: Collection<Group<readonly Tags[]>>;
@@ -25,7 +28,7 @@ export interface EgressExternalsInput {
 }
 
 export function egressExternals(graph: Graph, input: EgressExternalsInput) {
-  const { zone, meshes, outside, isInside, isEgressHere, subsets, policies } = input;
+  const { zone, meshes, outside, offersOutside, isInside, isEgressHere, subsets, policies } = input;
   const permissionsOf = (read: Read, mesh: MeshFacts, service: string, reach: ExternalReach): Permissions => {
     // Who may call a resource is not said by policies (interop 7.8).
     if (reach.resource) return mesh.forbidsExternal ? nobody : anybody;
@@ -41,6 +44,7 @@ export function egressExternals(graph: Graph, input: EgressExternalsInput) {
     const says = applied(refs, (kind, key) => policies.one(read, kind, key));
     return says.inbound({ mesh: mesh.name, section: service }).permissions ?? nobody;
   };
+  const partsOf = (read: Read, key: string): readonly Tags[] => [...(read.one(subsets, key)?.values() ?? [])].flat();
   const targets = graph.derive(
     "targets outside",
     outside,
@@ -48,15 +52,32 @@ export function egressExternals(graph: Graph, input: EgressExternalsInput) {
       const { mesh: name, service } = splitServiceKey(key);
       const mesh = read.one(meshes, name);
       if (!isEgressHere(read) || !mesh?.mtls) return undefined;
-      if (!reach.resource && (!mesh.usesEgress || isInside(read, key))) return undefined;
-      const parts = reach.resource ? [] : [...(read.one(subsets, key)?.values() ?? [])].flat();
+      if (!reach.resource && isInside(read, key)) return undefined;
+      const offers = [...(read.one(offersOutside, key)?.values() ?? [])];
+      const parts = reach.resource
+        ? [{}]
+        : [{}, ...partsOf(read, key)].filter((part) => !isElsewhere(reach, offers, part));
+      if (parts.length === 0) return undefined;
       const permissions = permissionsOf(read, mesh, service, reach);
-      const all = [{}, ...parts].map((subset) => ({ mesh: name, service, subset, reach, permissions }));
+      const all = parts.map((subset) => ({ mesh: name, service, subset, reach, permissions }));
       return [...new Map(all.map((one) => [externalTargetName(one), one])).values()];
     },
   );
+  const elsewhere = graph.derive(
+    "targets that other zones call",
+    offersOutside,
+    (offers, read, key): readonly IngressTarget[] | undefined => {
+      const service = splitServiceKey(key);
+      if (!isEgressHere(read) || !read.one(meshes, service.mesh)?.mtls || isInside(read, key)) return undefined;
+      const reach = read.one(outside, key);
+      const own = ingressTargetsOf(service, partsOf(read, key), undefined).filter(({ subset }) =>
+        isElsewhere(reach, offers.values(), subset),
+      );
+      return own.length > 0 ? own : undefined;
+    },
+  );
   const bundles = graph.derive("clusters and routes outside", targets, (own) => bundleOf(own.flatMap(externalDrafts)));
-  return { targets, bundles };
+  return { targets, elsewhere, bundles };
 }
 
 const permission = "MeshTrafficPermission";

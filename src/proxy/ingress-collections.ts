@@ -1,4 +1,5 @@
-// The collections behind the ingresses of this zone: every service of a mesh with mTLS, as a target for other zones.
+// The collections behind the ingresses of this zone: every service of a mesh with mTLS, as a target for other zones, and
+// what these reach through the egresses of this one.
 
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import type { Collection, Graph, Group, Read } from "#incremental/collection.ts";
@@ -13,9 +14,11 @@ import {
   ingressTargetsOf,
 } from "#proxy/ingress.ts";
 import type { Resource } from "#resources/resource.ts";
+import { type Egress, leadingOut } from "#topology/egress.ts";
+import { type ExternalReach, pinnedHere } from "#topology/external.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
 import { type Instance, splitServiceKey, type Tags } from "#topology/provider.ts";
-import { endpointsOf } from "#topology/service.ts";
+import { type Endpoint, endpointsOf } from "#topology/service.ts";
 
 export interface IngressInput {
   readonly zone: string;
@@ -23,6 +26,12 @@ export interface IngressInput {
   /** By service key; with those that have just departed. */
   readonly instances: Collection<Group<readonly Instance[]>>;
   readonly ingresses: Collection<Resource<ZoneIngressJson>>;
+  readonly outside: {
+    /** What this zone calls outside the mesh, by service key. */
+    readonly reaches: Collection<ExternalReach>;
+    readonly isInside: (read: Read, key: string) => boolean;
+    readonly usedEgresses: (read: Read) => readonly Egress[];
+  };
   /** The parts of services that routes lead to, by service key. */
   readonly subsets: Collection<Group<readonly Tags[]>>;
   /** Of a service that is a resource, by its key. */
@@ -30,7 +39,8 @@ export interface IngressInput {
 }
 
 export function ingressCollections(graph: Graph, input: IngressInput) {
-  const { zone, meshes, instances, ingresses, subsets, sniOf } = input;
+  const { zone, meshes, instances, ingresses, subsets, sniOf, outside } = input;
+  const { usedEgresses } = outside;
   // What it offers is no part of what it listens with.
   const places = graph.derive("ingress places", ingresses, ({ spec }) =>
     isOfOtherZone(spec, zone) ? undefined : (spec.networking ?? {}),
@@ -38,16 +48,36 @@ export function ingressCollections(graph: Graph, input: IngressInput) {
   // A zone without an ingress encodes nothing for one.
   const own = graph.group("ingresses here", places, () => [[here, true as const]]);
   const isThere = graph.derive("ingress is here", own, (): true => true);
-  const targets = graph.derive("ingress targets", instances, (_, read, key): readonly IngressTarget[] | undefined => {
-    const service = splitServiceKey(key);
-    if (!read.one(meshes, service.mesh)?.mtls) return undefined;
-    return ingressTargetsOf(service, [...(read.one(subsets, key)?.values() ?? [])].flat(), sniOf(read, key));
+  const partsOf = (read: Read, key: string): readonly Tags[] => [...(read.one(subsets, key)?.values() ?? [])].flat();
+  /** What other zones reach through the egresses of this one, by service key: the tags of each (decision 26). */
+  const pinned = graph.derive("outside for other zones", outside.reaches, (reach, read, key) => {
+    const tags = pinnedHere(reach, zone);
+    if (tags.length === 0 || outside.isInside(read, key)) return undefined;
+    const { mtls, usesEgress } = read.one(meshes, splitServiceKey(key).mesh) ?? {};
+    return mtls && usesEgress && leadingOut(zone, usedEgresses(read), key).length > 0 ? tags : undefined;
   });
+  const toEgresses = graph.derive("ingress targets outside", pinned, (_, read, key) =>
+    ingressTargetsOf(splitServiceKey(key), partsOf(read, key), undefined),
+  );
+  const toInstances = graph.derive(
+    "ingress targets",
+    instances,
+    (_, read, key): readonly IngressTarget[] | undefined => {
+      const service = splitServiceKey(key);
+      if (!read.one(meshes, service.mesh)?.mtls) return undefined;
+      return ingressTargetsOf(service, partsOf(read, key), sniOf(read, key));
+    },
+  );
+  const targets = graph.union("all ingress targets", toInstances, toEgresses);
   const clusters = graph.derive("ingress clusters", targets, (own, read) =>
     read.one(isThere, here) ? bundleOf(own.map(ingressClusterDraft)) : undefined,
   );
   const assignments = graph.derive("ingress assignments", targets, (own, read, key): Bundle | undefined => {
     if (!read.one(isThere, here)) return undefined;
+    if (!read.one(toInstances, key)) {
+      const egresses = leadingOut(zone, usedEgresses(read), key);
+      return bundleOf(own.map((target) => assigned(target, egresses)));
+    }
     const providers = [...(read.one(instances, key)?.values() ?? [])];
     return bundleOf(own.map((target) => assignmentDraft(target, providers, zone)));
   });
@@ -70,7 +100,7 @@ export function ingressCollections(graph: Graph, input: IngressInput) {
       ],
     };
   });
-  return { configs, services, listeners, bundles: [clusters, assignments, listeners] };
+  return { configs, services, listeners, pinned, bundles: [clusters, assignments, listeners] };
 }
 
 const here = "here";
@@ -81,7 +111,6 @@ export function assignmentDraft(
   instances: readonly (readonly Instance[])[],
   zone: string,
 ): Draft {
-  const name = ingressClusterName(target);
   // Those that leave are there as long as they serve: another zone may still send to one when nobody else is left.
   const all = instances.map((own) =>
     own.flatMap((one) => {
@@ -93,7 +122,12 @@ export function assignmentDraft(
   // Of one that departed and came back, only what it is now.
   const present = new Set(endpoints.filter((one) => !one.isMarked).map(hostPortText));
   const once = endpoints.filter((one) => !one.isMarked || !present.has(hostPortText(one)));
-  return { type: "endpoint", name, json: assignment(name, once) };
+  return assigned(target, once);
+}
+
+function assigned(target: IngressTarget, endpoints: readonly Endpoint[]): Draft {
+  const name = ingressClusterName(target);
+  return { type: "endpoint", name, json: assignment(name, endpoints) };
 }
 
 const isOfOtherZone = ({ zone = "" }: ZoneIngressJson, localZone: string): boolean => zone !== "" && zone !== localZone;

@@ -23,7 +23,11 @@ export function meshExternals(graph: Graph, sources: Sources, zone: string): Col
     if (!spec) return undefined;
     const { port, protocol = "tcp" } = spec.match;
     const externals = meshExternalsOf(one, spec);
-    const reach = externalReach(externals, zone, (name) => read.one(secrets, keyOf({ mesh, name }))?.spec.data);
+    const reach = externalReach(
+      externals,
+      { zone, usesEgress: true },
+      (name) => read.one(secrets, keyOf({ mesh, name }))?.spec.data,
+    );
     const missing = externals.length > 0 ? reach.missing : [{ tags: {}, why: notHere(one, spec) }];
     const sni = resourceSni("mes", { mesh, name: displayNameOf(one), port });
     const resource = { ...identityOf(one), sni, section: String(port) };

@@ -357,7 +357,7 @@ function built(graph: Graph) {
   const served = graph.source<readonly string[]>("served");
   const everything = meshes.flatMap((name) => ["s1", "s2", "s3"].map((one) => serviceKey(name, one)));
   for (const n of [1, 2, 3]) served.set(`zi-${n}`, everything);
-  const owned = zoneOwned(graph, { zone: "zone-a", of, marked, served, statuses });
+  const owned = zoneOwned(graph, { zone: "zone-a", of, marked, served, statuses, outside: pipeline.outsideForZones });
   return {
     apply({ kind, mesh: inMesh, name, spec }: Change): void {
       const key = keyOf({ mesh: inMesh, name });

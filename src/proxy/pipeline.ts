@@ -70,6 +70,8 @@ export interface Pipeline {
   readonly ingresses: Collection<ProxyConfig>;
   /** What each ingress of this zone leads to: keys of services, by name of the ZoneIngress. */
   readonly ingressServices: Collection<readonly string[]>;
+  /** What of services outside the mesh other zones reach through this one, by service key: the tags of each. */
+  readonly outsideForZones: Collection<readonly Tags[]>;
   /** What leads there. */
   readonly ingressListeners: Collection<Bundle>;
   /** By name of the ZoneEgress. */
@@ -149,7 +151,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     subsets,
     sniOf: topology.sniOf,
     secrets,
-    outside: { outside: topology.outside, isInside: topology.isInside, policies: policiesOfMesh },
+    outside: { ...topology, policies: policiesOfMesh },
   });
   const met = egressesAsMet(graph, {
     ...{ zone, own: egress, marked: sources.marked },
@@ -227,6 +229,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     meshes,
     instances: topology.behindIngresses,
     ingresses: sources.of<ZoneIngressJson>("ZoneIngress"),
+    outside: { reaches: topology.outside, isInside: topology.isInside, usedEgresses: met.used },
     subsets,
     sniOf: topology.sniOf,
   });
@@ -237,6 +240,7 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     ingresses: ingress.configs,
     ingressServices: ingress.services,
     ingressListeners: ingress.listeners,
+    outsideForZones: ingress.pinned,
     egresses: egress.configs,
     egressWays: egress.ways,
     secrets,

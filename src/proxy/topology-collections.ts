@@ -53,12 +53,18 @@ export function topologyCollections(graph: Graph, sources: Sources, zone: string
     (services) => services,
   );
   const offers = graph.union("offers", services.offers, byTags);
+  const offersOutside = graph.group("offers outside the mesh", ingresses, (ingress) =>
+    offersOf(ingress, zone, "outside"),
+  );
+  const isOfferedOutside = graph.derive("offered outside the mesh", offersOutside, (): true => true);
   const entrances = graph.group("entrances of zones", ingresses, (ingress) => entranceOf(ingress, zone));
   const externals = graph.group("external services", sources.of<ExternalServiceJson>("ExternalService"), externalsOf);
   const secrets = sources.of<SecretJson>("Secret");
   const external = graph.derive("external reach", externals, (group, read, key) => {
     const { mesh } = splitServiceKey(key);
-    return externalReach(group.values(), zone, (name) => read.one(secrets, keyOf({ mesh, name }))?.spec.data);
+    const { mtls, usesEgress = false } = read.one(meshes, mesh) ?? {};
+    const from = { zone, usesEgress: mtls !== undefined && usesEgress };
+    return externalReach(group.values(), from, (name) => read.one(secrets, keyOf({ mesh, name }))?.spec.data);
   });
   const resources = meshExternals(graph, sources, zone);
   const outside = graph.union("outside the mesh", resources, external);
@@ -74,7 +80,7 @@ export function topologyCollections(graph: Graph, sources: Sources, zone: string
     const inside = found?.resource
       ? undefined
       : mergeFacts(read.one(localFacts, key), mesh.mtls && read.one(remoteFacts, key));
-    return inside ?? (found && factsOutside(mesh, found));
+    return inside ?? (found && factsOutside(mesh, found, read.one(isOfferedOutside, key) === true));
   };
   /** Without an egress. */
   const cutOff = (read: Read, mesh: MeshFacts, service: string, subset: Tags): string | undefined => {
@@ -89,5 +95,6 @@ export function topologyCollections(graph: Graph, sources: Sources, zone: string
   const isInside = (read: Read, key: string): boolean =>
     read.one(localFacts, key) !== undefined || read.one(remoteFacts, key) !== undefined;
   const sniOf = (read: Read, key: string): string | undefined => read.one(services.ports, key)?.resource.sni;
-  return { meshes, instances, behindIngresses, offers, entrances, outside, isInside, facts, cutOff, sniOf };
+  const providers = { instances, behindIngresses, offers, offersOutside, entrances };
+  return { ...providers, meshes, outside, isInside, facts, cutOff, sniOf };
 }

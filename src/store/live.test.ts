@@ -15,6 +15,7 @@ import { zeroTime } from "#resources/rest.ts";
 import { live, resourceSources } from "#store/live.ts";
 import { memoryStore } from "#store/memory.ts";
 import { ownedWriter } from "#store/writer.ts";
+import type { Tags } from "#topology/provider.ts";
 
 const openStore = () => memoryStore({ now: () => Date.UTC(2026, 0, 2) }, { uuid: () => crypto.randomUUID() });
 
@@ -78,6 +79,7 @@ test("the store is quiet after at most two rounds of owned writing", async () =>
     of: sources.of,
     marked: graph.source("marked"),
     served,
+    outside: graph.source<readonly Tags[]>("outside"),
     statuses: graph.source<ProxyStatus>("statuses"),
   });
   const running = live(graph, store, sources);

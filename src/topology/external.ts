@@ -5,7 +5,7 @@ import type { HostPort } from "#lib/address.ts";
 import { externalAddress } from "#resources/external-service.ts";
 import { type Labels, type Resource, tag } from "#resources/resource.ts";
 import { type PemSource, pemData, pemSource } from "#topology/mesh.ts";
-import { isSubset, serviceKey, type Tags, withoutService } from "#topology/provider.ts";
+import { isSubset, type RemoteOffer, serviceKey, type Tags, withoutService } from "#topology/provider.ts";
 
 /** An endpoint of an external service, as it is written. */
 export interface External extends HostPort {
@@ -97,10 +97,13 @@ export function externalsOf({ mesh, name, spec }: Resource<ExternalServiceJson>)
   return new Map([[serviceKey(mesh, service), external]]);
 }
 
-/** `secretData`: of a Secret of the mesh, base64. One that is not there leads nowhere: nothing is asked without the TLS that was meant. */
+/**
+ * `usesEgress`: whether its mesh leaves zones through egresses. `secretData`: of a Secret of the mesh, base64. One that is not there leads
+ * nowhere: nothing is asked without the TLS that was meant.
+ */
 export function externalReach(
   externals: Iterable<External>,
-  zone: string,
+  { zone, usesEgress }: { readonly zone: string; readonly usesEgress: boolean },
   secretData: (name: string) => string | undefined,
 ): ExternalReach {
   const all = [...externals].sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -111,7 +114,10 @@ export function externalReach(
     const pinned = tags[tag.zone];
     const tls = external.tls && resolved(external.tls, secretData);
     if (pinned !== undefined && pinned !== zone)
-      missing.push({ tags, why: `external service ${name} is called from ${pinned} only, and this is ${zone}` });
+      missing.push({
+        tags,
+        why: `external service ${name} is called from ${pinned} only, ${usesEgress ? notOffered(pinned) : `and this is ${zone}`}`,
+      });
     else if (typeof tls === "string")
       missing.push({ tags, why: `external service ${name} needs Secret ${tls}, which is not in ${zone}` });
     else endpoints.push({ address, port, tags, ...(tls && { tls }), ...(priority !== undefined && { priority }) });
@@ -120,6 +126,9 @@ export function externalReach(
   const [first = "tcp"] = protocols;
   return { protocol: protocols.size === 1 ? first : "tcp", endpoints, missing };
 }
+
+const notOffered = (zone: string): string =>
+  `and no zone ingress of ${zone} offers it: an ingress and an egress must be alive there`;
 
 /** Or the name of a Secret that is not there. */
 function resolved(
@@ -142,6 +151,15 @@ export const externalPart = ({ protocol, endpoints, missing }: ExternalReach, su
   endpoints: endpoints.filter(({ tags }) => isSubset(subset, tags)),
   missing: missing.filter(({ tags }) => isSubset(subset, tags)),
 });
+
+/** Whether another zone has to call that part of it, and offers to. */
+export const isElsewhere = (reach: ExternalReach | undefined, offers: Iterable<RemoteOffer>, subset: Tags): boolean =>
+  (!reach || externalPart(reach, subset).endpoints.length === 0) &&
+  [...offers].some(({ entries }) => entries.some(({ tags }) => isSubset(subset, tags)));
+
+/** The tags of what only this zone calls, of those that it can. */
+export const pinnedHere = ({ endpoints, resource }: ExternalReach, zone: string): readonly Tags[] =>
+  resource ? [] : endpoints.flatMap(({ tags }) => (tags[tag.zone] === zone ? [tags] : []));
 
 /** Why a MeshExternalService, which egresses alone lead to, is not reached. */
 export const withoutMtls: ExternalReach["missing"] = [

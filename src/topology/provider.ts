@@ -113,14 +113,21 @@ export const asDrained = (ingress: Resource<ZoneIngressJson>): Resource<ZoneIngr
   labels: { [label.drainedSince]: "", ...ingress.labels },
 });
 
-/** Service keys with what an ingress of another zone offers; nothing for one of this zone, or one that isn't public. */
-export function offersOf(ingress: Resource<ZoneIngressJson>, localZone: string): Map<string, RemoteOffer> {
+/**
+ * Service keys with what an ingress of another zone offers, of proxies or of services outside the mesh; nothing for one of this zone, or one
+ * that isn't public.
+ */
+export function offersOf(
+  ingress: Resource<ZoneIngressJson>,
+  localZone: string,
+  of: "proxies" | "outside" = "proxies",
+): Map<string, RemoteOffer> {
   const offers = new Map<string, RemoteOffer>();
   const place = publicIngress(ingress, localZone);
   if (!place) return offers;
   for (const { tags = {}, instances = 0, mesh = "", externalService = false } of ingress.spec.availableServices ?? []) {
     const service = tags[tag.service];
-    if (service === undefined || instances === 0 || externalService) continue;
+    if (service === undefined || instances === 0 || externalService !== (of === "outside")) continue;
     const key = serviceKey(mesh, service);
     const entry = { tags: withoutService(tags), instances };
     offers.set(key, { ...place, entries: [...(offers.get(key)?.entries ?? []), entry] });

@@ -43,14 +43,14 @@ export function mergeFacts(a: ServiceFacts | undefined, b: ServiceFacts | undefi
   return { protocol: a.protocol === b.protocol ? a.protocol : "tcp", zones: [...a.zones, ...b.zones] };
 }
 
-/** In a mesh that leaves its zone through egresses, these lead there; to what is a resource, always. */
-export function factsOutside(mesh: MeshFacts, reach: ExternalReach): ServiceFacts {
+/** In a mesh that leaves its zone through egresses, these lead there; to what is a resource, always. `isOffered`: by other zones. */
+export function factsOutside(mesh: MeshFacts, reach: ExternalReach, isOffered: boolean): ServiceFacts {
   const { protocol, endpoints, resource } = reach;
   const facts = { protocol, zones: [] };
   if (resource && !mesh.mtls) return { ...facts, external: { ...reach, endpoints: [], missing: withoutMtls } };
   const isThroughEgress = resource !== undefined || (mesh.mtls !== undefined && mesh.usesEgress);
   // What cannot be used at all says why, wherever it would be called from.
-  if (!isThroughEgress || endpoints.length === 0) return { ...facts, external: reach };
+  if (!isThroughEgress || (endpoints.length === 0 && !isOffered)) return { ...facts, external: reach };
   return { ...facts, behindEgress: resource ? { resource } : {} };
 }
 

@@ -148,7 +148,10 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   // As they are sent: what is issued in this turn is not settled yet.
   const issued = graph.derive("issued", certificates, ({ status }) => status);
   const served = graph.source<readonly string[]>("served by ingresses");
-  const owned = zoneOwned(graph, { zone: settings.name, of, marked, served, statuses });
+  const owned = zoneOwned(graph, {
+    ...{ zone: settings.name, of, marked, served, statuses },
+    outside: pipeline.outsideForZones,
+  });
   // A zone's meshes, their keys and policies are global's business, if there is one.
   const missing = missingKeys(graph, sources.of);
   const defaults = defaultPolicies(graph, sources.of, place);

@@ -3,24 +3,15 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer as createTlsServer } from "node:https";
-import { type AddressInfo, connect, createServer, type Server } from "node:net";
+import { connect, createServer } from "node:net";
 import { test } from "node:test";
 import type { TLSSocket } from "node:tls";
 import { certificateFor } from "#host/certificate-for-test.ts";
 import { freePort } from "#host/free-port.ts";
 import { get, startApp } from "../lab/http.ts";
-import { eventually, type Lab, lab, post, put, startProxy, startZone } from "../lab/lab.ts";
+import { eventually, lab, post, put, startProxy, startZone } from "../lab/lab.ts";
 import { allowAll, dataplane, egressMesh, mesh, zoneEgress } from "../lab/manifests.ts";
-
-async function listening(own: Lab, server: Server): Promise<number> {
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  own.atEnd(async () => {
-    server.close();
-    if ("closeAllConnections" in server) (server as unknown as { closeAllConnections(): void }).closeAllConnections();
-  });
-  return (server.address() as AddressInfo).port;
-}
+import { listening } from "../lab/outside.ts";
 
 test("services outside, through the egress", async (t) => {
   const own = await lab(t);
