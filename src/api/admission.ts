@@ -6,6 +6,7 @@ import { deletionIssues, dependents } from "#api/in-use.ts";
 import { originIssues, requireOwn, requireWritable, type Site } from "#api/ownership.ts";
 import { badRequest, invalid, notFound, type Problem } from "#api/problem.ts";
 import { retiredIssues } from "#api/rotation.ts";
+import { withStoredKeys } from "#api/written-keys.ts";
 import type { Issue } from "#lib/issue.ts";
 import { isObject, type JsonObject, parseJson, whyNotJson } from "#lib/json.ts";
 import type { Kind } from "#resources/kind.ts";
@@ -78,7 +79,9 @@ export function admitPut(
   requireWritable(rules, kind);
   const identity = identityIssues(kind, body, url);
   if (identity.length > 0) throw invalid("Could not process a resource", identity);
-  const parsed = fromRest(kind, body);
+  const { body: whole, issues: unknownKeys } = withStoredKeys(kind, body, before);
+  if (unknownKeys.length > 0) throw invalid("Could not process a resource", unknownKeys);
+  const parsed = fromRest(kind, whole);
   // What does not fit its message has no path, and says nothing about meaning.
   const misfit = parsed.issues.find(({ path }) => path === "");
   if (misfit) throw malformed(kind, misfit.message);

@@ -1,5 +1,6 @@
 // What a change changes, path by path, for people who ask afterwards. Secrets are told as changed, never as what they are.
 
+import { hidden } from "#api/written-keys.ts";
 import type { Difference } from "#host/audit-log.ts";
 import { at } from "#lib/issue.ts";
 import { isEqual, isObject, type JsonValue } from "#lib/json.ts";
@@ -8,8 +9,6 @@ import type { Resource } from "#resources/resource.ts";
 
 type Steps = readonly (string | number)[];
 type Value = JsonValue | undefined;
-
-const hidden = "*****";
 
 /** Of labels and spec, with paths as in the HTTP form; nothing where only times differ. */
 export function differences(kind: Kind, before: Resource | undefined, after: Resource | undefined): Difference[] {

@@ -7,10 +7,10 @@ import { notFound } from "#api/problem.ts";
 import { filtered, pageOf } from "#api/query.ts";
 import { meshOf } from "#api/rights.ts";
 import type { Access, Answer, Call, Route } from "#api/router.ts";
+import { shownRest } from "#api/written-keys.ts";
 import type { Kind } from "#resources/kind.ts";
 import { kindNamed, kinds } from "#resources/kinds.ts";
 import type { Resource, ResourceId } from "#resources/resource.ts";
-import { toRest } from "#resources/rest.ts";
 import type { Store } from "#resources/store.ts";
 
 export function resourceRoutes(store: Store, rules: Rules): Route[] {
@@ -25,13 +25,13 @@ function routesOf(store: Store, rules: Rules, kind: Kind, segment: string): Rout
   const list = (path: string): Route => ({
     path,
     access,
-    methods: { GET: (call) => listOf(store, call, kind, path.replace(":mesh", "{mesh}"), (r) => toRest(kind, r)) },
+    methods: { GET: (call) => listOf(store, call, kind, path.replace(":mesh", "{mesh}"), (r) => shownRest(kind, r)) },
   });
   const one = (path: string): Route => ({
     path,
     access,
     methods: {
-      GET: (call) => ({ json: toRest(kind, existing(store, call, kind)) }),
+      GET: (call) => ({ json: shownRest(kind, existing(store, call, kind)) }),
       PUT: (call) => put(store, rules, kind, call),
       DELETE: (call) => remove(store, rules, kind, call),
     },

@@ -90,6 +90,8 @@ export function normalLegacy(kind: Kind, json: JsonObject): JsonObject {
 const protoMessage = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error))
     .replace(/^cannot decode /, "")
+    // What stands in the place of a message may be a secret.
+    .replace(/^(message \S+) from JSON: ".*"$/s, "$1: must be an object")
     .replace(/kuma\.\w+\.v1alpha1\./, "");
 
 /** Paths of members that the message does not have. */
