@@ -12,7 +12,7 @@ import type { Links, LinkView } from "#resources/links.ts";
 export interface OwnState {
   frozenSince?(): number | undefined;
   silentZones?(): ReadonlyMap<string, number>;
-  /** Zones that cannot reach others for want of an egress. */
+  /** Zones that cannot be left for want of an egress. */
   withoutEgress?(): readonly WithoutEgress[];
   /** Zones whose control planes have lost their ingresses. */
   ingressesAway?(): readonly IngressesAway[];
@@ -92,7 +92,14 @@ function viewOf({
 }
 
 const withoutEgressIn = (zones: readonly WithoutEgress[]): JsonObject =>
-  zones.length === 0 ? {} : { withoutEgress: zones.map(({ zone, meshes }) => ({ zone, meshes: [...meshes] })) };
+  zones.length === 0
+    ? {}
+    : {
+        withoutEgress: zones.map(({ zone, meshes, external }) => ({
+          ...{ zone, meshes: [...meshes] },
+          ...(external.length > 0 && { external: [...external] }),
+        })),
+      };
 
 const ingressesAwayIn = (zones: readonly IngressesAway[]): JsonObject =>
   zones.length === 0 ? {} : { ingressesAway: zones.map((one) => ({ ...one })) };

@@ -1,4 +1,4 @@
-// What `get zones` says of zones that reach no other for want of an egress, against a real API.
+// What `get zones` says of zones that nothing leaves for want of an egress, against a real API.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -19,8 +19,8 @@ const seeds = [
   ...[egress("e-a", "a"), insight("e-a", { connectTime })],
   ...[egress("e-b", "b"), insight("e-b", { connectTime, disconnectTime: connectTime })],
 ];
-const said = (zone: string, which: string): string =>
-  `\n${zone}: ${which} other zones through a zone egress, and none is alive: requests to them are answered 503 until \`kodiak run egress\` runs there\n`;
+const said = (zone: string, which: string, what = "other zones and services outside"): string =>
+  `\n${zone}: ${which} ${what} through a zone egress, and none is alive: requests to them are answered 503 until \`kodiak run egress\` runs there\n`;
 
 test("on global: the zones whose egresses are offline, or that have none, and which meshes that is for", async (t) => {
   const { run } = await served(t, { seeds });
@@ -39,4 +39,28 @@ test("on a zone: this one, whose egresses need not say that they are its own", a
     seeds: [...alone, egress("e", ""), insight("e", { connectTime })],
   });
   assert.equal((await withEgress(["get", "zones"])).out, "");
+});
+
+test("MeshExternalServices need one, too: those of the zone, and those that are every zone's", async (t) => {
+  const resource = (name: string, inMesh: string, zone?: string) =>
+    seed("MeshExternalService", name, {
+      mesh: inMesh,
+      ...(zone !== undefined && { labels: { "kuma.io/zone": zone } }),
+      spec: { match: { port: 9000 }, endpoints: [{ address: "10.0.0.9", port: 80 }] },
+    });
+  const direct = [mesh("direct", false), mesh("other", false), mesh("plain", false, {})];
+  const zones = ["a", "b", "c"].map((name) => seed("Zone", name, { mesh: "" }));
+  const { run } = await served(t, {
+    seeds: [
+      ...[...direct, ...zones, egress("e-a", "a"), insight("e-a", { connectTime })],
+      ...[resource("one", "direct"), resource("two", "other", "b"), resource("three", "plain")],
+    ],
+  });
+  const { out } = await run(["get", "zones"]);
+  const what = "MeshExternalServices";
+  assert.ok(
+    out.endsWith(`${said("b", "meshes direct, other reach", what)}${said("c", "mesh direct reaches", what)}`),
+    out,
+  );
+  assert.doesNotMatch(out, /\na: /);
 });
