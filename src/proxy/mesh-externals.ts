@@ -37,12 +37,13 @@ export function meshExternals(graph: Graph, sources: Sources, zone: string): Col
   return graph.derive("mesh external services by name", byKey, (group) => group.values().next().value);
 }
 
-const notHere = ({ name }: Resource, { extension }: MeshExternalService): string =>
-  `MeshExternalService ${name} is provided by the extension ${extension?.type}, which is not supported`;
+const notHere = (resource: Resource, { extension }: MeshExternalService): string =>
+  `MeshExternalService ${displayNameOf(resource)} is provided by the extension ${extension?.type}, which is not supported`;
 
 /** None where an extension provides it: what that would do is not known. */
-function meshExternalsOf({ name }: Resource, { endpoints = [], tls, extension }: MeshExternalService): External[] {
+function meshExternalsOf(resource: Resource, { endpoints = [], tls, extension }: MeshExternalService): External[] {
   if (extension) return [];
+  const called = { name: resource.name, displayName: displayNameOf(resource) };
   const { mode = "Secured", serverName, subjectAltNames = [], ...sources } = tls?.verification ?? {};
   const firstName = endpoints.find(({ address }) => !isIp(address))?.address;
   const [authority, certificate, privateKey] = [sources.caCert, sources.clientCert, sources.clientKey].map(pemSource);
@@ -50,7 +51,7 @@ function meshExternalsOf({ name }: Resource, { endpoints = [], tls, extension }:
   const versions = { ...envoyVersion("min", min), ...envoyVersion("max", max) };
   const names = subjectAltNames.map(({ type = "Exact", value }) => ({ type, value }) as const);
   return endpoints.map(({ address, port, priority = 0 }) => ({
-    ...{ name, address, port, priority, tags: {} },
+    ...{ ...called, address, port, priority, tags: {} },
     ...(tls?.enabled === true && {
       tls: {
         serverName: serverName || firstName || address,

@@ -31,6 +31,8 @@ const meshes = ["m1", "m2", "m3"] as const;
 
 const mesh = fc.constantFrom(...meshes);
 const service = fc.constantFrom("s1", "s2", "s3");
+/** `x1` is what proxies never provide. */
+const called = fc.constantFrom("s1", "s2", "s3", "x1");
 const small = fc.integer({ min: 1, max: 3 });
 const protocol = fc.constantFrom("http", "tcp");
 const target = fc.oneof(
@@ -93,7 +95,7 @@ const dataplane = fc
       { maxLength: 2 },
     ),
     gateway: fc.constantFrom(undefined, undefined, undefined, "BUILTIN", "BUILTIN", "DELEGATED"),
-    outbound: fc.uniqueArray(service, { maxLength: 3 }),
+    outbound: fc.uniqueArray(called, { maxLength: 3 }),
     ref: fc.option(serviceRef, { nil: undefined }),
     redirect: fc.constantFrom<JsonObject | undefined>(
       undefined,
@@ -156,7 +158,9 @@ const ingress = fc
   .record({
     zone: fc.constantFrom("", "zone-b", "zone-c"),
     host: small,
-    offers: fc.array(fc.record({ mesh, service, protocol, instances: small }), { maxLength: 4 }),
+    offers: fc.array(fc.record({ mesh, service: called, protocol, instances: small, isOutside: fc.boolean() }), {
+      maxLength: 4,
+    }),
   })
   .map(
     ({ zone, host, offers }): JsonObject => ({
@@ -170,6 +174,7 @@ const ingress = fc
       availableServices: offers.map((offer) => ({
         mesh: offer.mesh,
         instances: offer.instances,
+        ...(offer.isOutside && { externalService: true }),
         tags: { "kuma.io/service": offer.service, "kuma.io/protocol": offer.protocol },
       })),
     }),
@@ -179,15 +184,23 @@ const egress = fc
   .map(({ zone, host }): JsonObject => ({ zone, networking: { address: `10.2.0.${host}`, port: 10002 } }));
 const ways = fc.record({ services: fc.subarray(["m1/s1", "m1/s2"]), ingress: small }).map(
   ({ services, ingress }): JsonObject => ({
-    services: ["m2/s1", "m2/s2", "m2/s3", "m3/s1", ...services],
+    services: ["m1/x1", "m2/s1", "m2/s2", "m2/s3", "m2/x1", "m3/s1", ...services],
     zones: { "zone-b": [`10.1.0.${ingress}:10001`], "zone-c": [`10.1.0.${ingress}:10001`] },
   }),
 );
 const external = fc
-  .record({ service, protocol, host: small, zone: fc.constantFrom("zone-a", "zone-b"), tls: fc.boolean() })
+  .record({
+    ...{
+      service: fc.oneof(called, fc.constant("x1")),
+      protocol,
+      host: small,
+      tls: fc.constantFrom(false, false, true),
+    },
+    zone: fc.constantFrom(undefined, "zone-a", "zone-a", "zone-b"),
+  })
   .map(
     ({ service: name, protocol: speaks, host, zone, tls }): JsonObject => ({
-      tags: { "kuma.io/service": name, "kuma.io/protocol": speaks, ...(host === 1 && { "kuma.io/zone": zone }) },
+      tags: { "kuma.io/service": name, "kuma.io/protocol": speaks, ...(zone && { "kuma.io/zone": zone }) },
       networking: {
         address: `10.3.0.${host}:443`,
         ...(tls && { tls: { enabled: true, caCert: { secret: "m1.ca-builtin-cert-ca" } } }),
@@ -289,7 +302,7 @@ const anyChange = fc.oneof(
   { weight: 4, arbitrary: change("MeshService", "ms", mesh, meshService) },
   { weight: 1, arbitrary: change("MeshMultiZoneService", "mz", mesh, multiZone) },
   { weight: 4, arbitrary: change("ZoneEgress", "ze", none, egress) },
-  { weight: 1, arbitrary: change("ExternalService", "es", mesh, external) },
+  { weight: 3, arbitrary: change("ExternalService", "es", mesh, external) },
   { weight: 2, arbitrary: change("ways", "ze", none, ways) },
   {
     weight: 1,
@@ -355,7 +368,7 @@ function built(graph: Graph) {
   const pipeline = proxyPipeline(graph, facts, "zone-a");
   const statuses = graph.source<ProxyStatus>("statuses");
   const served = graph.source<readonly string[]>("served");
-  const everything = meshes.flatMap((name) => ["s1", "s2", "s3"].map((one) => serviceKey(name, one)));
+  const everything = meshes.flatMap((name) => ["s1", "s2", "s3", "x1"].map((one) => serviceKey(name, one)));
   for (const n of [1, 2, 3]) served.set(`zi-${n}`, everything);
   const owned = zoneOwned(graph, { zone: "zone-a", of, marked, served, statuses, outside: pipeline.outsideForZones });
   return {
@@ -463,6 +476,7 @@ test(`incremental equals from scratch for ${histories} histories of what users a
   let throughEgresses = 0;
   let gateways = 0;
   let services = 0;
+  let outsideForZones = 0;
   let tried = 0;
   fc.assert(
     fc.property(
@@ -483,6 +497,7 @@ test(`incremental equals from scratch for ${histories} histories of what users a
         assert.deepEqual(state, scratch.state());
         configured += state.dataplanes.length;
         if (JSON.stringify(state.dataplanes).includes("kodiak:egress")) throughEgresses++;
+        if (JSON.stringify(state.services).includes('"externalService":true')) outsideForZones++;
         if (/"route gw-\d:/.test(JSON.stringify(state.dataplanes))) gateways++;
         if (/endpoint m\d_mz?s-/.test(JSON.stringify(state.dataplanes))) services++;
         if (++tried % progressEvery === 0 && tried < histories)
@@ -494,6 +509,7 @@ test(`incremental equals from scratch for ${histories} histories of what users a
   // The histories are not empty ones: one in thirteen ends with ways through egresses, one in six with a gateway's routes.
   assert.ok(configured > histories, `${configured} proxies in all`);
   assert.ok(throughEgresses > histories / 100, `${throughEgresses} with egresses`);
+  assert.ok(outsideForZones > histories / 500, `${outsideForZones} with services outside for other zones`);
   assert.ok(gateways > histories / 100, `${gateways} with gateways`);
   assert.ok(services > histories / 100, `${services} with MeshServices`);
 });

@@ -3,13 +3,15 @@
 import type { ExternalServiceJson } from "#gen/kuma/mesh/v1alpha1/externalservice_pb.ts";
 import type { HostPort } from "#lib/address.ts";
 import { externalAddress } from "#resources/external-service.ts";
-import { type Labels, type Resource, tag } from "#resources/resource.ts";
+import { displayNameOf, type Labels, type Resource, tag } from "#resources/resource.ts";
 import { type PemSource, pemData, pemSource } from "#topology/mesh.ts";
 import { isSubset, type RemoteOffer, serviceKey, type Tags, withoutService } from "#topology/provider.ts";
 
 /** An endpoint of an external service, as it is written. */
 export interface External extends HostPort {
   readonly name: string;
+  /** As who wrote it calls it. */
+  readonly displayName: string;
   /** Without the service. */
   readonly tags: Tags;
   readonly tls?: {
@@ -72,7 +74,8 @@ export interface ExternalResource {
   readonly section: string;
 }
 
-export function externalsOf({ mesh, name, spec }: Resource<ExternalServiceJson>): Map<string, External> {
+export function externalsOf(resource: Resource<ExternalServiceJson>): Map<string, External> {
+  const { mesh, name, spec } = resource;
   const { tags = {}, networking = {} } = spec;
   const service = tags[tag.service];
   const place = externalAddress(networking.address ?? "");
@@ -82,7 +85,7 @@ export function externalsOf({ mesh, name, spec }: Resource<ExternalServiceJson>)
   const certificate = pemSource(clientCert);
   const privateKey = pemSource(clientKey);
   const external: External = {
-    ...{ name, ...place, tags: withoutService(tags) },
+    ...{ name, displayName: displayNameOf(resource), ...place, tags: withoutService(tags) },
     ...(enabled && {
       tls: {
         serverName: serverName || place.address,
@@ -110,7 +113,7 @@ export function externalReach(
   const endpoints: ExternalEndpoint[] = [];
   const missing: { readonly tags: Tags; readonly why: string }[] = [];
   for (const external of all) {
-    const { name, address, port, tags, priority } = external;
+    const { displayName: name, address, port, tags, priority } = external;
     const pinned = tags[tag.zone];
     const tls = external.tls && resolved(external.tls, secretData);
     if (pinned !== undefined && pinned !== zone)

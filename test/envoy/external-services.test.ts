@@ -2,37 +2,14 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer as createTlsServer } from "node:https";
-import { type AddressInfo, connect, createServer, type Server } from "node:net";
+import { connect } from "node:net";
 import { test } from "node:test";
-import type { TLSSocket } from "node:tls";
 import { certificateFor } from "#host/certificate-for-test.ts";
 import { freePort } from "#host/free-port.ts";
 import { get, startApp } from "../lab/http.ts";
-import { eventually, type Lab, lab, put, remove, startProxy, startZone } from "../lab/lab.ts";
+import { eventually, lab, put, remove, startProxy, startZone } from "../lab/lab.ts";
 import { allowAll, dataplane, egressMesh, mesh } from "../lab/manifests.ts";
-
-async function listening(own: Lab, server: Server, host = "127.0.0.1"): Promise<number> {
-  server.listen(0, host);
-  await once(server, "listening");
-  own.atEnd(async () => {
-    server.close();
-    if ("closeAllConnections" in server) (server as unknown as { closeAllConnections(): void }).closeAllConnections();
-  });
-  return (server.address() as AddressInfo).port;
-}
-
-/** Says who has come, by the certificate that was shown. */
-async function tlsServer(own: Lab, name: string) {
-  const [server, client] = await Promise.all([certificateFor([name]), certificateFor(["the-mesh"])]);
-  const options = { cert: server.certificate, key: server.privateKey, ca: client.ca, requestCert: true };
-  const answering = createTlsServer(options, (request, response) => {
-    const socket = request.socket as TLSSocket;
-    const { host } = request.headers;
-    response.end(JSON.stringify({ host, sni: socket.servername, client: socket.getPeerCertificate().subjectaltname }));
-  });
-  return { port: await listening(own, answering), ca: server.ca, client };
-}
+import { echoServer, tlsServer } from "../lab/outside.ts";
 
 test("external services", async (t) => {
   const own = await lab(t);
@@ -41,10 +18,7 @@ test("external services", async (t) => {
   await put(zone.api, "/meshes/default/meshtrafficpermissions/allow-all", allowAll("default"));
   const app = await startApp("outside");
   own.atEnd(() => app.close());
-  const echo = await listening(
-    own,
-    createServer((socket) => socket.on("error", () => {}).pipe(socket)),
-  );
+  const echo = await echoServer(own);
   const tls = await tlsServer(own, "api.example.com");
 
   const services = ["web", "echo", "api", "stranger", "pinned", "keyless"];

@@ -3,16 +3,13 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer as createTlsServer } from "node:https";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { test } from "node:test";
-import type { TLSSocket } from "node:tls";
-import { certificateFor } from "#host/certificate-for-test.ts";
 import { freePort } from "#host/free-port.ts";
 import { get, startApp } from "../lab/http.ts";
 import { eventually, type LabProxy, type LabZone, lab, post, put, startProxy } from "../lab/lab.ts";
 import { egressMesh, zoneEgress } from "../lab/manifests.ts";
-import { listening } from "../lab/outside.ts";
+import { echoServer, tlsServer } from "../lab/outside.ts";
 import { twoZones } from "../lab/two-zones.ts";
 
 const counter = async ({ admin }: LabProxy, name: string): Promise<number> =>
@@ -24,22 +21,7 @@ test("services outside that are pinned to another zone", async (t) => {
   const { api } = stage.global;
   const app = await startApp("outside");
   own.atEnd(() => app.close());
-  const [certificate, ofClient] = await Promise.all([
-    certificateFor(["api.example.com"]),
-    certificateFor(["the-mesh"]),
-  ]);
-  const options = { cert: certificate.certificate, key: certificate.privateKey, ca: ofClient.ca, requestCert: true };
-  const tls = await listening(
-    own,
-    createTlsServer(options, ({ socket }, response) => {
-      const { servername, getPeerCertificate } = socket as TLSSocket;
-      response.end(JSON.stringify({ sni: servername, client: getPeerCertificate.call(socket).subjectaltname }));
-    }),
-  );
-  const echo = await listening(
-    own,
-    createServer((socket) => socket.on("error", () => {}).pipe(socket)),
-  );
+  const [tls, echo] = await Promise.all([tlsServer(own, "api.example.com"), echoServer(own)]);
   /** What `frontend` calls `backend` is there. */
   const external = (port: number, more: object = {}, protocol = "http") =>
     put(api, "/meshes/default/external-services/outside", {
@@ -113,11 +95,11 @@ test("services outside that are pinned to another zone", async (t) => {
   });
 
   await t.test("TLS that the egress there begins", async () => {
-    await external(tls, {
+    await external(tls.port, {
       tls: {
-        ...{ enabled: true, caCert: { inlineString: certificate.ca }, serverName: "api.example.com" },
-        clientCert: { inlineString: ofClient.certificate },
-        clientKey: { inlineString: ofClient.privateKey },
+        ...{ enabled: true, caCert: { inlineString: tls.ca }, serverName: "api.example.com" },
+        clientCert: { inlineString: tls.client.certificate },
+        clientKey: { inlineString: tls.client.privateKey },
       },
     });
     const said = JSON.parse(await answer(200, /sni/));

@@ -2,16 +2,14 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer as createTlsServer } from "node:https";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { test } from "node:test";
-import type { TLSSocket } from "node:tls";
 import { certificateFor } from "#host/certificate-for-test.ts";
 import { freePort } from "#host/free-port.ts";
 import { get, startApp } from "../lab/http.ts";
 import { eventually, lab, post, put, startProxy, startZone } from "../lab/lab.ts";
 import { allowAll, dataplane, egressMesh, mesh, zoneEgress } from "../lab/manifests.ts";
-import { listening } from "../lab/outside.ts";
+import { echoServer, tlsServer } from "../lab/outside.ts";
 
 test("services outside, through the egress", async (t) => {
   const own = await lab(t);
@@ -20,23 +18,9 @@ test("services outside, through the egress", async (t) => {
   await put(zone.api, "/meshes/default/meshtrafficpermissions/allow-all", allowAll("default"));
   const app = await startApp("outside");
   own.atEnd(() => app.close());
-  const [certificate, ofClient] = await Promise.all([
-    certificateFor(["api.example.com"]),
-    certificateFor(["the-mesh"]),
-  ]);
-  const options = { cert: certificate.certificate, key: certificate.privateKey, ca: ofClient.ca, requestCert: true };
-  const tls = await listening(
-    own,
-    createTlsServer(options, ({ socket, headers }, response) => {
-      const { servername, getPeerCertificate } = socket as TLSSocket;
-      const client = getPeerCertificate.call(socket).subjectaltname;
-      response.end(JSON.stringify({ sni: servername, client, host: headers.host }));
-    }),
-  );
-  const echo = await listening(
-    own,
-    createServer((socket) => socket.on("error", () => {}).pipe(socket)),
-  );
+  const server = await tlsServer(own, "api.example.com");
+  const { port: tls, client: ofClient } = server;
+  const echo = await echoServer(own);
 
   // A MeshExternalService is called by its address; here an outbound stands for the redirect, by the name that stands for the service.
   const mes = (name: string) => `default_${name}__zone-a_extsvc_9000`;
@@ -77,7 +61,7 @@ test("services outside, through the egress", async (t) => {
   };
   const withoutEgress =
     /^no way out of zone-a: mesh default reaches services outside through a zone egress, and none is alive$/;
-  const caCert = { inlineString: certificate.ca };
+  const caCert = { inlineString: server.ca };
   const client = {
     clientCert: { inlineString: ofClient.certificate },
     clientKey: { inlineString: ofClient.privateKey },

@@ -125,7 +125,7 @@ test("secrets", async (t) => {
     for (const noun of ["secrets", "globalsecrets", "meshes", "zones", "dataplanes"])
       nothingIn(noun, await of.done("get", noun, "--api", global.api));
     for (const at of [global, zone])
-      nothingIn("an external service", await of.done("get", "externalservice", "api", "-o", "yaml", "--api", at.api));
+      nothingIn("external services", await of.done("get", "externalservices", "-o", "yaml", "--api", at.api));
     for (const { api, ready } of [global, zone]) {
       for (const path of ["/config", "/meshes", "/_resources", "/zones", "/dataplanes/_overview", "/mesh-insights"])
         nothingIn(path, (await get(api + path)).text);
