@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 const repeated = [
   "test/envoy/egress",
   "test/envoy/make-before-break",
+  "test/envoy/outside-through-egress",
   "test/envoy/two-zones",
   "test/envoy/renewal",
   "test/promises",
