@@ -11,7 +11,6 @@ import { fileURLToPath } from "node:url";
 const repeated = [
   "test/envoy/egress",
   "test/envoy/make-before-break",
-  "test/envoy/outside-through-egress",
   "test/envoy/two-zones",
   "test/envoy/renewal",
   "test/promises",

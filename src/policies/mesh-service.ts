@@ -22,7 +22,8 @@ const schema = z.object({
     })
     .optional(),
   ports: z.array(servicePort.extend({ targetPort: z.union([portNumber, z.string()]).optional() })).optional(),
-  identities: z.array(z.object({ type: z.enum(["ServiceTag", "SpiffeID"]), value: z.string() })).optional(),
+  // Of a mesh without mTLS Kuma writes `null`.
+  identities: z.array(z.object({ type: z.enum(["ServiceTag", "SpiffeID"]), value: z.string() })).nullish(),
   state: z.enum(["Available", "Unavailable"]).optional(),
 });
 export type MeshService = SpecOf<typeof schema>;

@@ -36,7 +36,7 @@ test("a delegated gateway calls services of both zones beside an ingress, which 
   assert.equal(stored && asDataplane(stored).spec.networking?.gateway?.tags?.["kuma.io/zone"], "zone-b");
 
   const { host, port } = ingressAt;
-  await assert.rejects(get(`http://${host}:${port}`));
+  assert.equal((await get(`http://${host}:${port}`, { host: "backend" })).status, 404);
   await assert.rejects(
     overTls({ host, port, servername: "backend{mesh=default}", ALPNProtocols: ["kuma"], rejectUnauthorized: false }),
     /certificate required|ECONNRESET|hang up/i,

@@ -8,12 +8,8 @@ import { certificateFor } from "#host/certificate-for-test.ts";
 import { freePort } from "#host/free-port.ts";
 import { get, startApp } from "../lab/http.ts";
 import { eventually, lab, post, put, startProxy, startZone } from "../lab/lab.ts";
-import { load } from "../lab/load.ts";
 import { allowAll, dataplane, egressMesh, mesh, zoneEgress } from "../lab/manifests.ts";
 import { echoServer, tlsServer } from "../lab/outside.ts";
-import { noneFailed, times } from "../lab/soak.ts";
-
-const switches = times(3, 30);
 
 test("services outside, through the egress", async (t) => {
   const own = await lab(t);
@@ -109,23 +105,6 @@ test("services outside, through the egress", async (t) => {
     for (let i = 0; i < 20; i++) assert.equal(JSON.parse(await answer(mes("mes"), 200)).instance, "outside");
     assert.equal((await requests(mes("mes"))) - before, 20);
     await put(zone.api, "/meshes/default", egressMesh("default"));
-  });
-
-  await t.test(`zoneEgress is switched off and on under load, ${switches} times: no request fails`, async () => {
-    const calling = load(`http://127.0.0.1:${ports.get("web")}/`);
-    own.atEnd(calling.stop);
-    const leadsTo = (what: string, at: string) =>
-      eventually(what, 20_000, async () =>
-        assert.match(await proxy.admin("/clusters"), new RegExp(`^web::${at}::rq_success::[1-9]`, "m")),
-      );
-    for (let round = 0; round < switches; round++) {
-      await put(zone.api, "/meshes/default", mesh("default"));
-      await leadsTo("requests to the server itself", `127\\.0\\.0\\.1:${app.port}`);
-      await put(zone.api, "/meshes/default", egressMesh("default"));
-      await leadsTo("requests through the egress", `127\\.0\\.0\\.7:\\d+`);
-    }
-    const what = `zoneEgress is switched off and on while a service outside is called, ${switches} times`;
-    noneFailed(t, what, await calling.stop());
   });
 
   await t.test("TLS of a MeshExternalService is as it says", async () => {

@@ -9,7 +9,7 @@ import { eventually, lab } from "../lab/lab.ts";
 import { clientCertificate, handshake } from "../lab/openssl.ts";
 import { twoZones } from "../lab/two-zones.ts";
 
-test("an ingress closes plain HTTP, TLS without SNI and an unknown SNI; an inbound refuses plaintext and foreign certificates", async (t) => {
+test("an ingress has nothing for plain HTTP, closes TLS without SNI and an unknown SNI; an inbound refuses plaintext and foreign certificates", async (t) => {
   const own = await lab(t);
   const stage = await twoZones(own);
   const backend = await stage.addBackend(stage.zoneB, "backend-1", "127.0.2.2");
@@ -18,7 +18,8 @@ test("an ingress closes plain HTTP, TLS without SNI and an unknown SNI; an inbou
   const { ingressAt } = stage;
   const known = await handshake(ingressAt, ["-servername", "backend{mesh=default}"]);
   assert.match(known, /BEGIN CERTIFICATE/, "with a known SNI the instance's own certificate is seen");
-  await assert.rejects(get(`http://${ingressAt.host}:${ingressAt.port}/`), "plain HTTP");
+  const plain = await get(`http://${ingressAt.host}:${ingressAt.port}/`, { host: "backend" });
+  assert.deepEqual([plain.status, plain.text], [404, ""], "plain HTTP");
   for (const args of [
     ["-noservername"],
     ["-servername", "nobody{mesh=default}"],

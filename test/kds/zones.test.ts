@@ -65,7 +65,10 @@ test("policies go down, proxies up, and an ingress with what it offers across to
   await b.put(ingress(offered));
   const changed = await a.has("ZoneIngress", arrived.name, ({ spec }) => spec.availableServices !== undefined);
   assert.deepEqual(changed.spec.availableServices, offered);
-  assert.deepEqual(changed.labels, { "kuma.io/display-name": "in", "kuma.io/origin": "global", "kuma.io/zone": "b" });
+  assert.deepEqual(changed.labels, {
+    ...{ "kuma.io/display-name": "in", "kuma.io/origin": "global", "kuma.io/zone": "b" },
+    "kodiak.io/answers-probes": "true",
+  });
   assert.deepEqual(
     b.store.list("ZoneIngress").map(({ name }) => name),
     ["in"],
