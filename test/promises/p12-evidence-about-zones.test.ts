@@ -49,16 +49,18 @@ function calling(t: TestContext, url: string, everyMs: number) {
 }
 
 /** A TCP service of zone-b, and connections to it from zone-a: each has had an answer. */
-async function connections(own: Lab, { zoneA, zoneB, token }: TwoZones) {
+async function connections(own: Lab, { zoneA, zoneB, token, ingress }: TwoZones) {
   const server = createServer((socket) => socket.on("error", () => {}).pipe(socket));
   const appPort = await listening(own, server);
   const start = async (zone: LabZone, service: string, address: string, rest: object) => {
     const at = { name: service, service, address, port: await freePort(address) };
-    await startProxy(own, zone, dataplane({ mesh: "default", ...at, appPort, ...rest }), token);
+    return startProxy(own, zone, dataplane({ mesh: "default", ...at, appPort, ...rest }), token);
   };
   const out = await freePort();
   await start(zoneB, "echo", "127.0.2.3", { protocol: "tcp" });
-  await start(zoneA, "caller", "127.0.1.3", { outbounds: { [out]: "echo" } });
+  const caller = await start(zoneA, "caller", "127.0.1.3", { outbounds: { [out]: "echo" } });
+  const knownOnTheWay = async () =>
+    (await Promise.all([caller, ingress].map(({ admin }) => admin("/clusters?filter=echo")))).join("\n");
   return () =>
     eventually("a connection that is answered", 30_000, async () => {
       const socket = connect(out, "127.0.0.1");
@@ -66,7 +68,8 @@ async function connections(own: Lab, { zoneA, zoneB, token }: TwoZones) {
       const closed = new Promise<number>((resolve) => socket.once("close", () => resolve(performance.now())));
       const answer = new Promise<string>((resolve) => socket.once("data", (data: Buffer) => resolve(data.toString())));
       socket.on("error", () => {}).write("hello");
-      assert.equal(await Promise.race([answer, closed]), "hello");
+      const came = await Promise.race([answer, closed]);
+      assert.ok(came === "hello", `closed without an answer; on its way is known:\n${await knownOnTheWay()}`);
       return { closed, write: () => void socket.write("again") };
     });
 }
