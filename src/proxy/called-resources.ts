@@ -76,6 +76,14 @@ export interface ServiceRef {
   readonly sectionName?: string | undefined;
 }
 
+/** What a proxy with a redirect may call, as its Dataplane says. */
+export interface Reachable {
+  /** Absent: all services of the mesh. */
+  readonly reachable?: readonly string[];
+  /** Services that are resources; absent: all of the mesh. */
+  readonly backends?: readonly ServiceRef[];
+}
+
 /** Whether a Dataplane of the zone means this by its name or labels. What is everybody's has its own name everywhere. */
 export function isMeant(ref: ServiceRef, zone: string, resource: CalledResource): boolean {
   const { name, namespace = "", labels = {} } = ref;

@@ -7,8 +7,7 @@ import { findPolicy } from "#policies/all.ts";
 import { matchedPolicies, type ProxyFacts } from "#policies/match.ts";
 import { identityOf } from "#policies/reference.ts";
 import type { PolicySpec } from "#policies/schema.ts";
-import type { ServiceRef } from "#proxy/called-resources.ts";
-import type { Transparent } from "#proxy/transparent.ts";
+import type { Reachable, ServiceRef } from "#proxy/called-resources.ts";
 import { displayNameOf, type Key, keyOf, type Resource, tag } from "#resources/resource.ts";
 import type { EgressForm } from "#topology/egress.ts";
 import { listenersOf, type MeshGateway } from "#topology/gateway.ts";
@@ -111,10 +110,7 @@ function firstValues({ inbounds, gateway, gatewayTags = {} }: ProxyFacts, names:
 }
 
 /** Equal for proxies that call the same services at the same addresses. `outlets`: as `outboundsOf`; `transparent`: what they may call by name, if they do. */
-export const callsOf = (
-  outlets: readonly Outlet[],
-  transparent: Pick<Transparent, "reachable" | "backends"> | undefined,
-): string => {
+export const callsOf = (outlets: readonly Outlet[], transparent: Reachable | undefined): string => {
   const { reachable = "all", backends = "all" } = transparent ?? {};
   const said = [outlets, ...(transparent ? [reachable, backends] : [])];
   return sha256Hex(Buffer.from(JSON.stringify(said)));

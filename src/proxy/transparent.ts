@@ -6,7 +6,7 @@ import { listener, tcpProxy } from "#envoy/listener.ts";
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { PassthroughConf } from "#policies/mesh-passthrough/schema.ts";
 import type { Draft } from "#proxy/bundle.ts";
-import { type CalledResource, isMeant, type ServiceRef } from "#proxy/called-resources.ts";
+import { type CalledResource, isMeant, type Reachable } from "#proxy/called-resources.ts";
 import type { Outlet } from "#proxy/client.ts";
 import type { DnsRecord } from "#proxy/dns.ts";
 import { matchedChains } from "#proxy/passthrough.ts";
@@ -15,12 +15,8 @@ import type { DnsWay, NodeFacts, RedirectPorts } from "#topology/node.ts";
 import { serviceKey, type Tags } from "#topology/provider.ts";
 import { mappedAddress, type Named, type ResourceAddress } from "#topology/vips.ts";
 
-export interface Transparent extends RedirectPorts {
+export interface Transparent extends RedirectPorts, Reachable {
   readonly isStrict: boolean;
-  /** Absent: all services of the mesh. */
-  readonly reachable?: readonly string[];
-  /** Services that are resources; absent: all of the mesh. */
-  readonly backends?: readonly ServiceRef[];
   readonly dns?: DnsWay;
 }
 
