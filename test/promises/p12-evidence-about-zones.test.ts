@@ -57,19 +57,26 @@ async function connections(own: Lab, { zoneA, zoneB, token, ingress }: TwoZones)
     return startProxy(own, zone, dataplane({ mesh: "default", ...at, appPort, ...rest }), token);
   };
   const out = await freePort();
-  await start(zoneB, "echo", "127.0.2.3", { protocol: "tcp" });
+  const echo = await start(zoneB, "echo", "127.0.2.3", { protocol: "tcp" });
   const caller = await start(zoneA, "caller", "127.0.1.3", { outbounds: { [out]: "echo" } });
   const knownOnTheWay = async () =>
-    (await Promise.all([caller, ingress].map(({ admin }) => admin("/clusters?filter=echo")))).join("\n");
+    (
+      await Promise.all(
+        [caller, ingress, echo].flatMap(({ admin }) =>
+          ["/clusters?filter=echo", "/listeners"].map((path) => admin(path)),
+        ),
+      )
+    ).join("\n");
   return () =>
     eventually("a connection that is answered", 30_000, async () => {
       const socket = connect(out, "127.0.0.1");
       own.atEnd(async () => void socket.destroy());
       const closed = new Promise<number>((resolve) => socket.once("close", () => resolve(performance.now())));
       const answer = new Promise<string>((resolve) => socket.once("data", (data: Buffer) => resolve(data.toString())));
-      socket.on("error", () => {}).write("hello");
+      let why = "closed";
+      socket.on("error", (error) => (why = String(error))).write("hello");
       const came = await Promise.race([answer, closed]);
-      assert.ok(came === "hello", `closed without an answer; on its way is known:\n${await knownOnTheWay()}`);
+      assert.ok(came === "hello", `${why} without an answer; on its way is known:\n${await knownOnTheWay()}`);
       return { closed, write: () => void socket.write("again") };
     });
 }
