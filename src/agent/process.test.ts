@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, watch } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -42,6 +42,20 @@ test("what does not heed SIGTERM is killed after the grace, or at once when that
     if (isNow) await refused.promise;
     now.abort();
     assert.equal(describeExit(await exit), "by SIGKILL");
+  }
+});
+
+test("when its end is told, nothing of a child is left, its guard neither", async () => {
+  const name = `kodiak-test-${process.pid}-nowhere`;
+  for (let i = 0; i < 20; i++) {
+    const running = await startProcess("/bin/sleep", ["100"], { orphaned: { removes: [join(tmpdir(), name)] } });
+    running.kill("SIGKILL");
+    await running.exit;
+    const commands = (await readdir("/proc")).map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => ""));
+    assert.deepEqual(
+      (await Promise.all(commands)).filter((command) => command.includes(name)),
+      [],
+    );
   }
 });
 

@@ -1,7 +1,7 @@
 // A child process: started, its lines read, its end awaited. Knows nothing of meshes.
 // A child leads its own session, so that Ctrl-C in a terminal reaches only this program, which ends the child in its own time.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
@@ -16,7 +16,7 @@ export const describeExit = (exit: Exit): string =>
 
 export interface Running {
   readonly pid: number;
-  /** Resolves when the process is gone and its last line was handed over. */
+  /** Resolves when the process is gone with its guard, and its last line was handed over. */
   readonly exit: Promise<Exit>;
   /** Does nothing once it is gone. */
   kill(signal: NodeJS.Signals): void;
@@ -62,7 +62,7 @@ export async function startProcess(
 
   async function exitOf(): Promise<Exit> {
     const [code, signal] = await gone;
-    guard?.kill("SIGKILL");
+    await guard?.end();
     return { code: code ?? undefined, signal: signal ?? undefined };
   }
 }
@@ -71,7 +71,7 @@ export async function startProcess(
  * A shell that waits for the end of a pipe whose other end only this program holds: the kernel closes it however we die. Node has
  * no prctl(PR_SET_PDEATHSIG), and this works on every POSIX system.
  */
-function startGuard(pid: number, removes: readonly string[]): ChildProcess {
+function startGuard(pid: number, removes: readonly string[]): { end(): Promise<void> } {
   const script = 'read -r _; kill -KILL "$1"; shift; rm -rf -- "$@"';
   const guard = spawn("/bin/sh", ["-c", script, "guard", String(pid), ...removes], {
     detached: true,
@@ -79,8 +79,16 @@ function startGuard(pid: number, removes: readonly string[]): ChildProcess {
   });
   // It must not keep this program from ending.
   guard.unref();
-  guard.on("error", () => {});
-  return guard;
+  const gone = new Promise<void>((resolve) => {
+    for (const event of ["exit", "error"]) guard.once(event, () => resolve());
+  });
+  return {
+    end() {
+      guard.ref();
+      guard.kill("SIGKILL");
+      return gone;
+    },
+  };
 }
 
 /** SIGTERM, and SIGKILL for what is still there after the grace or when `now` is aborted. */
