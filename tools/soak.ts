@@ -14,6 +14,7 @@ const repeated = [
   "test/envoy/two-zones",
   "test/envoy/renewal",
   "test/promises",
+  "test/redirect/lost-link",
   "test/scenarios/a5",
   "test/scenarios/a12",
   "test/scenarios/a24",

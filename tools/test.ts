@@ -94,6 +94,7 @@ const waiting = found(
   "test/operations/{idle,running,stuck-link}.test.ts",
   "test/policies/mesh-health-check.test.ts",
   "test/promises/{p1-cut-from-its-proxies,p1-loss-of-a-control-plane,p12-evidence-about-zones}.test.ts",
+  "test/redirect/lost-link.test.ts",
   "test/scenarios/a24-service-modes.test.ts",
 );
 const others = found("test/**/*.test.ts").filter((file) => ![simulated, alone, waiting].flat().includes(file));
