@@ -28,6 +28,9 @@ export async function inNamespace(file: string, timeoutMs: number): Promise<void
 
 const commands = (text: string): Promise<unknown> => run("sh", ["-ec", text]);
 
+/** Without it there is no address at all. */
+export const loopback = (): Promise<unknown> => commands("ip link set lo up");
+
 const strangerUid = 65_534;
 
 /** Virtual addresses, and for a stranger one outside address, lead to Envoy, DNS to the agent: as far as names need a redirect. */
@@ -35,8 +38,8 @@ export async function redirectHere(
   ports: { readonly outbound: number; readonly dns: number },
   outside: string,
 ): Promise<void> {
+  await loopback();
   await commands(`
-    ip link set lo up
     ip route add local 240.0.0.0/4 dev lo
     ip address add ${outside}/32 dev lo
     iptables -t nat -A OUTPUT -p tcp -d 240.0.0.0/4 -j REDIRECT --to-ports ${ports.outbound}
