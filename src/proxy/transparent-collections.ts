@@ -58,7 +58,7 @@ export function transparentCollections(graph: Graph, input: TransparentInput) {
     const served =
       read.one(dataplanes, key)?.spec.networking?.inbound?.filter(({ state }) => state !== "Ignored") ?? [];
     const ports = served.flatMap(({ port }) => port ?? []);
-    return bundleOf(inboundPassthrough(one, ports));
+    return bundleOf(inboundPassthrough(one, ports, read.one(meshes, one.mesh)?.mtls?.mode === "STRICT"));
   });
   const names = graph.derive("names for DNS", settings, (one, read): Bundle | undefined => {
     const { mesh, dns } = one;

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { parse } from "yaml";
 import type { EnvoyType } from "#discovery/order.ts";
 import { decode, encode } from "#envoy/encode.ts";
+import type { ListenerJson } from "#gen/envoy/config/listener/v3/listener_pb.ts";
 import { isObject, type JsonObject, parseJson } from "#lib/json.ts";
 import type { Draft } from "#proxy/bundle.ts";
 import { dnsDraft } from "#proxy/dns.ts";
@@ -54,12 +55,29 @@ test("what is for no service passes as with Kuma, or is closed", () => {
   assert.equal(outboundPassthrough({ ...ports, ipv6: false }, { passthroughMode: "All" }).length, 2);
 });
 
+/** Where each chain of a listener leads, by port. */
+function leads([, draft]: readonly Draft[]): readonly string[] {
+  const { filterChains = [] } = draft!.json as ListenerJson;
+  return filterChains.map(({ filterChainMatch, filters }) => {
+    const { cluster } = filters![0]!.typedConfig as unknown as { readonly cluster: string };
+    return `${filterChainMatch?.destinationPort ?? "all"} ${cluster}`;
+  });
+}
+
 test("what comes in passes at ports of inbounds only, or at all without the strict feature", () => {
-  equalsStock(inboundPassthrough(ports, [33500]));
-  const [, open] = inboundPassthrough({ ...ports, isStrict: false }, [33500]);
-  const { filterChains } = open!.json as { filterChains: readonly JsonObject[] };
-  assert.deepEqual([filterChains.length, filterChains[0]?.filterChainMatch], [1, undefined]);
-  assert.deepEqual(inboundPassthrough({ ...ports, inbound: 0 }, [33500]), []);
+  equalsStock(inboundPassthrough(ports, [33500], false));
+  assert.deepEqual(leads(inboundPassthrough({ ...ports, isStrict: false }, [33500], false)), [
+    "all inbound:passthrough:ipv4",
+  ]);
+  assert.deepEqual(inboundPassthrough({ ...ports, inbound: 0 }, [33500], false), []);
+});
+
+test("what comes in without mTLS to the port of an inbound that asks for it is closed, whatever the address", () => {
+  assert.deepEqual(leads(inboundPassthrough(ports, [80, 81], true)), ["80 closed", "81 closed"]);
+  const lenient = { ...ports, isStrict: false };
+  assert.deepEqual(leads(inboundPassthrough(lenient, [80], true)), ["80 closed", "all inbound:passthrough:ipv4"]);
+  // Before a gateway, which listens itself and takes who has no identity.
+  assert.deepEqual(leads(inboundPassthrough(ports, [], true)), ["all inbound:passthrough:ipv4"]);
 });
 
 test("names are in Envoy's table as Kuma puts them there, and in the list that kuma-dp asks for", () => {

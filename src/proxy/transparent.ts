@@ -151,25 +151,33 @@ export function outboundPassthrough(
   return [...new Map(drafts.map((draft) => [`${draft.type} ${draft.name}`, draft])).values()];
 }
 
-/** What comes to an address of the machine that no inbound listens at. `ports`: those of inbounds. */
+/** Of a cluster that there is not: it closes what comes. */
+const closed = "closed";
+
+/**
+ * What comes to an address of the machine that no inbound listens at. `ports`: those of inbounds. `isMutual`: they take nothing without
+ * mTLS, and so nothing comes to what listens there by way of another address.
+ */
 export function inboundPassthrough(
   { inbound: port, ipv6, isStrict }: Transparent,
   ports: readonly number[],
+  isMutual: boolean,
 ): readonly Draft[] {
   if (port === 0) return [];
   return families(ipv6).flatMap((family): readonly Draft[] => {
     const name = `inbound:passthrough:${family}`;
-    const filters = [tcpProxy(statPrefix(name), { cluster: name })];
-    const strict = [...new Set(ports)].map((destinationPort) => ({ match: { destinationPort }, filters }));
+    const to = (cluster: string) => ({ filters: [tcpProxy(statPrefix(name), { cluster })] });
+    const atPorts = [...new Set(ports)].map((destinationPort) => ({
+      ...{ match: { destinationPort }, ...to(isMutual ? closed : name) },
+    }));
+    const others = isStrict && ports.length > 0 ? [] : [to(name)];
+    const chains = isMutual || others.length === 0 ? [...atPorts, ...others] : others;
     const at = { address: anyAddress[family], port };
     return [
       { type: "cluster", name, json: originalDestination(name, { source: inboundSource[family] }) },
       {
         ...{ type: "listener", name, refers: [name] },
-        json: listener({
-          ...{ name, at, direction: "INBOUND", takesRedirected: true },
-          chains: isStrict && strict.length > 0 ? strict : [{ filters }],
-        }),
+        json: listener({ ...{ name, at, chains }, direction: "INBOUND", takesRedirected: true }),
       },
     ];
   });

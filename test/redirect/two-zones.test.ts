@@ -52,9 +52,13 @@ test("redirected applications of two zones", async (t) => {
     assert.equal(await inbound(), before);
   });
 
-  await t.test("who has no identity comes to the application by no port", async () => {
-    await assert.rejects(stranger.app.get(`http://${web.host.address}:${appPort}`), /ECONNRESET|socket hang up/);
-  });
+  await t.test(
+    "who has no identity comes to the application by no port, whatever the address of its host",
+    async () => {
+      for (const address of [web.host.address, `[${web.host.address6}]`])
+        await assert.rejects(stranger.app.get(`http://${address}:${appPort}`), /ECONNRESET|socket hang up/, address);
+    },
+  );
 
   await t.test("its own instance is called as any other: through its inbound", async () => {
     const inbound = () => counted(web.admin, /^cluster\.localhost_8080\.upstream_rq_total/);
