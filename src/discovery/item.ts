@@ -25,6 +25,18 @@ export const wantedOf = (items: ReadonlyMap<string, Item>): Wanted => ({
   names: () => items.keys(),
 });
 
+/** What is wanted no more but kept is still there. */
+export const withKept = (wanted: Wanted, kept: ReadonlyMap<string, Item>): Wanted =>
+  kept.size === 0
+    ? wanted
+    : {
+        get: (name) => wanted.get(name) ?? kept.get(name),
+        *names() {
+          yield* wanted.names();
+          for (const name of kept.keys()) if (!wanted.get(name)) yield name;
+        },
+      };
+
 /** What a peer has under a name: an item it accepted, or what it says it holds from an earlier stream. */
 export type Holding = Item | { readonly version: string; readonly refers: "unknown" };
 

@@ -1,5 +1,5 @@
 // Whatever happens in whatever order (changes, answers, refusals, delays, reconnections), a proxy never uses a cluster that
-// it does not have, never waits for endpoints that do not come, and in the end has what is wanted.
+// it does not have, nor one without the endpoints that it came with, never waits for endpoints that do not come, and in the end has what is wanted.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -50,11 +50,14 @@ class Envoy {
   asksListeners = false;
   requests: EnvoyRequest[] = [];
   readonly appliesPart: boolean;
+  /** No cluster comes without its endpoints, and none of these is refused: so none is in use without them. */
+  readonly isNoneEmpty: boolean;
   /** Clusters refused by name, which it takes for known when they come again. */
   readonly #ghosts = new Map<string, string>();
 
-  constructor(appliesPart: boolean) {
+  constructor(appliesPart: boolean, isNoneEmpty: boolean) {
     this.appliesPart = appliesPart;
+    this.isNoneEmpty = isNoneEmpty;
   }
 
   ask(type: EnvoyType, command: string): void {
@@ -136,17 +139,27 @@ class Envoy {
       for (const cluster of item.refers ?? []) {
         assert.ok(this.active.has(cluster), `${type} ${item.name}@${item.version} before cluster ${cluster}`);
       }
-      if (type === "cluster") this.warming.add(item.name);
-      if (type === "cluster") this.#subscribe("endpoint", item.name);
+      if (type === "cluster") this.#addCluster(item);
       if (type === "endpoint") this.#warm(item.name);
       if (type === "listener" && item.name.startsWith("h")) this.#subscribe("route", item.name);
     }
     for (const name of remove) {
       this.has[type].delete(name);
       if (type === "cluster") this.#removeCluster(name);
-      if (type === "endpoint") this.#warm(name);
+      if (type === "endpoint") {
+        assert.ok(!this.isNoneEmpty || !this.warming.has(name), `cluster ${name} is warm without its endpoints`);
+        this.#warm(name);
+      }
       if (type === "listener") this.#unsubscribe("route", name);
     }
+  }
+
+  #addCluster(item: Item): void {
+    this.warming.add(item.name);
+    if (isFixed(item)) {
+      this.#warm(item.name);
+      this.#unsubscribe("endpoint", item.name);
+    } else this.#subscribe("endpoint", item.name);
   }
 
   #removeCluster(name: string): void {
@@ -184,8 +197,8 @@ class Link {
   responses: { readonly type: EnvoyType; readonly response: Push }[] = [];
   unanswered = new Set<EnvoyType>();
 
-  constructor(appliesPart: boolean) {
-    this.proxy = new Envoy(appliesPart);
+  constructor(appliesPart: boolean, isNoneEmpty: boolean) {
+    this.proxy = new Envoy(appliesPart, isNoneEmpty);
     this.proxy.connect();
   }
 
@@ -239,6 +252,8 @@ class Link {
 }
 
 const isNamed = (type: EnvoyType): type is "secret" | "endpoint" | "route" => type !== "cluster" && type !== "listener";
+/** A cluster whose endpoints are in it. */
+const isFixed = (item: Item): boolean => item.version.startsWith("fixed");
 const isBad = (item: Item): boolean => item.version.startsWith("bad");
 const isSame = (a: Item | undefined, b: Item | undefined): boolean => versionOf(a) === versionOf(b);
 
@@ -278,59 +293,83 @@ function assertConverged({ proxy, order, wanted }: Link): void {
 }
 
 const clusterNames = ["a", "b", "c", "d", "e"];
+const goodVersion = fc.constantFrom("1", "2", "3");
 const version = fc.oneof(
-  { arbitrary: fc.constantFrom("1", "2", "3"), weight: 9 },
+  { arbitrary: goodVersion, weight: 9 },
   { arbitrary: fc.constantFrom("bad1", "bad2", "bad-late1", "bad-late2"), weight: 1 },
 );
-const clusters = fc.dictionary(fc.constantFrom(...clusterNames), version, { noNullPrototype: true });
+const clusterVersion = fc.oneof(
+  { arbitrary: version, weight: 5 },
+  { arbitrary: fc.constantFrom("fixed1", "fixed2"), weight: 1 },
+);
+const clusters = fc.dictionary(fc.constantFrom(...clusterNames), clusterVersion, { noNullPrototype: true });
 const users = (...names: string[]) =>
   fc.dictionary(fc.constantFrom(...names), fc.tuple(version, fc.subarray(clusterNames)), { noNullPrototype: true });
 
 /** Closed under references: users refer only to clusters that are there. Equal versions are equal content. */
-const mesh: fc.Arbitrary<Mesh> = fc
-  .record({
-    clusters,
-    endpoints: fc.dictionary(fc.constantFrom(...clusterNames), version, { noNullPrototype: true }),
-    hasAllEndpoints: fc.boolean(),
-    secrets: fc.dictionary(fc.constantFrom("s0", "s1"), version, { noNullPrototype: true }),
-    listeners: users("l0", "l1", "h0", "h1"),
-    routes: users("h0", "h1"),
-  })
-  .map(({ clusters, endpoints, hasAllEndpoints, secrets, listeners, routes }) => {
-    const plain = (versions: Record<string, string>): Named =>
-      new Map(Object.entries(versions).map(([name, version]) => [name, { name, version, bytes: new Uint8Array() }]));
-    const using = (all: Record<string, [string, string[]]>): Named =>
-      new Map(
-        Object.entries(all).map(([name, [version, wished]]) => {
-          const refers = wished.filter((cluster) => cluster in clusters);
-          return [name, { name, version: `${version}-${refers.join("-")}`, refers, bytes: new Uint8Array() }];
-        }),
-      );
-    const ones = Object.fromEntries(Object.keys(clusters).map((name) => [name, "1"]));
-    return {
-      cluster: plain(clusters),
-      secret: plain(secrets),
-      endpoint: plain(hasAllEndpoints ? { ...ones, ...endpoints } : endpoints),
-      listener: using(listeners),
-      route: using(routes),
-    };
-  });
+const mesh = (isNoneEmpty: boolean): fc.Arbitrary<Mesh> =>
+  fc
+    .record({
+      clusters,
+      endpoints: fc.dictionary(fc.constantFrom(...clusterNames), isNoneEmpty ? goodVersion : version, {
+        noNullPrototype: true,
+      }),
+      hasAllEndpoints: isNoneEmpty ? fc.constant(true) : fc.boolean(),
+      secrets: fc.dictionary(fc.constantFrom("s0", "s1"), version, { noNullPrototype: true }),
+      listeners: users("l0", "l1", "h0", "h1"),
+      routes: users("h0", "h1"),
+    })
+    .map(({ clusters, endpoints, hasAllEndpoints, secrets, listeners, routes }) => {
+      const plain = (versions: Record<string, string>): Named =>
+        new Map(Object.entries(versions).map(([name, version]) => [name, { name, version, bytes: new Uint8Array() }]));
+      const using = (all: Record<string, [string, string[]]>): Named =>
+        new Map(
+          Object.entries(all).map(([name, [version, wished]]) => {
+            const refers = wished.filter((cluster) => cluster in clusters);
+            return [name, { name, version: `${version}-${refers.join("-")}`, refers, bytes: new Uint8Array() }];
+          }),
+        );
+      const cluster = plain(clusters);
+      const ones = Object.fromEntries(Object.keys(clusters).map((name) => [name, "1"]));
+      const all = Object.entries(hasAllEndpoints ? { ...ones, ...endpoints } : endpoints);
+      const needed = all.filter(([name]) => !cluster.get(name)?.version.startsWith("fixed"));
+      return {
+        cluster,
+        secret: plain(secrets),
+        endpoint: plain(Object.fromEntries(needed)),
+        listener: using(listeners),
+        route: using(routes),
+      };
+    });
 
 type Happening =
   | { readonly kind: "change"; readonly mesh: Mesh; readonly isExact: boolean }
   | { readonly kind: "up" | "down" | "reconnect" | "drain" };
 
-const happening: fc.Arbitrary<Happening> = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant("change" as const), mesh, isExact: fc.boolean() }) },
-  { weight: 8, arbitrary: fc.record({ kind: fc.constant("up" as const) }) },
-  { weight: 8, arbitrary: fc.record({ kind: fc.constant("down" as const) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("reconnect" as const, "drain" as const) }) },
+const happening = (isNoneEmpty: boolean): fc.Arbitrary<Happening> =>
+  fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({ kind: fc.constant("change" as const), mesh: mesh(isNoneEmpty), isExact: fc.boolean() }),
+    },
+    { weight: 8, arbitrary: fc.record({ kind: fc.constant("up" as const) }) },
+    { weight: 8, arbitrary: fc.record({ kind: fc.constant("down" as const) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom("reconnect" as const, "drain" as const) }) },
+  );
+
+const histories = fc.boolean().chain((isNoneEmpty) =>
+  fc.record({
+    isNoneEmpty: fc.constant(isNoneEmpty),
+    appliesPart: fc.boolean(),
+    history: fc.array(happening(isNoneEmpty), { maxLength: 60 }),
+    last: mesh(isNoneEmpty),
+  }),
 );
 
 test("a proxy never breaks, never waits for what does not come, and ends with what is wanted", () => {
   fc.assert(
-    fc.property(fc.boolean(), fc.array(happening, { maxLength: 60 }), mesh, (appliesPart, history, last) => {
-      const link = new Link(appliesPart);
+    fc.property(histories, ({ isNoneEmpty, appliesPart, history, last }) => {
+      const link = new Link(appliesPart, isNoneEmpty);
       for (const event of history) {
         if (event.kind === "change") link.change(event.mesh, event.isExact);
         else link[event.kind]();

@@ -241,6 +241,27 @@ test("endpoints that are asked for and not there are said to be missing at once,
   `);
 });
 
+test("endpoints of a cluster on its way are there until it is acknowledged, though another one without any is wanted by then", () => {
+  transcript(`
+    ${started}
+    > want cluster a@2 b | endpoint a@2 b
+    < cluster 4 +a@2
+    < endpoint 5 +a@2
+    > want cluster a@3 b | endpoint b
+    > endpoint ack 5
+    > endpoint ask -a
+    > endpoint ask a
+    < endpoint 6 +a@2
+    > cluster ack 4
+    < cluster 7 +a@3
+    > endpoint ack 6
+    < endpoint 8 +a@2
+    > endpoint ack 8
+    > cluster ack 7
+    < endpoint 9 -a
+  `);
+});
+
 test("endpoints that go away are removed when their cluster is acknowledged, at once where it waits for them", () => {
   transcript(`
     ${started}

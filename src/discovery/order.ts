@@ -7,9 +7,10 @@
 //   removal of a cluster       when no listener or route that Envoy may still have refers to it
 //   removal of its endpoints   when the cluster is acknowledged without them
 //
-// Envoy acknowledges clusters only when they are warm, that is, with their endpoints: endpoints never wait for that.
+// Envoy acknowledges clusters only when they are warm, that is, with their endpoints: endpoints never wait for that. One that is told
+// meanwhile that there are none is warm, too, and in use with none: what a cluster on its way came with stays until it is acknowledged.
 
-import type { Holding, Item, Wanted } from "#discovery/item.ts";
+import { type Holding, type Item, type Wanted, withKept } from "#discovery/item.ts";
 import { eventsOf, type Request } from "#discovery/request.ts";
 import {
   absorb,
@@ -46,6 +47,8 @@ export const envoyTypeOf = (typeUrl: string): EnvoyType | undefined =>
 
 export interface Order {
   readonly subscriptions: Readonly<Record<EnvoyType, Subscription>>;
+  /** The endpoints that are wanted, and those that are not any more, of clusters that Envoy may still warm or use as they were. */
+  readonly endpoints: { readonly wanted: Wanted | undefined; readonly kept: ReadonlyMap<string, Item> };
   readonly lastNonce: number;
   /** Envoy brought something from an earlier stream, so it may have listeners that it has not named yet. */
   readonly isResumed: boolean;
@@ -76,6 +79,8 @@ export interface OrderStep {
 
 export type TypedRefusal = Refusal & { readonly type: EnvoyType };
 
+const noneKept: ReadonlyMap<string, Item> = new Map();
+
 /** `refusedBefore`: by the same Envoy, on an earlier stream. It would take a cluster that it has refused for known, and say so. */
 export function newOrder(refusedBefore: readonly TypedRefusal[] = []): Order {
   const empty = (type: EnvoyType): Subscription =>
@@ -91,6 +96,7 @@ export function newOrder(refusedBefore: readonly TypedRefusal[] = []): Order {
       listener: empty("listener"),
       route: empty("route"),
     },
+    endpoints: { wanted: undefined, kept: noneKept },
     lastNonce: 0,
     isResumed: false,
   };
@@ -106,10 +112,10 @@ export function absorbOrder(now: Order, event: OrderEvent): Order {
   switch (event.kind) {
     case "request": {
       const type = envoyTypeOf(event.request.typeUrl);
-      return type === undefined ? now : afterRequest(now, type, event.request);
+      return type === undefined ? now : letGo(afterRequest(now, type, event.request));
     }
     case "changed":
-      return afterChange(now, event.changes);
+      return letGo(afterChange(now, event.changes));
   }
 }
 
@@ -140,8 +146,31 @@ function afterRequest(now: Order, type: EnvoyType, request: EnvoyRequest): Order
 
 function afterChange(start: Order, changes: ReadonlyMap<EnvoyType, Change>): Order {
   let now = start;
-  for (const [type, change] of changes) now = absorbed(now, type, { kind: "changed", ...change });
-  return now;
+  for (const [type, change] of changes)
+    if (type !== "endpoint") now = absorbed(now, type, { kind: "changed", ...change });
+  const endpoints = changes.get("endpoint");
+  return endpoints ? afterEndpoints(now, endpoints) : now;
+}
+
+/** Clusters are as they are wanted by now. */
+function afterEndpoints(now: Order, { wanted, names }: Change): Order {
+  const { cluster, endpoint } = now.subscriptions;
+  const kept = new Map(now.endpoints.kept);
+  for (const name of names === "everything" ? (endpoint.wanted?.names() ?? []) : names) {
+    const before = endpoint.wanted?.get(name);
+    if (before && !wanted.get(name) && !hasWanted(cluster, name)) kept.set(name, before);
+    else kept.delete(name);
+  }
+  const endpoints = { wanted, kept: kept.size === 0 ? noneKept : kept };
+  return absorbed({ ...now, endpoints }, "endpoint", { kind: "changed", wanted: withKept(wanted, kept), names });
+}
+
+/** Of clusters that Envoy has as they are wanted, nothing is kept. */
+function letGo(now: Order): Order {
+  const { wanted, kept } = now.endpoints;
+  if (kept.size === 0) return now;
+  const names = [...kept.keys()].filter((name) => hasWanted(now.subscriptions.cluster, name));
+  return wanted && names.length > 0 ? afterEndpoints(now, { wanted, names }) : now;
 }
 
 const absorbed = (now: Order, type: EnvoyType, event: Event): Order =>

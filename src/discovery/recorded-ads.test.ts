@@ -1,6 +1,7 @@
 // A recorded delta ADS stream of a stock proxy (test/recorded/dp-server/ads-delta-sidecar.jsonl): its requests get answers
 // from our half, which is told of the changes that the stock control plane made. Ours differs from the recorded answers in
-// two points: one response of a type at a time (the second secret waits), and secrets before endpoints.
+// three points: one response of a type at a time (the second secret waits), secrets before endpoints, and endpoints stay until the
+// cluster that comes without them is acknowledged.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -172,7 +173,7 @@ const expected = `
   > secret ack 11
   > changed
   < cluster 14 +ext@t52012
-  < endpoint 15 -ext
+  < endpoint 15 +ext@t48124
   < listener 16 +outbound:127.0.0.1:33613@t52013
   > endpoint ask -ext
   > cluster ack 14

@@ -8,8 +8,12 @@ import { certificateFor } from "#host/certificate-for-test.ts";
 import { freePort } from "#host/free-port.ts";
 import { get, startApp } from "../lab/http.ts";
 import { eventually, lab, post, put, startProxy, startZone } from "../lab/lab.ts";
+import { load } from "../lab/load.ts";
 import { allowAll, dataplane, egressMesh, mesh, zoneEgress } from "../lab/manifests.ts";
 import { echoServer, tlsServer } from "../lab/outside.ts";
+import { noneFailed, times } from "../lab/soak.ts";
+
+const switches = times(8, 200);
 
 test("services outside, through the egress", async (t) => {
   const own = await lab(t);
@@ -106,6 +110,31 @@ test("services outside, through the egress", async (t) => {
     assert.equal((await requests(mes("mes"))) - before, 20);
     await put(zone.api, "/meshes/default", egressMesh("default"));
   });
+
+  await t.test(
+    "zoneEgress is switched off and on under load, also before the client is through with it: no request fails",
+    async () => {
+      const url = `http://127.0.0.1:${ports.get("web")}/`;
+      const calling = load(url);
+      own.atEnd(calling.stop);
+      const leadsTo = (what: string, at: string) =>
+        eventually(what, 20_000, async () =>
+          assert.match(await proxy.admin("/clusters"), new RegExp(`^web::${at}::rq_success::[1-9]`, "m")),
+        );
+      const some = async (requests: number) => {
+        for (let i = 0; i < requests; i++) await get(url);
+      };
+      for (let round = 0; round < switches; round++) {
+        const isWaitedFor = round % 4 === 0;
+        await put(zone.api, "/meshes/default", mesh("default"));
+        await (isWaitedFor ? leadsTo("requests to the server itself", `127\\.0\\.0\\.1:${app.port}`) : some(round % 8));
+        await put(zone.api, "/meshes/default", egressMesh("default"));
+        await (isWaitedFor ? leadsTo("requests through the egress", "127\\.0\\.0\\.7:\\d+") : some(round % 5));
+      }
+      const what = `zoneEgress is switched off and on while a service outside is called, ${switches} times`;
+      noneFailed(t, what, await calling.stop());
+    },
+  );
 
   await t.test("TLS of a MeshExternalService is as it says", async () => {
     const endpoints = [{ address: "127.0.0.1", port: tls }];
