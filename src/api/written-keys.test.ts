@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { serve } from "#api/api.fixture.ts";
 import type { JsonObject } from "#lib/json.ts";
+import { validateResource } from "#policies/kinds.ts";
 
 const key = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n";
 const clientCert = { inlineString: "-----BEGIN CERTIFICATE-----\n" };
@@ -20,10 +21,10 @@ const meshExternal = (clientKey: object, address = "api.example.com") => ({
     tls: { enabled: true, verification: { clientCert, clientKey } },
   },
 });
-const gateway = (certificate: object, port = 443) => ({
+const gateway = (certificate: object) => ({
   ...{ type: "MeshGateway", mesh: "default", name: "api" },
   selectors: [{ match: { "kuma.io/service": "edge" } }],
-  conf: { listeners: [{ port, protocol: "HTTPS", tls: { mode: "TERMINATE", certificates: [certificate] } }] },
+  conf: { listeners: [{ port: 443, protocol: "HTTPS", tls: { mode: "TERMINATE", certificates: [certificate] } }] },
 });
 const inBase64 = { inline: Buffer.from(key).toString("base64") };
 
@@ -35,7 +36,6 @@ for (const [plural, at, written, changed] of [
     meshExternal,
     meshExternal({ inlineString: "*****" }, "b.example.com"),
   ],
-  ["meshgateways", "conf.listeners[0].tls.certificates[0]", gateway, gateway({ inlineString: "*****" }, 8443)],
 ] as const)
   test(`a key in ${plural}`, async (t) => {
     const { call, store } = await serve(t, {});
@@ -87,4 +87,18 @@ test("a key where its source should be is not shown either", async (t) => {
     assert.doesNotMatch(text, /hunter2/);
     assert.doesNotMatch((await call("GET", path)).text, /hunter2/);
   }
+});
+
+test("a gateway takes its key from a Secret: one that is written into it is refused and said nowhere", async (t) => {
+  const { call, store } = await serve(t, { rules: { validate: validateResource } });
+  const put = (certificate: object) => call("PUT", "/meshes/default/meshgateways/api", { body: gateway(certificate) });
+  for (const written of [{ inlineString: key }, inBase64]) {
+    const { status, text } = await put(written);
+    assert.equal(status, 400, text);
+    assert.match(text, /conf\.listeners\[0\]\.tls\.certificates\[0\]/);
+    assert.match(text, /must be \{secret: name\}/);
+    assert.ok(!text.includes("hunter2") && !text.includes(inBase64.inline), text);
+  }
+  assert.deepEqual(store.list("MeshGateway"), []);
+  assert.equal((await put({ secret: "api" })).status, 201);
 });

@@ -7,11 +7,10 @@ import type { Kind } from "#resources/kind.ts";
 import type { Resource } from "#resources/resource.ts";
 import { toRest } from "#resources/rest.ts";
 
-/** Members that are a source of a private key (interop 2.7, 2.9, 3.5), at any depth. A Mesh takes none but Secrets. */
+/** Members that are a source of a private key (interop 2.7, 3.5), at any depth. Meshes and MeshGateways take none but Secrets. */
 const holders: ReadonlyMap<string, string> = new Map([
   ["ExternalService", "clientKey"],
   ["MeshExternalService", "clientKey"],
-  ["MeshGateway", "certificates"],
 ]);
 export const hidden = "*****";
 

@@ -69,6 +69,19 @@ const rows: readonly Row[] = [
   },
   {
     kind: "MeshGateway",
+    spec: listeners({
+      ...{ port: 443, protocol: "HTTPS" },
+      tls: { mode: "TERMINATE", certificates: [{ secret: "a" }, { inlineString: "key" }] },
+    }),
+    says: "conf.listeners[0].tls.certificates[1]: must be {secret: name}: a Secret of the mesh with certificate and key",
+  },
+  {
+    kind: "MeshGateway",
+    spec: listeners({ ...http, tls: { certificates: [{ file: "/etc/key.pem" }] } }),
+    says: "conf.listeners[0].tls.certificates[0]: must be {secret: name}: a Secret of the mesh with certificate and key",
+  },
+  {
+    kind: "MeshGateway",
     spec: listeners({ port: 443, protocol: "HTTPS", tls: { mode: "PASSTHROUGH", certificates: [{ secret: "a" }] } }),
     says: "conf.listeners[0].tls.mode: must be TERMINATE with HTTPS",
   },
