@@ -5,10 +5,10 @@ import type { FilterJson } from "#gen/envoy/config/listener/v3/listener_componen
 import type { Match } from "#policies/match.ts";
 import type { MeshTCPRoute } from "#policies/mesh-tcp-route/schema.ts";
 import { tcpSplit } from "#policies/mesh-tcp-route/translate.ts";
-import { type ClusterOf, type OutboundInput, shared, sharesOf } from "#proxy/outbound.ts";
+import { type ClusterOf, destination, type OutboundInput, shared, sharesOf, usualOf } from "#proxy/outbound.ts";
 import type { GatewayListener, MeshGateway } from "#topology/gateway.ts";
 
-export interface GatewayConnectionsInput extends Pick<OutboundInput, "policies"> {
+export interface GatewayConnectionsInput extends Pick<OutboundInput, "factsOf" | "findResource" | "policies"> {
   readonly gateway: MeshGateway;
   /** Those that are for the gateway; `sections` are its listeners. */
   readonly tcpRoutes: readonly Match<MeshTCPRoute>[];
@@ -17,7 +17,7 @@ export interface GatewayConnectionsInput extends Pick<OutboundInput, "policies">
 /** `used` gets the clusters. Without a backend that is known and has a weight connections are closed. */
 export function gatewayConnections(
   statPrefix: string,
-  { gateway, tcpRoutes, policies }: GatewayConnectionsInput,
+  { gateway, tcpRoutes, factsOf, findResource, policies }: GatewayConnectionsInput,
   { section }: GatewayListener,
   clusterOf: ClusterOf,
   used: Set<string>,
@@ -27,12 +27,10 @@ export function gatewayConnections(
   const shares = sharesOf(split, clusterOf);
   if (shares.length === 0) return closing;
   for (const { name } of shares) used.add(name);
-  const [first] = split;
   // What is said of the way to a service comes before what is said of who calls: a connection is both.
+  const [first] = split.flatMap((one) => usualOf(one, findResource) ?? []);
   const said =
-    first?.kind === "service"
-      ? policies.to({ kind: "service", service: first.service, tags: first.tags }, { protocol: "tcp" }).tcp
-      : undefined;
+    first && policies.to(destination(first.service, first.tags, factsOf(first.service)), { protocol: "tcp" }).tcp;
   return tcpProxy(statPrefix, {
     ...shared(shares),
     ...policies.inbound({ mesh: gateway.mesh, section }).tcp,

@@ -122,3 +122,58 @@ test("connections have the timeouts of the way to their service before those of 
   assert.match(JSON.stringify(routed?.json), /\{"name":"db","weight":3\},\{"name":"db-2","weight":1\}/);
   assert.match(JSON.stringify(other?.json), /direct_response/);
 });
+
+test("connections to a service that is a resource have its timeouts and attempts, those of the first backend that is known", () => {
+  const to = (kind: string, name: string, conf: object): Resource<PolicySpec> =>
+    resource(kind, "default", kind, { to: [{ targetRef: { kind: "MeshService" as const, name }, default: conf }] });
+  const policies = [
+    to("MeshTimeout", "db", { idleTimeout: "60s" }),
+    to("MeshRetry", "db", { tcp: { maxConnectAttempt: 7 } }),
+  ];
+  const route = resource("MeshTCPRoute", "default", "route", {
+    targetRef: { kind: "MeshGateway" as const, name: "edge" },
+    to: [
+      {
+        targetRef: { kind: "Mesh" as const },
+        rules: [
+          {
+            default: {
+              backendRefs: [
+                { kind: "MeshService" as const, name: "unknown", port: 5432 },
+                { kind: "MeshService" as const, name: "db", port: 5432 },
+              ],
+            },
+          },
+        ],
+      },
+    ],
+  });
+  const db = "default_db___msvc_5432";
+  const identity = { name: "db", namespace: "", zone: "", labels: {} };
+  const { listeners } = gatewayOf({
+    view: "view",
+    mesh: meshFactsOf(resource("Mesh", "", "default", {})),
+    gateway: resource("MeshGateway", "default", "edge", {
+      conf: { listeners: [{ port: 5432, protocol: "TCP" as const }] },
+    }),
+    address: "10.0.0.1",
+    tags: { "kuma.io/service": "edge" },
+    routes: [],
+    tcpRoutes: [{ policy: route, sections: ["5432/*"] }],
+    factsOf: (service) =>
+      service === db
+        ? {
+            ...{ protocol: "tcp", zones: [] },
+            resource: { ...identity, kind: "MeshService", section: "5432", sni: "", identities: [] },
+          }
+        : undefined,
+    findResource: ({ name }) => (name === "db" ? db : undefined),
+    policies: applied(
+      policies.map(({ kind, name }) => ({ kind, key: name, sections: ["5432/*"] })),
+      (kind) => policies.find((one) => one.kind === kind),
+    ),
+  });
+  const json = JSON.stringify(listeners[0]?.json);
+  assert.match(json, /"idleTimeout":"60s"/);
+  assert.match(json, /"maxConnectAttempts":7/);
+});
