@@ -45,7 +45,7 @@ const egress = (host: number, zones: Egress["ways"]["zones"], more: Partial<Egre
   ...more,
 });
 const offer = (zone: string, host: number, instances: number): RemoteOffer => ({
-  ...{ zone, address: `10.1.0.${host}`, port: 10001, isDrained: false },
+  ...{ zone, ingress: `i-${host}`, address: `10.1.0.${host}`, port: 10001, isDrained: false },
   entries: [{ tags: {}, instances }],
 });
 const ingress = (host: number): string => `10.1.0.${host}:10001`;

@@ -284,6 +284,44 @@ test("one of all zones has this zone's instances first, each once, then others' 
   assert.equal(client("cluster", all), undefined);
 });
 
+test("several MeshServices of another zone that are parts of one weigh as all their instances, behind each of its ingresses", () => {
+  const part = (version: string): Resource =>
+    meshService(
+      `backend-${version}`,
+      { ...backendSpec, selector: { dataplaneTags: { "kuma.io/service": "backend", version } } },
+      { ...remoteLabels, "kuma.io/display-name": `backend-${version}`, app: "backend" },
+    );
+  const offered = Object.entries({ v1: 3, v2: 5 }).map(([version, instances]) => ({
+    ...{ mesh: "default", instances, tags: { "kuma.io/service": "backend", version } },
+  }));
+  const leading = (name: string, address: string): Resource => {
+    const ingress = ingressOf("zone-b", name, address, 0);
+    return { ...ingress, spec: { ...(ingress.spec as JsonObject), availableServices: offered } };
+  };
+  const ref = { kind: "MeshMultiZoneService", name: "backends", port: 8080 };
+  const { client } = stage(
+    [{ port: 8080, backendRef: ref }],
+    [
+      ...["v1", "v2"].map(part),
+      ...[leading("i-1", "10.2.0.1"), leading("i-2", "10.2.0.2")],
+      resource(
+        "MeshMultiZoneService",
+        "backends",
+        {
+          selector: { meshService: { matchLabels: { app: "backend" } } },
+          ports: [{ port: 8080, appProtocol: "http" }],
+        },
+        { "kuma.io/display-name": "backends" },
+        { vips: [{ ip: "243.0.0.1" }] },
+      ),
+    ],
+  );
+  assert.deepEqual(endpointsIn(client("endpoint", "default_backends___mzsvc_8080")), [
+    "1 10.2.0.1:10001 8",
+    "1 10.2.0.2:10001 8",
+  ]);
+});
+
 test("a proxy that claims a resource's name as its tag is none of its instances", () => {
   const { client } = stage(byRef("backend"), [
     dataplane("b-1", "10.0.0.1", "backend"),

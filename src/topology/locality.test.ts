@@ -69,7 +69,7 @@ test("where localities have weights, other zones have theirs by instances", () =
     ...{ isHealthy: true, isMarked: false },
   });
   const offer = (zone: string, ingress: number, instances: number): RemoteOffer => ({
-    ...{ zone, address: `10.1.0.${ingress}`, port: 10001 },
+    ...{ zone, ingress: `i-${ingress}`, address: `10.1.0.${ingress}`, port: 10001 },
     entries: [{ tags: {}, instances }],
     isDrained: false,
   });

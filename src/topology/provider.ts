@@ -26,6 +26,8 @@ export type Provided = ReadonlyMap<string, readonly Instance[]>;
 /** What one ingress of another zone says it leads to, by set of tags. */
 export interface RemoteOffer {
   readonly zone: string;
+  /** Name of its resource: several may have one address, that of a load balancer before them. */
+  readonly ingress: string;
   readonly address: string;
   readonly port: number;
   /** It takes only what no other zone, nor this one, can: somebody said so, or it is silent (decision 27). */
@@ -99,11 +101,15 @@ export function departedFrom(
 }
 
 /** An ingress of another zone, as one instance behind it; `undefined` for one of this zone, or one that isn't public. */
-export function publicIngress({ spec, labels }: Resource<ZoneIngressJson>, localZone: string): RemoteOffer | undefined {
+export function publicIngress(
+  { name, spec, labels }: Resource<ZoneIngressJson>,
+  localZone: string,
+): RemoteOffer | undefined {
   const { zone = "", networking = {} } = spec;
   const { advertisedAddress: address = "", advertisedPort: port = 0 } = networking;
   if (zone === "" || zone === localZone || address === "" || port === 0) return undefined;
-  return { zone, address, port, isDrained: labels[label.drainedSince] !== undefined, entries: [anyInstance] };
+  const isDrained = labels[label.drainedSince] !== undefined;
+  return { zone, ingress: name, address, port, isDrained, entries: [anyInstance] };
 }
 const anyInstance = { tags: {}, instances: 1 };
 

@@ -1,12 +1,13 @@
 // A service as its clients see it: what it speaks, where it is, and each endpoint with its weight.
 
-import { type HostPort, hostPortText } from "#lib/address.ts";
+import { hostPortText } from "#lib/address.ts";
 import { tag } from "#resources/resource.ts";
 import { type ExternalReach, type ExternalResource, withoutMtls } from "#topology/external.ts";
 import { type Locality, nearness, priorityOf, together } from "#topology/locality.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
 import type { ServiceResource } from "#topology/mesh-service.ts";
 import { type Instance, isSubset, type RemoteOffer, type Tags } from "#topology/provider.ts";
+import { byKey } from "#topology/vips.ts";
 import { type RemoteAddress, type RemoteZone, weightsOf } from "#topology/weights.ts";
 
 /** What of a service its clients' clusters and routes depend on; endpoints are not in it. */
@@ -61,31 +62,28 @@ function protocolOfAll(providers: readonly { readonly tags: Tags }[]): string {
   return protocols.size === 1 && first !== undefined ? first : "tcp";
 }
 
-/** The zones that offer instances with these tags. Ingresses of a zone lead to the same instances: they count once. */
+/**
+ * The zones that offer instances with these tags. Ingresses of a zone lead to the same instances: they count once. What one ingress offers
+ * several times, for each of a zone's services that are parts of this one, is the sum.
+ */
 export function remoteZonesOf(offers: Offers, subset: Tags): readonly RemoteZone[] {
-  const zones = new Map<string, { addresses: Map<string, HostPort>; instances: number; isDrained: boolean }>();
-  for (const { zone, address, port, isDrained, entries } of offers) {
-    const instances = entries
-      .filter((entry) => isSubset(subset, entry.tags))
-      .reduce((sum, entry) => sum + entry.instances, 0);
-    if (instances === 0) continue;
-    const known = zones.get(zone) ?? { addresses: new Map(), instances: 0, isDrained };
-    known.addresses.set(hostPortText({ address, port }), { address, port });
-    zones.set(zone, {
-      addresses: known.addresses,
-      instances: Math.max(known.instances, instances),
-      isDrained: known.isDrained || isDrained,
-    });
-  }
-  return [...zones]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([zone, { addresses, instances, isDrained }]) => ({
+  const serving = [...offers].flatMap((offer) => {
+    const instances = sum(offer.entries.filter(({ tags }) => isSubset(subset, tags)).map((entry) => entry.instances));
+    return instances > 0 ? [{ ...offer, instances }] : [];
+  });
+  return [...Map.groupBy(serving, ({ zone }) => zone)].sort(byKey).map(([zone, of]) => {
+    const addresses = new Map(of.map(({ address, port }) => [hostPortText({ address, port }), { address, port }]));
+    const byIngress = [...Map.groupBy(of, ({ ingress }) => ingress).values()];
+    return {
       zone,
-      instances,
-      isDrained,
-      addresses: [...addresses].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, address]) => address),
-    }));
+      instances: Math.max(...byIngress.map((own) => sum(own.map(({ instances }) => instances)))),
+      isDrained: of.some(({ isDrained }) => isDrained),
+      addresses: [...addresses].sort(byKey).map(([, address]) => address),
+    };
+  });
 }
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((all, one) => all + one, 0);
 
 export interface Endpoint extends RemoteAddress {
   readonly zone: string;
