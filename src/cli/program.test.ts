@@ -26,6 +26,8 @@ describe("help", () => {
     const { code, out } = await kodiak(["--help"]);
     assert.equal(code, 0);
     const commands = [...out.matchAll(/^ {2}([a-z-]+)[ \n]/gm)].map(([, name]) => name);
+    for (const name of commands)
+      assert.match(out, new RegExp(`^ {2}${name}( [[<].*[\\]>])? {2,}\\w`, "m"), `what ${name} is for`);
     assert.deepEqual(commands, [
       "demo",
       "run",

@@ -12,8 +12,9 @@ import type { Issue } from "#lib/issue.ts";
 const configSetting: Setting = { type: "file", help: "YAML file of these settings" };
 const groups: Readonly<Record<string, string>> = {
   run: "start a component and stay with it",
-  token: "issue a token",
-  zone: "look after the link to a zone",
+  describe: "explain how something is doing, and what it waits for",
+  zone: "drain or restore a zone, shut it out, delete it, settle what its link holds back",
+  token: "issue a token, or make a key that signs tokens",
   install: "put in place what Kodiak works with",
   uninstall: "take away what install has put in place",
 };

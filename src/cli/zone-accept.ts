@@ -6,7 +6,8 @@ import { defineVerb, outputSetting } from "#cli/verb.ts";
 
 export const zoneAcceptVerb = defineVerb({
   name: "zone accept",
-  summary: "do what the link to a zone, or in a zone to `global`, holds back",
+  summary:
+    "let happen what the link to a zone (on a zone's control plane: to `global`) holds back: removals and changes of keys",
   args: "<name>",
   settings: { output: outputSetting, ...apiSettings },
   examples: ["kodiak zone accept zone-b", "kodiak zone accept global --api https://zone-a.example:5682 …"],

@@ -12,7 +12,7 @@ const settings = { output: outputSetting, ...apiSettings } as const;
 
 export const zoneRevokeVerb = defineVerb({
   name: "zone revoke",
-  summary: "revoke a zone's certificates and cut its connection; it can join anew with a token",
+  summary: "on global: revoke a zone's certificates and cut its connection; it can join anew with a token",
   args: "<name>",
   settings,
   examples: ["kodiak zone revoke zone-b"],
@@ -26,7 +26,7 @@ export const zoneRevokeVerb = defineVerb({
 
 export const zoneForgetVerb = defineVerb({
   name: "zone forget",
-  summary: "revoke a zone's certificates and delete it with all that it sent, as if it had never been",
+  summary: "on global: revoke a zone's certificates and delete it with all that it sent, as if it had never been",
   args: "<name>",
   settings,
   examples: ["kodiak zone forget zone-b"],

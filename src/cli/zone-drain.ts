@@ -10,7 +10,7 @@ const settings = { output: outputSetting, ...apiSettings } as const;
 
 export const zoneDrainVerb = defineVerb({
   name: "zone drain",
-  summary: "have other zones send nothing to a zone while anybody else has the service",
+  summary: "on global: have other zones send nothing to a zone as long as the service is somewhere else, too",
   args: "<name>",
   settings,
   examples: ["kodiak zone drain zone-b"],
@@ -23,7 +23,7 @@ export const zoneDrainVerb = defineVerb({
 
 export const zoneRestoreVerb = defineVerb({
   name: "zone restore",
-  summary: "have other zones send to a drained zone again",
+  summary: "on global: have other zones send to a drained zone again",
   args: "<name>",
   settings,
   examples: ["kodiak zone restore zone-b"],
