@@ -16,7 +16,7 @@ export function upward(kind: Kind, resource: Resource, zone: string): Outgoing |
     ...resource,
     labels: {
       ...labelsOf(resource.labels, zone),
-      ...(kind.name === "ZoneIngress" && { [label.answersProbes]: "true" }),
+      ...(kind.name === "ZoneIngress" && { [label.answersProbes]: "true", [label.namesPorts]: "true" }),
     },
     spec: withoutGenerations(resource),
     ...(kind.hasStatus && { status: resource.status ?? emptyStatusOf(kind) }),

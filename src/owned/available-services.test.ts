@@ -9,7 +9,7 @@ import { keyOf, type Resource } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
 import type { Mark, Tags } from "#topology/provider.ts";
 
-function stage(offered: readonly string[]) {
+function stage(offered: readonly string[], portsBefore: readonly string[] = []) {
   const graph = incrementalGraph();
   const sources = new Map(kinds.map(({ name }) => [name, graph.source<Resource>(name)]));
   const marked = graph.source<Mark>("marked");
@@ -17,17 +17,22 @@ function stage(offered: readonly string[]) {
   const of = (kind: string) => sources.get(kind) as never;
   const statuses = graph.source<never>("statuses");
   const outside = graph.source<readonly Tags[]>("outside");
-  const owned = zoneOwned(graph, { zone: "zone-a", of, marked, served, outside, statuses });
+  const ports = graph.source<number>("ports");
+  const owned = zoneOwned(graph, { zone: "zone-a", of, marked, served, ports, outside, statuses });
   const put = (kind: string, mesh: string, name: string, spec: JsonObject): void => {
     const one = { kind, mesh, name, labels: {}, spec, creationTime: zeroTime, modificationTime: zeroTime };
     sources.get(kind)?.set(keyOf(one), one);
   };
   const entry = (name: string) => ({ mesh: "default", instances: 1, tags: { "kuma.io/service": name } });
-  put("ZoneIngress", "", "i1", { networking: { address: "10.0.0.1", port: 1 }, availableServices: offered.map(entry) });
+  put("ZoneIngress", "", "i1", {
+    networking: { address: "10.0.0.1", port: 1 },
+    availableServices: [...offered.map(entry), ...portsBefore.map((port) => ({ ...entry(port), mesh: "" }))],
+  });
   return {
     marked,
     served,
     outside,
+    ports,
     instance: (name: string, service: string) =>
       put("Dataplane", "default", name, {
         networking: { address: "10.0.0.2", inbound: [{ port: 80, tags: { "kuma.io/service": service } }] },
@@ -37,8 +42,8 @@ function stage(offered: readonly string[]) {
       graph.settle();
       const spec = owned.ingresses.get("i1")?.spec as ZoneIngressJson | undefined;
       return (spec?.availableServices ?? []).map(
-        ({ tags, instances, externalService = false }) =>
-          `${tags?.["kuma.io/service"]} ${instances}${externalService ? " outside" : ""}`,
+        ({ tags, instances, mesh, externalService = false }) =>
+          `${tags?.["kuma.io/service"]} ${instances}${externalService ? " outside" : ""}${mesh ? "" : " of no mesh"}`,
       );
     },
   };
@@ -84,4 +89,21 @@ test("what is outside the mesh is offered beside the services of proxies, and as
   assert.deepEqual(offers(), ["a 1", "api 2 outside"]);
   outside.set("default/api", undefined);
   assert.deepEqual(offers(), ["a 1"]);
+});
+
+test("ports of services that are resources are listed without a mesh, when the ingress's Envoy leads to them", () => {
+  const { served, ports, offers } = stage([]);
+  ports.set("default/default_a__zone-a_msvc_80", 2);
+  ports.set("default/default_all___mzsvc_80", 3);
+  served.set("i1", ["default/default_all___mzsvc_80"]);
+  assert.deepEqual(offers(), ["default_all___mzsvc_80 3 of no mesh"]);
+  served.set("i1", ["default/default_a__zone-a_msvc_80", "default/default_all___mzsvc_80"]);
+  assert.deepEqual(offers(), ["default_a__zone-a_msvc_80 2 of no mesh", "default_all___mzsvc_80 3 of no mesh"]);
+});
+
+test("until it has been heard it lists the ports of before", () => {
+  const { ports, offers } = stage([], ["default_a__zone-a_msvc_80"]);
+  ports.set("default/default_a__zone-a_msvc_80", 1);
+  ports.set("default/default_b__zone-a_msvc_80", 1);
+  assert.deepEqual(offers(), ["default_a__zone-a_msvc_80 1 of no mesh"]);
 });

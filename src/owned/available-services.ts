@@ -5,7 +5,7 @@ import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { ZoneIngress_AvailableServiceJson, ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import { type Resource, tag } from "#resources/resource.ts";
 import { isHealthy } from "#topology/inbound.ts";
-import { serviceKey, splitServiceKey, type Tags } from "#topology/provider.ts";
+import { keyOfOffered, portOffered, splitServiceKey, type Tags } from "#topology/provider.ts";
 
 /** One healthy inbound of this zone, as it counts: a mesh and the full set of tags, in a text that is equal for equal sets. */
 export function offeredBy(dataplane: Resource<DataplaneJson>): ReadonlyMap<string, number> {
@@ -45,13 +45,13 @@ export function servicesOutside(
   return availableServices(counts).map((one) => ({ ...one, externalService: true }));
 }
 
-/** As `serviceKey`. */
-export const keyOfService = ({ mesh = "", tags = {} }: ZoneIngress_AvailableServiceJson): string =>
-  serviceKey(mesh, tags[tag.service] ?? "");
+/** Ports of services that are resources. `counts`: healthy instances, by service key. */
+export const portsOffered = (counts: ReadonlyMap<string, number>): readonly ZoneIngress_AvailableServiceJson[] =>
+  [...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, instances]) => portOffered(key, instances));
 
 /** What an ingress has offered before: nobody is told less because its Envoy has not been heard yet. */
 export const servicesOf = ({ availableServices = [] }: ZoneIngressJson): readonly string[] =>
-  availableServices.map(keyOfService);
+  availableServices.map(keyOfOffered);
 
 /** The ingress with the services that it should offer. */
 export const withAvailableServices = (

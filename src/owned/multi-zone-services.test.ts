@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { incrementalGraph } from "#incremental/graph.ts";
 import { multiZoneServices } from "#owned/multi-zone-services.ts";
+import { multiZoneSelections } from "#policies/multi-zone-selections.ts";
 import { keyOf, type Labels, type Resource } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
 
@@ -10,7 +11,8 @@ test("the status of a service of all zones lists those that it is made of, sorte
   const kinds = new Map(
     ["MeshService", "MeshMultiZoneService"].map((kind) => [kind, graph.source<Resource>(kind)] as const),
   );
-  const made = multiZoneServices(graph, (kind) => kinds.get(kind) as never);
+  const of = (kind: string) => kinds.get(kind) as never;
+  const made = multiZoneServices(graph, of, multiZoneSelections(graph, of));
   const put = (kind: string, name: string, more: Partial<Resource>) => {
     const times = { creationTime: zeroTime, modificationTime: zeroTime };
     const one = { kind, mesh: "default", name, labels: {}, spec: {}, ...times, ...more };

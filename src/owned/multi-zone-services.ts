@@ -2,29 +2,21 @@
 
 import type { Collection, Graph } from "#incremental/collection.ts";
 import { isEqual, type JsonObject } from "#lib/json.ts";
-import { meshMultiZoneServiceIn } from "#policies/mesh-multi-zone-service.ts";
 import { identityOf } from "#policies/reference.ts";
-import { keyOf, type Resource } from "#resources/resource.ts";
-import { isSubset } from "#topology/provider.ts";
+import type { Key, Resource } from "#resources/resource.ts";
 
 type Of = <Spec>(kind: string) => Collection<Resource<Spec>>;
 
-/** As they are stored, with the status that they should have, where it is another. To be put, never deleted. */
-export function multiZoneServices(graph: Graph, of: Of): Collection<Resource> {
+/** As they are stored, with the status that they should have, where it is another. To be put, never deleted. `selections`: as `multiZoneSelections`. */
+export function multiZoneServices(graph: Graph, of: Of, selections: Collection<readonly Key[]>): Collection<Resource> {
   const stored = of<JsonObject>("MeshMultiZoneService");
-  const selectors = graph.derive("selectors of services of all zones", stored, (one) => {
-    const labels = meshMultiZoneServiceIn(one)?.selector.meshService.matchLabels ?? {};
-    return { mesh: one.mesh, key: keyOf(one), labels };
+  const identities = graph.derive("identities of MeshServices", of<JsonObject>("MeshService"), (one) => {
+    const { name, namespace, zone } = identityOf(one);
+    return { name, namespace, zone, mesh: one.mesh };
   });
-  const byMesh = graph.group("services of all zones by mesh", selectors, (one) => [[one.mesh, one] as const]);
-  const identities = graph.derive("identities of MeshServices", of<JsonObject>("MeshService"), (one) => ({
-    ...{ mesh: one.mesh, ...identityOf(one) },
-  }));
-  const selected = graph.derive("services selected by those of all zones", identities, (service, read) => {
-    const { mesh, name, namespace, zone, labels } = service;
-    const wanting = [...(read.one(byMesh, mesh)?.values() ?? [])].filter((one) => isSubset(one.labels, labels));
-    return wanting.map(({ key }) => [key, { name, namespace, zone, mesh }] as const);
-  });
+  const selected = graph.derive("services selected by those of all zones", identities, (service, read, key) =>
+    read.one(selections, key)?.map((one) => [one, service] as const),
+  );
   const members = graph.group("members of services of all zones", selected, (all) => all);
   return graph.derive("MeshMultiZoneServices with status", stored, (service, read, key): Resource | undefined => {
     const all = [...(read.one(members, key)?.values() ?? [])];

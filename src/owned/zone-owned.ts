@@ -7,8 +7,8 @@ import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts
 import type { Collection, Graph } from "#incremental/collection.ts";
 import {
   availableServices,
-  keyOfService,
   offeredBy,
+  portsOffered,
   servicesOf,
   servicesOutside,
   withAvailableServices,
@@ -18,7 +18,7 @@ import { type ProxyStatus, proxyInsight, statusKey } from "#owned/proxy-insight.
 import { type WantedCertificate, wantedCertificate } from "#owned/wanted-certificate.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
 import { meshFactsOf } from "#topology/mesh.ts";
-import { isCounted, type Mark, type Tags } from "#topology/provider.ts";
+import { isCounted, keyOfOffered, type Mark, type Tags } from "#topology/provider.ts";
 
 export interface ZoneOwnedInput {
   readonly zone: string;
@@ -27,6 +27,8 @@ export interface ZoneOwnedInput {
   readonly marked: Collection<Mark>;
   /** Services that an ingress's Envoy has said it leads to, by name of the ZoneIngress; absent: it has not said anything yet. */
   readonly served: Collection<readonly string[]>;
+  /** Healthy instances of each port of a service that is a resource, by service key. */
+  readonly ports: Collection<number>;
   /** What the ingresses lead to outside the mesh, by service key: the tags of each. */
   readonly outside: Collection<readonly Tags[]>;
   /** Of connected proxies and those that have just left, by `statusKey`. */
@@ -42,7 +44,10 @@ export interface ZoneOwned {
   readonly insights: Collection<Resource>;
 }
 
-export function zoneOwned(graph: Graph, { zone, of, marked, served, outside, statuses }: ZoneOwnedInput): ZoneOwned {
+export function zoneOwned(
+  graph: Graph,
+  { zone, of, marked, served, ports, outside, statuses }: ZoneOwnedInput,
+): ZoneOwned {
   const dataplanes = of<DataplaneJson>("Dataplane");
   const meshes = graph.derive("mtls of meshes", of<MeshJson>("Mesh"), (mesh) => meshFactsOf(mesh).mtls);
   const known = graph.derive("known proxies", statuses, (): true => true);
@@ -68,8 +73,12 @@ export function zoneOwned(graph: Graph, { zone, of, marked, served, outside, sta
       const isOwn = (ingress.spec.zone ?? "") === "" || ingress.spec.zone === zone;
       if (!isOwn) return undefined;
       const leadsTo = new Set(read.one(served, name) ?? servicesOf(ingress.spec));
-      const all = [...availableServices(read.all(counts)), ...servicesOutside(read.all(outside))];
-      const services = all.filter((service) => leadsTo.has(keyOfService(service)));
+      const all = [
+        ...availableServices(read.all(counts)),
+        ...servicesOutside(read.all(outside)),
+        ...portsOffered(read.all(ports)),
+      ];
+      const services = all.filter((service) => leadsTo.has(keyOfOffered(service)));
       return withAvailableServices(ingress, services);
     },
   );

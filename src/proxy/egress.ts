@@ -16,7 +16,7 @@ import { endsSilent } from "#proxy/evidence.ts";
 import { chainTo, type IngressTarget, ingressClusterName, ingressSni, throughTo } from "#proxy/ingress.ts";
 import { inboundListenerName } from "#proxy/names.ts";
 import type { Resource } from "#resources/resource.ts";
-import { offersOf, publicIngress } from "#topology/provider.ts";
+import { offersOf, portsBehind, publicIngress } from "#topology/provider.ts";
 
 /** No service is called so. */
 export const zoneClusterName = (zone: string): string => `kodiak:zone:${zone}`;
@@ -121,7 +121,9 @@ export function entranceOf(
   const found = publicIngress(ingress, localZone);
   if (!found) return [];
   const { zone, address, port } = found;
-  return [[zone, { address, port, services: offersOf(ingress, localZone).size }]];
+  return [
+    [zone, { address, port, services: offersOf(ingress, localZone).size + portsBehind(ingress, localZone).size }],
+  ];
 }
 
 /** A listener needs a chain; with nothing to lead to, it says who it is and closes. */

@@ -370,7 +370,8 @@ function built(graph: Graph) {
   const served = graph.source<readonly string[]>("served");
   const everything = meshes.flatMap((name) => ["s1", "s2", "s3", "x1"].map((one) => serviceKey(name, one)));
   for (const n of [1, 2, 3]) served.set(`zi-${n}`, everything);
-  const owned = zoneOwned(graph, { zone: "zone-a", of, marked, served, statuses, outside: pipeline.outsideForZones });
+  const { portsForZones: ports, outsideForZones: outside } = pipeline;
+  const owned = zoneOwned(graph, { zone: "zone-a", of, marked, served, statuses, ports, outside });
   return {
     apply({ kind, mesh: inMesh, name, spec }: Change): void {
       const key = keyOf({ mesh: inMesh, name });

@@ -57,6 +57,7 @@ import { secretCollections } from "#proxy/secret-collections.ts";
 import type { Sources } from "#proxy/sources.ts";
 import { topologyCollections } from "#proxy/topology-collections.ts";
 import { transparentCollections } from "#proxy/transparent-collections.ts";
+import type { Key } from "#resources/resource.ts";
 import type { Ways } from "#topology/egress.ts";
 import { sectionOf } from "#topology/inbound.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
@@ -70,6 +71,10 @@ export interface Pipeline {
   readonly ingresses: Collection<ProxyConfig>;
   /** What each ingress of this zone leads to: keys of services, by name of the ZoneIngress. */
   readonly ingressServices: Collection<readonly string[]>;
+  /** Healthy instances of each port of a service that is a resource, by service key. */
+  readonly portsForZones: Collection<number>;
+  /** Keys of the MeshMultiZoneServices that select it, by key of the MeshService. */
+  readonly multiZone: Collection<readonly Key[]>;
   /** What of services outside the mesh other zones reach through this one, by service key: the tags of each. */
   readonly outsideForZones: Collection<readonly Tags[]>;
   /** What leads there. */
@@ -240,6 +245,8 @@ export function proxyPipeline(graph: Graph, sources: Sources, zone: string): Pip
     ingresses: ingress.configs,
     ingressServices: ingress.services,
     ingressListeners: ingress.listeners,
+    portsForZones: topology.portsForZones,
+    multiZone: topology.multiZone,
     outsideForZones: ingress.pinned,
     egresses: egress.configs,
     egressWays: egress.ways,

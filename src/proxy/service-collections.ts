@@ -11,13 +11,14 @@ import type { Collection, Graph, Group, Read } from "#incremental/collection.ts"
 import { hostPortText } from "#lib/address.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { meshServiceIn } from "#policies/mesh-service.ts";
+import { multiZoneSelections } from "#policies/multi-zone-selections.ts";
 import {
   factsOfMultiZone,
   factsOfService,
   isOfOtherZone,
   keyOfPort,
   membershipsOf,
-  multiZoneSelector,
+  multiZonePorts,
 } from "#proxy/service-facts.ts";
 import { keyOf, label, type Resource, tag } from "#resources/resource.ts";
 import { handleOf, handlesOf, instancesAt, type Selector, selectorIn, selects } from "#topology/mesh-service.ts";
@@ -26,6 +27,7 @@ import {
   isSubset,
   type Mark,
   type Provided,
+  portsBehind,
   publicIngress,
   type RemoteOffer,
   serviceKey,
@@ -57,11 +59,17 @@ interface Selecting {
 export function serviceCollections(graph: Graph, { of, ingresses, zone, byTags }: ServicesInput) {
   const services = of<JsonObject>("MeshService");
   const multiZone = of<JsonObject>("MeshMultiZoneService");
-  const multi = graph.derive("selectors of MeshMultiZoneServices", multiZone, multiZoneSelector);
-  const multiByMesh = graph.group("MeshMultiZoneServices by mesh", multi, (one) => [[one.mesh, one] as const]);
-  const joined = graph.derive("MeshMultiZoneServices of MeshServices", services, (service, read) => {
-    const all = read.one(multiByMesh, service.mesh);
-    return all && membershipsOf(service, all.values());
+  const selected = multiZoneSelections(graph, of);
+  const multiPorts = graph.derive("ports of MeshMultiZoneServices", multiZone, multiZonePorts);
+  const joined = graph.derive("ports of all zones that MeshServices are in", services, (service, read, key) => {
+    const all = read.one(selected, key);
+    return (
+      all &&
+      membershipsOf(
+        service,
+        all.flatMap((one) => read.one(multiPorts, one) ?? []),
+      )
+    );
   });
   const members = graph.group("members of MeshMultiZoneServices", joined, (memberships) => memberships);
 
@@ -72,7 +80,7 @@ export function serviceCollections(graph: Graph, { of, ingresses, zone, byTags }
   const byKey = graph.union(
     "ports of services by key",
     graph.group("ports of MeshServices", facts, (ports) => ports),
-    graph.group("ports of MeshMultiZoneServices", multiFacts, (ports) => ports),
+    graph.group("ports of MeshMultiZoneServices by key", multiFacts, (ports) => ports),
   );
   // Two that another control plane sent may have one identity.
   const ports = graph.derive("ports of services", byKey, (group) => [...group].sort(byKeyOf)[0]?.[1]);
@@ -101,28 +109,48 @@ export function serviceCollections(graph: Graph, { of, ingresses, zone, byTags }
     const entrance = publicIngress(ingress, zone);
     return entrance ? [[entrance.zone, entrance] as const] : [];
   });
+  const behind = graph.group("ports behind ingresses", ingresses, (ingress) => portsBehind(ingress, zone));
+  const naming = graph.group("ingresses that name ports", ingresses, ({ spec, labels }) =>
+    labels[label.namesPorts] === "true" ? [[spec.zone ?? "", true as const]] : [],
+  );
+  const named = graph.derive("zones that name ports", naming, (): true => true);
+  /**
+   * The ingresses of the service's zone that lead to a port of it, or may: who does not say so is met by tags (decision 30). What is said of
+   * a port is the same for all services in it.
+   */
+  const leadingTo = (read: Read, service: Resource, tags: Tags): ((key: string) => Group<RemoteOffer>) => {
+    const { mesh, labels } = service;
+    const { [label.zone]: from = "" } = labels;
+    if (read.one(named, from))
+      return (key) => new Map([...(read.one(behind, key) ?? [])].filter(([, offer]) => offer.zone === from));
+    const { [tag.service]: name, ...rest } = tags;
+    const tagged = name === undefined ? undefined : read.one(byTags, serviceKey(mesh, name));
+    const leading = offersWith(from, rest, tagged?.values() ?? []);
+    const all = leading.length > 0 ? leading : [...(read.one(entrances, from)?.values() ?? [])];
+    const own = new Map(all.map((one, i) => [`${keyOf(service)} ${i}`, one]));
+    return () => own;
+  };
   const remote = graph.derive("MeshServices of other zones", services, (service, read) => {
     const spec = isOfOtherZone(service) ? meshServiceIn(service) : undefined;
     if (spec?.state !== "Available") return undefined;
-    const { mesh, labels } = service;
-    const { [tag.service]: name, ...rest } = spec.selector?.dataplaneTags ?? {};
-    const tagged = name === undefined ? undefined : read.one(byTags, serviceKey(mesh, name));
-    const leading = leadingTo(labels[label.zone] ?? "", rest, tagged?.values() ?? []);
-    const all = leading.length > 0 ? leading : [...(read.one(entrances, labels[label.zone] ?? "")?.values() ?? [])];
+    const offersOfPort = leadingTo(read, service, spec.selector?.dataplaneTags ?? {});
     return new Map(
-      (spec.ports ?? []).flatMap(({ port }) => keysOf(read, service, port).map((key) => [key, all] as const)),
+      (spec.ports ?? [])
+        .flatMap(({ port }) => keysOf(read, service, port))
+        .map((key) => [key, offersOfPort(key)] as const)
+        .filter(([, all]) => all.size > 0),
     );
   });
   const offered = graph.group("ingresses of MeshServices", remote, (ports) => ports);
   const offers = graph.derive(
     "offers of MeshServices",
     offered,
-    (group): Group<RemoteOffer> =>
-      new Map([...group].flatMap(([service, all]) => all.map((one, i) => [`${service} ${i}`, one] as const))),
+    (group): Group<RemoteOffer> => new Map([...group.values()].flatMap((all) => [...all])),
   );
 
   return {
     ports,
+    selected,
     /** By service key. */
     offers,
     isResource: (read: Read, key: string): boolean => isPortName(key) && read.one(ports, key) !== undefined,
@@ -153,7 +181,7 @@ const isPortName = (key: string): boolean => /_(msvc|mzsvc)_\d+$/.test(key);
  * Those of the zone that say that they lead to instances with these tags: none does that is just starting, and they know how many there are.
  * `tagged`: what all ingresses say of the service.
  */
-function leadingTo(zone: string, tags: Tags, tagged: Iterable<RemoteOffer>): readonly RemoteOffer[] {
+function offersWith(zone: string, tags: Tags, tagged: Iterable<RemoteOffer>): readonly RemoteOffer[] {
   return [...tagged].flatMap((offer) => {
     const instances = offer.entries
       .filter((entry) => isSubset(tags, entry.tags))

@@ -4,9 +4,9 @@ import { resourceSni, serviceIdentity } from "#envoy/tls.ts";
 import { meshMultiZoneServiceIn } from "#policies/mesh-multi-zone-service.ts";
 import { meshServiceIn } from "#policies/mesh-service.ts";
 import { identityOf } from "#policies/reference.ts";
-import { type Labels, label, type Resource } from "#resources/resource.ts";
+import { label, type Resource } from "#resources/resource.ts";
 import { resourceServiceName, type ServiceResource } from "#topology/mesh-service.ts";
-import { isSubset, serviceKey } from "#topology/provider.ts";
+import { serviceKey } from "#topology/provider.ts";
 
 /** What clients must know of a port. */
 export interface PortFacts {
@@ -54,28 +54,23 @@ export interface Member {
   readonly identities: readonly string[];
 }
 
-export interface MultiZoneSelector {
-  readonly mesh: string;
-  readonly labels: Labels;
-  readonly ports: readonly { readonly port: number; readonly key: string }[];
+export interface MultiZonePort {
+  readonly port: number;
+  /** As `keyOfPort`. */
+  readonly key: string;
 }
 
-export function multiZoneSelector(resource: Resource): MultiZoneSelector | undefined {
-  const spec = meshMultiZoneServiceIn(resource);
-  if (!spec) return undefined;
-  const ports = spec.ports.map(({ port }) => ({ port, key: keyOfPort(resource, port) }));
-  return { mesh: resource.mesh, labels: spec.selector.meshService.matchLabels ?? {}, ports };
-}
+export const multiZonePorts = (resource: Resource): readonly MultiZonePort[] | undefined =>
+  meshMultiZoneServiceIn(resource)?.ports.map(({ port }) => ({ port, key: keyOfPort(resource, port) }));
 
-/** By key of the service of all zones. A port is a part of the one with its number. */
-export function membershipsOf(service: Resource, all: Iterable<MultiZoneSelector>): ReadonlyMap<string, Member> {
+/** By key of the port of all zones, of `all` that select the service. A port is a part of the one with its number. */
+export function membershipsOf(service: Resource, all: readonly MultiZonePort[]): ReadonlyMap<string, Member> {
   const own = new Set(meshServiceIn(service)?.ports?.map(({ port }) => port));
   const identities = identitiesIn(service);
   const zone = isOfOtherZone(service) ? service.labels[label.zone] : undefined;
   return new Map(
-    [...all]
-      .filter(({ labels }) => isSubset(labels, service.labels))
-      .flatMap(({ ports }) => ports.filter(({ port }) => own.has(port)))
+    all
+      .filter(({ port }) => own.has(port))
       .map(({ port, key }) => [key, { port, ...(zone !== undefined && { zone }), identities }]),
   );
 }

@@ -505,3 +505,78 @@ test("an instance that comes recomputes itself and what it is in; a status, noth
     },
   );
 });
+
+test("a port leads to those ingresses of another zone that name it, with their counts, where the zone names any", () => {
+  const [remote, second] = ["default_backend__zone-b_msvc_8080", "default_backend__zone-b_msvc_8081"];
+  const all = "default_backends___mzsvc_8080";
+  const naming = (name: string, zone: string, address: string, ports: Readonly<Record<string, number>>): Resource => {
+    const entries = Object.entries(ports).map(([port, instances]) => ({
+      ...{ mesh: "", instances, tags: { "kuma.io/service": port } },
+    }));
+    const { spec, ...one } = ingressOf(zone, name, address, 3);
+    const { availableServices } = spec as { availableServices: JsonObject[] };
+    const labels = { "kodiak.io/names-ports": "true" };
+    return { ...one, labels, spec: { ...spec, availableServices: [...availableServices, ...entries] } };
+  };
+  const twoPorts = { ...backendSpec, ports: [...backendSpec.ports, { port: 8081 }] };
+  const multiZone = resource("MeshMultiZoneService", "backends", {
+    selector: { meshService: { matchLabels: { "kuma.io/display-name": "backend" } } },
+    ports: [{ port: 8080, appProtocol: "http" }],
+  });
+  const { set, client } = stage(
+    [
+      ...byRef("backend-x"),
+      { port: 9001, backendRef: { kind: "MeshService", name: "backend-x", port: 8081 } },
+      { port: 9002, backendRef: { kind: "MeshMultiZoneService", name: "backends", port: 8080 } },
+    ],
+    [
+      meshService("backend-x", twoPorts, remoteLabels, "241.0.0.2"),
+      meshService("backend-y", backendSpec, { ...remoteLabels, "kuma.io/zone": "zone-c" }, "241.0.0.3"),
+      // One more of zone-b, whose instances the count of the port has, too.
+      meshService("backend-z", backendSpec, remoteLabels, "241.0.0.4"),
+      multiZone,
+      naming("i-1", "zone-b", "10.2.0.1", { [remote]: 2, [all]: 2 }),
+      naming("i-2", "zone-b", "10.2.0.2", {}),
+      naming("i-3", "zone-c", "10.3.0.1", {}),
+    ],
+  );
+  const endpoints = (name: string) => endpointsIn(client("endpoint", name));
+  assert.deepEqual(endpoints(remote), ["1 10.2.0.1:10001 2"]);
+  assert.deepEqual(endpoints(second), []);
+  assert.deepEqual(endpoints(all), ["1 10.2.0.1:10001 2"], "zone-c does not lead there yet");
+  set(naming("i-2", "zone-b", "10.2.0.2", { [remote]: 2, [second]: 1, [all]: 2 }));
+  set(naming("i-3", "zone-c", "10.3.0.1", { [all]: 5 }));
+  assert.deepEqual(endpoints(second), ["1 10.2.0.2:10001 1"]);
+  assert.deepEqual(endpoints(all), ["1 10.2.0.1:10001 2", "1 10.2.0.2:10001 2", "1 10.3.0.1:10001 10"]);
+  // All instances have gone.
+  set(naming("i-1", "zone-b", "10.2.0.1", {}), naming("i-2", "zone-b", "10.2.0.2", {}));
+  assert.deepEqual(endpoints(remote), []);
+  assert.deepEqual(endpoints(all), ["1 10.3.0.1:10001 5"]);
+});
+
+test("what other zones are told of a port are its healthy instances that count, once each", () => {
+  const { set, pipeline, graph } = stage(
+    [],
+    [
+      dataplane("b-1", "10.0.0.1", "backend"),
+      dataplane("b-2", "10.0.0.2", "backend"),
+      meshService("backend", backendSpec),
+      meshService("again", backendSpec, { ...own, "kuma.io/display-name": "backend" }, "241.0.0.4"),
+      resource("MeshMultiZoneService", "backends", {
+        selector: { meshService: { matchLabels: { "kuma.io/display-name": "backend" } } },
+        ports: [{ port: 8080, appProtocol: "http" }],
+      }),
+    ],
+  );
+  const counts = () => {
+    graph.settle();
+    const { portsForZones: ports } = pipeline;
+    return Object.fromEntries([...ports.keys()].map((key) => [key, ports.get(key)]));
+  };
+  const all = "default/default_backends___mzsvc_8080";
+  assert.deepEqual(counts(), { [`default/${cluster}`]: 2, [all]: 2 });
+  set(dataplane("b-2", "10.0.0.2", "other"));
+  assert.deepEqual(counts(), { [`default/${cluster}`]: 1, [all]: 1 });
+  set(dataplane("b-1", "10.0.0.1", "other"));
+  assert.deepEqual(counts(), {});
+});

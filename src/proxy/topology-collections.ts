@@ -16,6 +16,7 @@ import { type MeshFacts, meshFactsOf } from "#topology/mesh.ts";
 import {
   asDrained,
   instancesOf,
+  isCounted,
   isSubset,
   type Mark,
   offersOf,
@@ -47,6 +48,14 @@ export function topologyCollections(graph: Graph, sources: Sources, zone: string
     providedBy(read, dataplane, "doubtful"),
   );
   const instances = graph.group("instances", provided, (services) => services);
+  /** Healthy instances of each port of a service that is a resource, by service key. */
+  const portsForZones = graph.derive("instances of ports", services.ports, (_, read, key): number | undefined => {
+    const all = [...(read.one(instances, key) ?? [])].filter(([dataplane]) =>
+      isCounted(read.one(sources.marked, dataplane)),
+    );
+    const healthy = all.flatMap(([, own]) => own).filter(({ isHealthy }) => isHealthy);
+    return healthy.length > 0 ? healthy.length : undefined;
+  });
   const behindIngresses = graph.group(
     "instances behind ingresses",
     graph.union("provided or departed", provided, departed),
@@ -96,5 +105,5 @@ export function topologyCollections(graph: Graph, sources: Sources, zone: string
     read.one(localFacts, key) !== undefined || read.one(remoteFacts, key) !== undefined;
   const sniOf = (read: Read, key: string): string | undefined => read.one(services.ports, key)?.resource.sni;
   const providers = { instances, behindIngresses, offers, offersOutside, entrances };
-  return { ...providers, meshes, outside, isInside, facts, cutOff, sniOf };
+  return { ...providers, portsForZones, multiZone: services.selected, meshes, outside, isInside, facts, cutOff, sniOf };
 }

@@ -69,6 +69,8 @@ export const label = {
   drainedSince: "kodiak.io/drained-since",
   /** Ours: on an ingress of another zone that answers a probe (decision 27): `true`. Said by what its zone sends. */
   answersProbes: "kodiak.io/answers-probes",
+  /** Ours: on an ingress of another zone that lists the ports it leads to (decision 30): `true`. Said by what its zone sends. */
+  namesPorts: "kodiak.io/names-ports",
 } as const;
 
 /** Tags with a meaning (interop 11.5). */

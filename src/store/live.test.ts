@@ -79,6 +79,7 @@ test("the store is quiet after at most two rounds of owned writing", async () =>
     of: sources.of,
     marked: graph.source("marked"),
     served,
+    ports: graph.source<number>("ports"),
     outside: graph.source<readonly Tags[]>("outside"),
     statuses: graph.source<ProxyStatus>("statuses"),
   });

@@ -1,7 +1,7 @@
 // Who provides a service: instances in this zone, and ingresses of other zones with the number of instances behind them.
 
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
-import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
+import type { ZoneIngress_AvailableServiceJson, ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import { hostPortText } from "#lib/address.ts";
 import { label, type Resource, splitKey, tag } from "#resources/resource.ts";
 import { type Inbound, inboundAddress, isHealthy } from "#topology/inbound.ts";
@@ -119,6 +119,34 @@ export const asDrained = (ingress: Resource<ZoneIngressJson>): Resource<ZoneIngr
   labels: { [label.drainedSince]: "", ...ingress.labels },
 });
 
+/** Service keys of ports that an ingress of another zone leads to. */
+export function portsBehind(ingress: Resource<ZoneIngressJson>, localZone: string): ReadonlyMap<string, RemoteOffer> {
+  const place = publicIngress(ingress, localZone);
+  return new Map(
+    (place ? (ingress.spec.availableServices ?? []) : []).flatMap((one) =>
+      isPort(one) && place ? [[keyOfOffered(one), { ...place, entries: [entryOf(one)] }]] : [],
+    ),
+  );
+}
+
+/** A port of a service that is a resource has no mesh there, so that Kuma makes nothing of it (decision 30). */
+export const portOffered = (key: string, instances: number): ZoneIngress_AvailableServiceJson => ({
+  ...{ tags: { [tag.service]: splitServiceKey(key).service }, instances, mesh: "" },
+});
+
+export const isPort = ({ mesh = "" }: ZoneIngress_AvailableServiceJson): boolean => mesh === "";
+
+/** As `serviceKey`. */
+export function keyOfOffered({ mesh = "", tags = {} }: ZoneIngress_AvailableServiceJson): string {
+  const { [tag.service]: service = "" } = tags;
+  // As `resourceServiceName` has it.
+  return serviceKey(mesh || service.split("_", 1).join(), service);
+}
+
+const entryOf = ({ tags = {}, instances = 0 }: ZoneIngress_AvailableServiceJson) => ({
+  ...{ tags: withoutService(tags), instances },
+});
+
 /**
  * Service keys with what an ingress of another zone offers, of proxies or of services outside the mesh; nothing for one of this zone, or one
  * that isn't public.
@@ -131,11 +159,11 @@ export function offersOf(
   const offers = new Map<string, RemoteOffer>();
   const place = publicIngress(ingress, localZone);
   if (!place) return offers;
-  for (const { tags = {}, instances = 0, mesh = "", externalService = false } of ingress.spec.availableServices ?? []) {
-    const service = tags[tag.service];
-    if (service === undefined || instances === 0 || externalService !== (of === "outside")) continue;
-    const key = serviceKey(mesh, service);
-    const entry = { tags: withoutService(tags), instances };
+  for (const one of ingress.spec.availableServices ?? []) {
+    const { tags = {}, instances = 0, externalService = false } = one;
+    if (tags[tag.service] === undefined || instances === 0 || externalService !== (of === "outside")) continue;
+    if (isPort(one)) continue;
+    const [key, entry] = [keyOfOffered(one), entryOf(one)];
     offers.set(key, { ...place, entries: [...(offers.get(key)?.entries ?? []), entry] });
   }
   return offers;

@@ -150,6 +150,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const served = graph.source<readonly string[]>("served by ingresses");
   const owned = zoneOwned(graph, {
     ...{ zone: settings.name, of, marked, served, statuses },
+    ports: pipeline.portsForZones,
     outside: pipeline.outsideForZones,
   });
   // A zone's meshes, their keys and policies are global's business, if there is one.
@@ -158,7 +159,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const open = openGates(graph, { of: sources.of });
   const vips = wantedVips(graph, of);
   const named = hostnames(graph, of, settings.name);
-  const ofAllZones = multiZoneServices(graph, of);
+  const ofAllZones = multiZoneServices(graph, of, pipeline.multiZone);
   const generated = meshServices(graph, { zone: settings.name, of, statuses, served });
   // A zone that stands alone encodes nothing for a global control plane.
   const outgoing = settings.global && upwardResources(graph, sources.of, settings.name);

@@ -386,11 +386,12 @@ function assertHeaders({ headers }: ServerStream): void {
   assert.deepEqual(headers["grpc-encoding"], ["gzip"]);
 }
 
-/** What a stock zone told, as ours does: its ingresses answer probes, and say so (decision 27). */
+/** What a stock zone told, as ours does: its ingresses answer probes and name ports, and say so (decisions 27, 30). */
 function withOurs({ ZoneIngress, ...others }: Told["all"]): Told["all"] {
   if (!ZoneIngress) return others;
   const named = Object.entries(ZoneIngress as Readonly<Record<string, Pick<Resource, "labels">>>).map(
-    ([name, { labels, ...one }]) => [name, { ...one, labels: { ...labels, [label.answersProbes]: "true" } }] as const,
+    ([name, { labels, ...one }]) =>
+      [name, { ...one, labels: { ...labels, [label.answersProbes]: "true", [label.namesPorts]: "true" } }] as const,
   );
   return { ...others, ZoneIngress: Object.fromEntries(named) };
 }

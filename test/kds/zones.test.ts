@@ -67,7 +67,7 @@ test("policies go down, proxies up, and an ingress with what it offers across to
   assert.deepEqual(changed.spec.availableServices, offered);
   assert.deepEqual(changed.labels, {
     ...{ "kuma.io/display-name": "in", "kuma.io/origin": "global", "kuma.io/zone": "b" },
-    "kodiak.io/answers-probes": "true",
+    ...{ "kodiak.io/answers-probes": "true", "kodiak.io/names-ports": "true" },
   });
   assert.deepEqual(
     b.store.list("ZoneIngress").map(({ name }) => name),

@@ -16,6 +16,7 @@ const port = 8080;
 const patient = 20_000;
 const requests = 300;
 const [oneOfB, oneOfAll] = ["default_backend__zone-b_msvc_8080", "default_backends___mzsvc_8080"];
+const late = "default_late___mzsvc_8080";
 
 test("services that are resources, of other zones", async (t) => {
   await loopback();
@@ -44,13 +45,15 @@ test("services that are resources, of other zones", async (t) => {
   own.atEnd(outside.close);
   const put2 = (kind: string, name: string, resource: object) =>
     put(global.api, `/meshes/default/${kind}/${name}`, { mesh: "default", name, ...resource });
-  await put2("meshmultizoneservices", "backends", {
-    type: "MeshMultiZoneService",
-    spec: {
-      selector: { meshService: { matchLabels: { "kuma.io/display-name": "backend" } } },
-      ports: [{ port, appProtocol: "http" }],
-    },
-  });
+  const putOfAll = (name: string) =>
+    put2("meshmultizoneservices", name, {
+      type: "MeshMultiZoneService",
+      spec: {
+        selector: { meshService: { matchLabels: { "kuma.io/display-name": "backend" } } },
+        ports: [{ port, appProtocol: "http" }],
+      },
+    });
+  await putOfAll("backends");
   await put2("meshexternalservices", "outside", {
     type: "MeshExternalService",
     spec: { match: { port: 9000, protocol: "http" }, endpoints: [{ address: "127.0.0.1", port: outside.port }] },
@@ -58,7 +61,8 @@ test("services that are resources, of other zones", async (t) => {
   const ofB = { kind: "MeshService", labels: { "kuma.io/display-name": "backend", "kuma.io/zone": "zone-b" }, port };
   const ofAll = { kind: "MeshMultiZoneService", labels: { "kuma.io/display-name": "backends" }, port };
   const ofNobody = { kind: "MeshExternalService", labels: { "kuma.io/display-name": "outside" } };
-  const byRef = { 9001: ofB, 9002: ofAll };
+  const ofLate = { ...ofAll, labels: { "kuma.io/display-name": "late" } };
+  const byRef = { 9001: ofB, 9002: ofAll, 9003: ofLate };
   const caller = await start(
     zoneA,
     "caller",
@@ -206,5 +210,19 @@ test("services that are resources, of other zones", async (t) => {
     const ways = await connections(egress, "kodiak_zone_zone-b");
     for (let i = 0; i < 20; i++) assert.equal((await anew()).status, 200);
     assert.equal((await connections(egress, "kodiak_zone_zone-b")) - ways, 20);
+  });
+
+  await t.test("a zone has a share of a new one when its ingress's Envoy leads there, and not before", async () => {
+    const pid = await ingressC.envoyPid();
+    process.kill(pid, "SIGSTOP");
+    try {
+      await putOfAll("late");
+      await known(late, { "zone-b": 2 });
+      for (let i = 0; i < 50; i++) assert.match(await instanceAt("http://127.0.0.1:9003"), /^backend-b/);
+    } finally {
+      process.kill(pid, "SIGCONT");
+    }
+    await known(late, { "zone-b": 2, "zone-c": 1 });
+    await answers("http://127.0.0.1:9003", /^backend-c/);
   });
 });

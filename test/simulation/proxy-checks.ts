@@ -54,7 +54,8 @@ function fromScratch(zone: ControlPlane, proxies: readonly SimulatedProxy[]) {
   const statuses = graph.source<ProxyStatus>("proxy statuses");
   const pipeline = proxyPipeline(graph, { of, certificates, marked, departed: graph.source("departed") }, zone.name);
   const served = graph.source<readonly string[]>("served by ingresses");
-  const owned = zoneOwned(graph, { zone: zone.name, of, marked, served, statuses, outside: pipeline.outsideForZones });
+  const { portsForZones: ports, outsideForZones: outside } = pipeline;
+  const owned = zoneOwned(graph, { zone: zone.name, of, marked, served, statuses, ports, outside });
   for (const proxy of proxies) {
     const key = keyOf(proxy);
     if (proxy.isRunning) statuses.set(statusKey(proxy), statusOf(proxy));
