@@ -58,12 +58,16 @@ test("requests by host: others get 503, or go where all of TCP may", () => {
 test("first bytes are not waited for where nothing depends on them", () => {
   const disabled = (...matches: readonly object[]) =>
     matched(...matches).listenerFilters.map(({ filterDisabled }) => filterDisabled ?? "never");
+  const at = (port: number) => ({ destinationPortRange: { start: port, end: port + 1 } });
+  const tls = (port?: number) => ({ type: "Domain", value: "a.example", protocol: "tls", ...(port && { port }) });
   const mysql = { type: "IP", value: "10.0.0.1", protocol: "mysql", port: 3306 };
-  const range = { destinationPortRange: { start: 3306, end: 3307 } };
-  assert.deepEqual(disabled(mysql), ["never", range, range]);
-  assert.deepEqual(disabled(mysql, { type: "Domain", value: "a.example", protocol: "tls", port: 3306 }), [
-    "never",
-    "never",
-    "never",
-  ]);
+  const network = { type: "CIDR", value: "10.2.0.0/16" };
+  // By nobody: only where the connection was to go is found out.
+  assert.deepEqual(disabled(mysql), ["never"]);
+  assert.deepEqual(disabled(network, mysql), ["never"]);
+  const but443 = { notMatch: at(443) };
+  assert.deepEqual(disabled(network, mysql, tls(443)), ["never", but443, but443]);
+  const butTwo = { notMatch: { orMatch: { rules: [at(443), at(3306)] } } };
+  assert.deepEqual(disabled(network, tls(443), mysql, tls(3306)), ["never", butTwo, butTwo]);
+  assert.deepEqual(disabled(mysql, tls()), ["never", "never", "never"]);
 });

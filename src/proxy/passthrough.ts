@@ -8,7 +8,11 @@ import { any } from "#envoy/any.ts";
 import { originalDestination } from "#envoy/cluster.ts";
 import type { Chain } from "#envoy/listener.ts";
 import { routerFilter, tcpProxy } from "#envoy/listener.ts";
-import type { FilterChainMatchJson, ListenerFilterJson } from "#gen/envoy/config/listener/v3/listener_components_pb.ts";
+import type {
+  FilterChainMatchJson,
+  ListenerFilterChainMatchPredicateJson,
+  ListenerFilterJson,
+} from "#gen/envoy/config/listener/v3/listener_components_pb.ts";
 import type { VirtualHostJson } from "#gen/envoy/config/route/v3/route_components_pb.ts";
 import { type IpNetwork, isWithin, networkIn } from "#lib/network.ts";
 import { isHttp } from "#policies/mesh-passthrough/check.ts";
@@ -156,24 +160,31 @@ const hostOf = ({ match, network }: Rule): string => (network ? "*" : match.valu
 
 const statPrefix = (name: string): string => name.replaceAll(/[^A-Za-z0-9_-]/g, "_");
 
+/** Where only addresses count, nothing looks at first bytes: the server may be who begins. */
+const isPlain = ({ rules }: Place): boolean =>
+  rules.every(({ match }) => match.protocol === "tcp" || match.protocol === "mysql");
+
 function inspectors(places: readonly Place[]): readonly ListenerFilterJson[] {
-  const plain = places.flatMap(({ port, rules }) =>
-    port !== undefined && rules.every(({ match }) => match.protocol === "tcp" || match.protocol === "mysql")
-      ? [port]
-      : [],
-  );
-  const inspected = new Set(places.flatMap(({ port }) => (port === undefined || plain.includes(port) ? [] : [port])));
-  const skipped = [...new Set(plain)].filter((port) => !inspected.has(port));
-  const ranges = skipped.map((port) => ({ destinationPortRange: { start: port, end: port + 1 } }));
-  const filterDisabled = ranges.length === 1 ? ranges[0] : { orMatch: { rules: ranges } };
+  const looked = places.filter((place) => !isPlain(place));
+  // What is said of all ports is said of each.
+  const isEverywhere = looked.some(({ port }) => port === undefined);
+  const ports = [...new Set(looked.flatMap(({ port }) => port ?? []))];
   const named = (name: string, message: string): ListenerFilterJson => ({
     name: `envoy.filters.listener.${name}`,
     typedConfig: any(`envoy.extensions.filters.listener.${name}.v3.${message}`, {}),
+    ...(!isEverywhere && { filterDisabled: { notMatch: portsMatch(ports) } }),
   });
-  return [
-    named("original_dst", "OriginalDst"),
-    ...[named("tls_inspector", "TlsInspector"), named("http_inspector", "HttpInspector")].map((filter) =>
-      filterDisabled && ranges.length > 0 ? { ...filter, filterDisabled } : filter,
-    ),
-  ];
+  const looking = [named("tls_inspector", "TlsInspector"), named("http_inspector", "HttpInspector")];
+  return [originalDst, ...(looked.length > 0 ? looking : [])];
+}
+
+const originalDst: ListenerFilterJson = {
+  name: "envoy.filters.listener.original_dst",
+  typedConfig: any("envoy.extensions.filters.listener.original_dst.v3.OriginalDst", {}),
+};
+
+function portsMatch(ports: readonly number[]): ListenerFilterChainMatchPredicateJson {
+  const rules = ports.map((port) => ({ destinationPortRange: { start: port, end: port + 1 } }));
+  const [first] = rules;
+  return first && rules.length === 1 ? first : { orMatch: { rules } };
 }

@@ -3,6 +3,7 @@
 
 import { fork } from "node:child_process";
 import { once } from "node:events";
+import { connect as connectTcp } from "node:net";
 import { connect } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { type Answer, get, startApp } from "./http.ts";
@@ -15,12 +16,15 @@ export interface Insider {
   get(url: string, headers?: Readonly<Record<string, string>>): Promise<Answer>;
   /** Connects with TLS, naming this server, and takes whatever certificate there is. Rejects where there is no TLS. */
   tls(host: string, port: number, serverName: string): Promise<void>;
+  /** What a server says first, to who says nothing. Rejects where it says nothing in ten seconds. */
+  hear(host: string, port: number): Promise<string>;
 }
 
 type Order =
   | { readonly kind: "serve"; readonly name: string; readonly port: number }
   | { readonly kind: "get"; readonly url: string; readonly headers: Readonly<Record<string, string>> }
-  | { readonly kind: "tls"; readonly host: string; readonly port: number; readonly serverName: string };
+  | { readonly kind: "tls"; readonly host: string; readonly port: number; readonly serverName: string }
+  | { readonly kind: "hear"; readonly host: string; readonly port: number };
 type Said = { readonly answer?: Answer; readonly error?: string };
 
 export async function startInsider(
@@ -58,6 +62,7 @@ export async function startInsider(
   return {
     get: (url, headers = {}) => order({ kind: "get", url, headers }),
     tls: async (at, port, serverName) => void (await order({ kind: "tls", host: at, port, serverName })),
+    hear: async (at, port) => (await order({ kind: "hear", host: at, port })).text,
     serve: async (name, port) => void (await order({ kind: "serve", name, port })),
   };
 }
@@ -88,6 +93,13 @@ async function carriedOut(order: Order): Promise<Answer | undefined> {
       const socket = connect({ host, port, servername, rejectUnauthorized: false });
       await once(socket, "secureConnect").finally(() => socket.destroy());
       return undefined;
+    }
+    case "hear": {
+      const socket = connectTcp({ host: order.host, port: order.port });
+      const [text] = await once(socket, "data", { signal: AbortSignal.timeout(10_000) }).finally(() =>
+        socket.destroy(),
+      );
+      return { status: 0, headers: {}, text: String(text) };
     }
   }
 }

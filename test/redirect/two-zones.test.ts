@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { test } from "node:test";
 import { createServer } from "node:tls";
 import { certificateFor } from "#host/certificate-for-test.ts";
@@ -142,6 +142,11 @@ test("redirected applications of two zones", async (t) => {
     await passes("Matched", network, { type: "Domain", value: "secure.example", protocol: "tls", port: tlsPort });
     await soon("a network passes", isOutside);
     await toTls("other.example");
+    // As SSH does, or a database.
+    const first = createTcpServer((socket) => socket.on("error", () => {}).end("welcome"));
+    await once(first.listen(0, net.testAddress), "listening");
+    t.after(() => first.close());
+    assert.equal(await web.app.hear(net.testAddress, (first.address() as AddressInfo).port), "welcome");
 
     await put(global.api, "/meshes/default", { ...mesh("default"), networking: { outbound: { passthrough: false } } });
     await passes("All");
