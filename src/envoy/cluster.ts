@@ -17,6 +17,12 @@ export interface ClusterPiece extends ClusterJson {
   readonly keepalive?: KeepaliveSettingsJson;
 }
 
+/** Of endpoints outside the mesh no locality has a weight: ring hash and maglev, which then go by nothing else, would have none of them. */
+export function withoutLocalities({ commonLbConfig, ...piece }: ClusterPiece = {}): ClusterPiece {
+  const { localityWeightedLbConfig: _, ...rest } = commonLbConfig ?? {};
+  return { ...piece, ...(Object.keys(rest).length > 0 && { commonLbConfig: rest }) };
+}
+
 /** Characters that metrics can't have become `_` (interop 7.1). */
 const statName = (name: string): { altStatName?: string } =>
   /[^A-Za-z0-9_-]/.test(name) ? { altStatName: name.replace(/[^A-Za-z0-9_-]/g, "_") } : {};

@@ -1,8 +1,13 @@
 // The outbound side: for a view and a service, the clusters and routes that all proxies of the view share; and each
 // proxy's own listener, which names them.
 
-import type { ClusterPiece } from "#envoy/cluster.ts";
-import { behindEgressCluster, externalCluster, serviceCluster } from "#envoy/cluster.ts";
+import {
+  behindEgressCluster,
+  type ClusterPiece,
+  externalCluster,
+  serviceCluster,
+  withoutLocalities,
+} from "#envoy/cluster.ts";
 import { alpnThrough } from "#envoy/egress.ts";
 import { closing, httpConnections, listener, tcpProxy } from "#envoy/listener.ts";
 import { egressService, externalTls, serviceIdentity, serviceSni, upstreamTls } from "#envoy/tls.ts";
@@ -155,20 +160,15 @@ export function clusterCollector({ mesh, egress, factsOf, findResource, policies
         const said = policies.to(destination(target.service, target.subset, facts), { protocol: protocolIn(facts) });
         // Nobody provides it: if another zone comes to do so, the cluster stays as it is.
         const { zones, external, behindEgress, resource } = facts ?? {};
+        const outside = withoutLocalities(said.cluster);
         if (behindEgress) {
-          const json = behindEgressJson(
-            mesh,
-            target,
-            protocolIn(facts),
-            behindEgress.resource?.sni,
-            said.cluster ?? {},
-          );
+          const json = behindEgressJson(mesh, target, protocolIn(facts), behindEgress.resource?.sni, outside);
           return { target, draft: { type: "cluster", name: target.name, json }, isComplete: false };
         }
         if (external) {
           const { endpoints } = externalPart(external, target.subset);
           const hosts = endpoints.map(externalHost);
-          const json = externalCluster(target.name, hosts, external.protocol, { ...balanced, ...said.cluster });
+          const json = externalCluster(target.name, hosts, external.protocol, { ...balanced, ...outside });
           return { target, draft: { type: "cluster", name: target.name, json }, isComplete: true };
         }
         const isRemote = zones ? zones.length > 0 : mesh.mtls !== undefined;

@@ -115,6 +115,26 @@ test("external services", async (t) => {
     },
   );
 
+  await t.test("hashed over localities that have weights: its own has none, and answers", async () => {
+    const affinityTags = [{ key: "node", weight: 1 }];
+    await put(zone.api, "/meshes/default/meshloadbalancingstrategies/near", {
+      ...{ type: "MeshLoadBalancingStrategy", mesh: "default", name: "near" },
+      spec: {
+        targetRef: { kind: "Mesh" },
+        to: [
+          {
+            targetRef: { kind: "Mesh" },
+            default: { loadBalancer: { type: "RingHash" }, localityAwareness: { localZone: { affinityTags } } },
+          },
+        ],
+      },
+    });
+    await eventually("a ring", 20_000, async () =>
+      assert.match(await proxy.admin("/stats?filter=^cluster.web.ring_hash_lb.size$"), /: [1-9]/),
+    );
+    await answer("web", 200);
+  });
+
   await t.test("deleted, it is no more", async () => {
     await remove(zone.api, "/meshes/default/external-services/web");
     await answer("web", 503);
