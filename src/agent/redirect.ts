@@ -1,10 +1,9 @@
 // A proxy to which the machine redirects an application's traffic: what the control plane is told of it, and DNS beside Envoy.
 
-import { createSocket } from "node:dgram";
-import { once } from "node:events";
 import { networkInterfaces } from "node:os";
 import { serveDns } from "#agent/dns.ts";
 import { machineResolvers } from "#agent/resolvers.ts";
+import { freePort } from "#host/free-port.ts";
 import type { Log } from "#host/log.ts";
 import { type HostPort, hostPortText } from "#lib/address.ts";
 import type { JsonObject } from "#lib/json.ts";
@@ -28,7 +27,8 @@ export interface Names {
 
 /** Rejects with `unavailable` where the port is taken. */
 export async function serveNames({ dnsPort, resolvers }: Redirect, log: Log): Promise<Names> {
-  const envoyPort = await freeUdpPort();
+  // Envoy listens there later, and again when it was restarted: none that the kernel may have given to somebody meanwhile.
+  const envoyPort = await freePort("127.0.0.1", "udp");
   const machine = resolvers ? undefined : machineResolvers(log);
   const asked = (): readonly HostPort[] => resolvers ?? machine?.current() ?? [];
   try {
@@ -45,14 +45,6 @@ export async function serveNames({ dnsPort, resolvers }: Redirect, log: Log): Pr
     machine?.close();
     throw error;
   }
-}
-
-async function freeUdpPort(): Promise<number> {
-  const socket = createSocket("udp4");
-  await once(socket.bind(0, "127.0.0.1"), "listening");
-  const { port } = socket.address();
-  socket.close();
-  return port;
 }
 
 /** With it the control plane reads what `redirectMembers` says (interop 6.5). */

@@ -1,6 +1,7 @@
 // A port for a program that is told where to listen. Who listens itself takes port 0 and asks.
 
 import { randomInt } from "node:crypto";
+import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { takeAlone } from "#host/sole.ts";
@@ -17,23 +18,36 @@ export const givenName = (port: number): string => `port ${port}, given`;
  * Free now, and given to nobody else, in this program or another, until this one ends: whoever it is for may close it and open it
  * again. Rejects with `unavailable` where there is none, as on an address that is not this machine's.
  */
-export async function freePort(host = "127.0.0.1"): Promise<number> {
+export async function freePort(host = "127.0.0.1", protocol: keyof typeof tryAt = "tcp"): Promise<number> {
   let cause: unknown;
   for (let attempt = 0; attempt < attempts; attempt++) {
     const port = randomInt(lowest, end);
     const giveBack = await takeAlone(givenName(port));
     if (!giveBack) continue;
-    const server = createServer();
     try {
-      await once(server.listen(port, host), "listening");
+      await tryAt[protocol](port, host);
     } catch (error) {
       giveBack();
       cause = error;
       continue;
     }
-    server.close();
-    await once(server, "close");
     return port;
   }
   throw new KodiakError({ kind: "unavailable", what: `${host} gave no free port` }, { cause });
 }
+
+/** Rejects where somebody listens. */
+const tryAt = {
+  async tcp(port: number, host: string): Promise<void> {
+    const server = createServer();
+    await once(server.listen(port, host), "listening");
+    server.close();
+    await once(server, "close");
+  },
+  async udp(port: number, host: string): Promise<void> {
+    const socket = createSocket(host.includes(":") ? "udp6" : "udp4");
+    await once(socket.bind(port, host), "listening");
+    socket.close();
+    await once(socket, "close");
+  },
+};
