@@ -91,10 +91,10 @@ const alone = found(
 /** For certificates to be renewed, silence to be noticed, proxies to be forgotten: most of it leaves the cores to others. */
 const waiting = found(
   "test/envoy/renewal.test.ts",
+  "test/failures/failures.test.ts",
   "test/operations/{idle,running,stuck-link}.test.ts",
   "test/policies/mesh-health-check.test.ts",
   "test/promises/{p1-cut-from-its-proxies,p1-loss-of-a-control-plane,p12-evidence-about-zones}.test.ts",
-  "test/redirect/lost-link.test.ts",
   "test/scenarios/a24-service-modes.test.ts",
 );
 const others = found("test/**/*.test.ts").filter((file) => ![simulated, alone, waiting].flat().includes(file));

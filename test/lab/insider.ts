@@ -7,6 +7,7 @@ import { connect as connectTcp } from "node:net";
 import { connect } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { type Answer, get, startApp } from "./http.ts";
+import { type Load, load } from "./load.ts";
 import type { NetHost } from "./namespaces.ts";
 
 export interface Insider {
@@ -18,14 +19,21 @@ export interface Insider {
   tls(host: string, port: number, serverName: string): Promise<void>;
   /** What a server says first, to who says nothing. Rejects where it says nothing in ten seconds. */
   hear(host: string, port: number): Promise<string>;
+  /** Requests on connections that are kept, at this rate, until they are stopped. */
+  load(url: string, perSecond: number): Promise<RemoteLoad>;
 }
 
+export type RemoteLoad = Pick<Load, "next" | "stop">;
+
 type Order =
+  | { readonly kind: "load"; readonly url: string; readonly perSecond: number }
+  | { readonly kind: "next"; readonly load: number; readonly count: number }
+  | { readonly kind: "stop"; readonly load: number }
   | { readonly kind: "serve"; readonly name: string; readonly port: number }
   | { readonly kind: "get"; readonly url: string; readonly headers: Readonly<Record<string, string>> }
   | { readonly kind: "tls"; readonly host: string; readonly port: number; readonly serverName: string }
   | { readonly kind: "hear"; readonly host: string; readonly port: number };
-type Said = { readonly answer?: Answer; readonly error?: string };
+type Said = { readonly result?: unknown; readonly error?: string };
 
 export async function startInsider(
   of: { atEnd(end: () => Promise<unknown>): void },
@@ -51,21 +59,30 @@ export async function startInsider(
     waiting.get(number)?.(said);
     waiting.delete(number);
   });
-  const order = async (of: Order): Promise<Answer> => {
+  const order = async <Result>(of: Order): Promise<Result> => {
     const number = orders++;
     const said = new Promise<Said>((resolve) => waiting.set(number, resolve));
     child.send({ number, order: of });
-    const { answer, error } = await Promise.race([said, ended]);
+    const { result, error } = await Promise.race([said, ended]);
     if (error !== undefined) throw new Error(error);
-    return answer!;
+    return result as Result;
   };
   return {
     get: (url, headers = {}) => order({ kind: "get", url, headers }),
     tls: async (at, port, serverName) => void (await order({ kind: "tls", host: at, port, serverName })),
-    hear: async (at, port) => (await order({ kind: "hear", host: at, port })).text,
+    hear: (at, port) => order({ kind: "hear", host: at, port }),
     serve: async (name, port) => void (await order({ kind: "serve", name, port })),
+    async load(url, perSecond) {
+      const number = await order<number>({ kind: "load", url, perSecond });
+      return {
+        next: (count) => order({ kind: "next", load: number, count }),
+        stop: () => order({ kind: "stop", load: number }),
+      };
+    },
   };
 }
+
+const loads: Load[] = [];
 
 /** This file is the process, too. */
 if (process.argv[1] === fileURLToPath(import.meta.url) && process.send) {
@@ -73,7 +90,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url) && process.send) {
   process.on("disconnect", () => process.exit());
   process.on("message", async ({ number, order }: { number: number; order: Order }) => {
     const said = await carriedOut(order).then(
-      (answer) => ({ answer }),
+      (result) => ({ result }),
       (error: Error & { code?: string }) => ({ error: `${error.code ?? ""} ${error.message}` }),
     );
     process.send?.({ number, said });
@@ -81,10 +98,16 @@ if (process.argv[1] === fileURLToPath(import.meta.url) && process.send) {
   process.send("started");
 }
 
-async function carriedOut(order: Order): Promise<Answer | undefined> {
+async function carriedOut(order: Order): Promise<unknown> {
   switch (order.kind) {
     case "get":
       return get(order.url, { connection: "close", ...order.headers });
+    case "load":
+      return loads.push(load(order.url, 4, false, order.perSecond)) - 1;
+    case "next":
+      return loads[order.load]?.next(order.count);
+    case "stop":
+      return loads[order.load]?.stop();
     case "serve":
       await startApp(order.name, "::", order.port);
       return undefined;
@@ -99,7 +122,7 @@ async function carriedOut(order: Order): Promise<Answer | undefined> {
       const [text] = await once(socket, "data", { signal: AbortSignal.timeout(10_000) }).finally(() =>
         socket.destroy(),
       );
-      return { status: 0, headers: {}, text: String(text) };
+      return String(text);
     }
   }
 }

@@ -36,7 +36,7 @@ export interface Lab {
 }
 
 /** `log`: of its control planes. */
-export async function lab(t: TestContext, log = usualLog): Promise<Lab> {
+export async function lab(t: Pick<TestContext, "after">, log = usualLog): Promise<Lab> {
   const ends: (() => Promise<unknown>)[] = [];
   const folder = await mkdtemp(join(tmpdir(), "kodiak-test-"));
   ends.push(() => rm(folder, { recursive: true, force: true }));

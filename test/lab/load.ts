@@ -12,8 +12,10 @@ export interface Load {
   sent(): number;
   /** Since it began. */
   perSecond(): number;
-  /** Resolves when the last request is answered. `failures`: what was not a 200. */
-  stop(): Promise<{ readonly sent: number; readonly failures: readonly string[] }>;
+  /** Of the next answers: the instance of each, or what it was instead. */
+  next(count: number): Promise<readonly string[]>;
+  /** Resolves when the last request is answered. `failures`: what was not a 200; `lastFailureAt` in ms since the epoch. */
+  stop(): Promise<{ readonly sent: number; readonly failures: readonly string[]; readonly lastFailureAt?: number }>;
 }
 
 /** Leaves two cores something for what the load is there to see; soak sends as many as are answered. */
@@ -25,6 +27,11 @@ export function load(url: string, atOnce = 4, renews = false, perSecond = usualP
   const failures: string[] = [];
   let isStopped = false;
   let sent = 0;
+  let lastFailureAt: number | undefined;
+  const listeners = new Set<(said: string) => void>();
+  const tell = (answer: () => string): void => {
+    for (const listener of listeners) listener(answer());
+  };
   const worker = async () => {
     while (!isStopped) {
       const early = start + (sent++ * 1_000) / perSecond - performance.now();
@@ -33,8 +40,14 @@ export function load(url: string, atOnce = 4, renews = false, perSecond = usualP
         status: 0,
         text: String(error),
       }));
-      if (answer.status === 200) continue;
-      failures.push(`${answer.status} ${answer.text}`);
+      if (answer.status === 200) {
+        tell(() => JSON.parse(answer.text).instance);
+        continue;
+      }
+      const failure = `${answer.status} ${answer.text}`;
+      failures.push(failure);
+      lastFailureAt = Date.now();
+      tell(() => failure);
       await pause(afterFailureMs);
     }
   };
@@ -42,10 +55,20 @@ export function load(url: string, atOnce = 4, renews = false, perSecond = usualP
   return {
     sent: () => sent,
     perSecond: () => (sent * 1_000) / (performance.now() - start),
+    next: (count) =>
+      new Promise((resolve) => {
+        const heard: string[] = [];
+        const listener = (said: string): void => {
+          if (heard.push(said) < count) return;
+          listeners.delete(listener);
+          resolve(heard);
+        };
+        listeners.add(listener);
+      }),
     async stop() {
       isStopped = true;
       await done;
-      return { sent, failures };
+      return { sent, failures, ...(lastFailureAt !== undefined && { lastFailureAt }) };
     },
   };
 }

@@ -25,7 +25,9 @@ export interface Network {
   cut(zone: string, other: string): Promise<void>;
   /** What comes into the zone from elsewhere shares this rate. */
   slow(zone: string, kbitPerSecond: number): Promise<void>;
-  /** Ends all of the three. */
+  /** As a machine that loses its power: no packet to or from these hosts arrives any more, in their own zones neither, and nobody is told. */
+  vanish(...hosts: readonly NetHost[]): Promise<void>;
+  /** Ends all of the four. */
   mend(): Promise<void>;
 }
 
@@ -39,7 +41,7 @@ export interface NetHost {
   inside(...command: readonly string[]): readonly [string, ...string[]];
 }
 
-export async function network(t: TestContext): Promise<Network> {
+export async function network(t: Pick<TestContext, "after">): Promise<Network> {
   await networkTools();
   const { number, release } = await freeNumber();
   const prefix = `kodiak-${number}`;
@@ -47,7 +49,11 @@ export async function network(t: TestContext): Promise<Network> {
   const uplink = `kodiak${number}`;
   const [testAddress, gateway] = [`198.18.${number}.1`, `198.18.${number}.2`];
   const zones: string[] = [];
+  /** Hosts may be asked for at the same time. */
+  const bridgesMade = new Map<string, Promise<void>>();
   const hosts = new Map<string, number>();
+  /** Of each host, in the backbone. */
+  const ports = new Map<NetHost, string>();
 
   const clear = async (): Promise<void> => {
     const { lines } = await run("ip", ["netns", "list"]);
@@ -117,10 +123,20 @@ export async function network(t: TestContext): Promise<Network> {
     );
   }
 
+  /** Of a bridge's port; its cable is plugged all the while. */
+  const forwarding = (of: readonly NetHost[], state: "on" | "off"): Promise<void> =>
+    done(
+      "bridge",
+      ["-n", backbone, "-batch", "-"],
+      of.map((host) => `link set dev ${ports.get(host)} state ${state === "on" ? 3 : 0}`).join("\n"),
+    );
+
   return {
     testAddress,
     async host(zone) {
-      if (!zones.includes(zone)) await addZone(zone);
+      const made = bridgesMade.get(zone) ?? addZone(zone);
+      bridgesMade.set(zone, made);
+      await made;
       const zoneNumber = zones.indexOf(zone) + 1;
       const number = (hosts.get(zone) ?? 1) + 1;
       hosts.set(zone, number);
@@ -146,7 +162,12 @@ export async function network(t: TestContext): Promise<Network> {
         route add default via fd00:${zoneNumber}::1`,
         name,
       );
-      return { zone, address, address6, inside: (...command) => ["ip", "netns", "exec", name, ...command] };
+      const host: NetHost = {
+        ...{ zone, address, address6 },
+        inside: (...command) => ["ip", "netns", "exec", name, ...command],
+      };
+      ports.set(host, port);
+      return host;
     },
     open: ({ address }) => nft(`add element ip net open { ${address} }`),
     blackhole: (zone, other) => between(zone, other, "drop"),
@@ -164,8 +185,10 @@ export async function network(t: TestContext): Promise<Network> {
           "2s",
         ]),
       ),
+    vanish: (...hosts) => forwarding(hosts, "off"),
     async mend() {
       await nft("flush chain ip net faults");
+      await forwarding([...ports.keys()], "on");
       // Of those that have none there is nothing to delete.
       for (const zone of zones) await run("tc", ["-n", backbone, "qdisc", "delete", "dev", bridgeOf(zone), "root"]);
     },

@@ -39,7 +39,7 @@ export interface Processes extends Lab {
   file(name: string, content: string | object): Promise<string>;
 }
 
-export async function processes(t: TestContext): Promise<Processes> {
+export async function processes(t: Pick<TestContext, "after">): Promise<Processes> {
   const own = await lab(t);
   t.after(async () => assert.deepEqual(await leftovers(own.folder), []));
   const program = await bundled(own.folder);

@@ -50,6 +50,15 @@ test("zones have no route to each other but to what is opened, and what is betwe
   await net.mend();
   assert.equal(await attempt, "other");
 
+  // A host that vanishes does so for its own zone, too. Who waits long enough is told by its own kernel that there is no such neighbour.
+  const near = `http://${neighbour.address}:8080`;
+  await net.vanish(neighbour);
+  const gone = reaches(near).catch(() => "nobody");
+  assert.notEqual(await Promise.race([gone, reaches(there)]), "neighbour");
+  await net.mend();
+  await gone;
+  assert.equal(await reaches(near), "neighbour");
+
   await net.slow("zone-b", 40);
   const startedMs = performance.now();
   const header = "x".repeat(8_000);

@@ -2,7 +2,6 @@
 // which `kodiak install transparent-proxy` redirects it:
 //
 //   zone-a: web (an application with its proxy), stranger (no proxy)        zone-b: backend, ingress-b
-//           and, if it is asked for, backend-a, ingress-a
 //
 // Control planes are the test's own process, and so is an outside world that no mesh knows.
 
@@ -26,7 +25,7 @@ import {
   startZone,
   withoutRetries,
 } from "../lab/lab.ts";
-import { allowAll, dataplane, mesh, usualMesh, zoneIngress } from "../lab/manifests.ts";
+import { allowAll, dataplane, mesh, zoneIngress } from "../lab/manifests.ts";
 import { type NetHost, type Network, network } from "../lab/namespaces.ts";
 import { type Manifest, type Processes, processes } from "../processes/processes.ts";
 
@@ -54,13 +53,12 @@ export interface Stage {
   readonly questions: readonly string[];
 }
 
-/** `isBackendInBoth`: then MeshRetry is there, too, as it comes with a mesh. */
-export async function openStage(t: TestContext, { isBackendInBoth = false } = {}): Promise<Stage> {
+export async function openStage(t: TestContext): Promise<Stage> {
   const of = await processes(t);
   const net = await network(t);
   const global = await startGlobal(of);
-  await put(global.api, "/meshes/default", isBackendInBoth ? usualMesh("default") : mesh("default"));
-  if (!isBackendInBoth) await withoutRetries(global.api);
+  await put(global.api, "/meshes/default", mesh("default"));
+  await withoutRetries(global.api);
   await put(global.api, "/meshes/default/meshtrafficpermissions/allow-all", allowAll("default"));
   const [zoneA, zoneB] = [await startZone(of, "zone-a", global), await startZone(of, "zone-b", global)];
   const tokenOf = (kind: string, claims: object) =>
@@ -76,9 +74,9 @@ export async function openStage(t: TestContext, { isBackendInBoth = false } = {}
 
   const run = (host: NetHost, zone: LabZone, manifest: Manifest, itsToken: string, more: readonly string[] = []) =>
     startProxy({ of, net, host, zone, manifest, token: itsToken, more });
-  const redirected = async (host: NetHost, zone: LabZone, name: string, service = name): Promise<Redirected> => {
+  const redirected = async (host: NetHost, zone: LabZone, name: string): Promise<Redirected> => {
     const { address } = host;
-    const manifest = dataplane({ mesh: "default", name, service, address, port: appPort, appPort });
+    const manifest = dataplane({ mesh: "default", name, service: name, address, port: appPort, appPort });
     const install = [of.program, "install", "transparent-proxy", "--kuma-dp-user", "root", "--redirect-dns"];
     const [command, ...args] = host.inside(process.execPath, ...install);
     const { exit, lines } = await execute(command, args);
@@ -111,12 +109,6 @@ export async function openStage(t: TestContext, { isBackendInBoth = false } = {}
     run(faraway.ingress, zoneB, zoneIngress("ingress-b", address, 10001), zoneToken),
     startInsider(of, nearby.stranger),
   ]);
-  if (isBackendInBoth) {
-    const [instance, entrance] = [await net.host("zone-a"), await net.host("zone-a")];
-    await net.open(entrance);
-    const manifest = zoneIngress("ingress-a", entrance.address, 10001);
-    await Promise.all([redirected(instance, zoneA, "backend-a", "backend"), run(entrance, zoneA, manifest, zoneToken)]);
-  }
   return {
     ...{ net, global, web, backend, ingress },
     stranger: { host: nearby.stranger, app: stranger },
