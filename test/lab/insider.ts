@@ -2,17 +2,22 @@
 // what to do. It runs as a user who is not the proxy's, and ends with the test.
 
 import { fork } from "node:child_process";
+import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import { connect as connectTcp } from "node:net";
 import { connect } from "node:tls";
 import { fileURLToPath } from "node:url";
-import { type Answer, get, startApp } from "./http.ts";
+import { type Answer, type App, get, startApp } from "./http.ts";
 import { type Load, load } from "./load.ts";
 import type { NetHost } from "./namespaces.ts";
 
 export interface Insider {
   /** An HTTP server that says this name, on all addresses. */
   serve(name: string, port: number): Promise<void>;
+  /** Ends its servers, and their connections. */
+  die(): Promise<void>;
+  /** The address that a name has in this family. */
+  lookup(name: string, family: 4 | 6): Promise<string>;
   /** Over a connection of its own. Rejects where there is no HTTP answer. */
   get(url: string, headers?: Readonly<Record<string, string>>): Promise<Answer>;
   /** Connects with TLS, naming this server, and takes whatever certificate there is. Rejects where there is no TLS. */
@@ -30,6 +35,8 @@ type Order =
   | { readonly kind: "next"; readonly load: number; readonly count: number }
   | { readonly kind: "stop"; readonly load: number }
   | { readonly kind: "serve"; readonly name: string; readonly port: number }
+  | { readonly kind: "die" }
+  | { readonly kind: "lookup"; readonly name: string; readonly family: 4 | 6 }
   | { readonly kind: "get"; readonly url: string; readonly headers: Readonly<Record<string, string>> }
   | { readonly kind: "tls"; readonly host: string; readonly port: number; readonly serverName: string }
   | { readonly kind: "hear"; readonly host: string; readonly port: number };
@@ -71,6 +78,8 @@ export async function startInsider(
     get: (url, headers = {}) => order({ kind: "get", url, headers }),
     tls: async (at, port, serverName) => void (await order({ kind: "tls", host: at, port, serverName })),
     hear: (at, port) => order({ kind: "hear", host: at, port }),
+    die: async () => void (await order({ kind: "die" })),
+    lookup: (name, family) => order({ kind: "lookup", name, family }),
     serve: async (name, port) => void (await order({ kind: "serve", name, port })),
     async load(url, perSecond) {
       const number = await order<number>({ kind: "load", url, perSecond });
@@ -98,6 +107,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url) && process.send) {
   process.send("started");
 }
 
+const apps: App[] = [];
+
 async function carriedOut(order: Order): Promise<unknown> {
   switch (order.kind) {
     case "get":
@@ -109,8 +120,13 @@ async function carriedOut(order: Order): Promise<unknown> {
     case "stop":
       return loads[order.load]?.stop();
     case "serve":
-      await startApp(order.name, "::", order.port);
+      apps.push(await startApp(order.name, "::", order.port));
       return undefined;
+    case "die":
+      for (const app of apps.splice(0)) await app.close();
+      return undefined;
+    case "lookup":
+      return (await lookup(order.name, { family: order.family })).address;
     case "tls": {
       const { host, port, serverName: servername } = order;
       const socket = connect({ host, port, servername, rejectUnauthorized: false });

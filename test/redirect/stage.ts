@@ -30,6 +30,10 @@ import { type NetHost, type Network, network } from "../lab/namespaces.ts";
 import { type Manifest, type Processes, processes } from "../processes/processes.ts";
 
 export const appPort = 8080;
+/** Of the backend, whose application is met at the address of its host, and not at 127.0.0.1. */
+const serviceProbe = { interval: "0.5s", timeout: "2s", tcp: {} };
+/** Interval × unhealthyThreshold + timeout. */
+export const probeMs = 2_500;
 
 export interface Redirected {
   readonly host: NetHost;
@@ -74,9 +78,13 @@ export async function openStage(t: TestContext): Promise<Stage> {
 
   const run = (host: NetHost, zone: LabZone, manifest: Manifest, itsToken: string, more: readonly string[] = []) =>
     startProxy({ of, net, host, zone, manifest, token: itsToken, more });
-  const redirected = async (host: NetHost, zone: LabZone, name: string): Promise<Redirected> => {
+  const redirected = async (host: NetHost, zone: LabZone, name: string, isProbed = false): Promise<Redirected> => {
     const { address } = host;
-    const manifest = dataplane({ mesh: "default", name, service: name, address, port: appPort, appPort });
+    const usual = dataplane({ mesh: "default", name, service: name, address, port: appPort, appPort });
+    const inbound = usual.networking.inbound.map(({ port, tags, ...one }) =>
+      isProbed ? { port, tags, serviceProbe } : { port, tags, ...one },
+    );
+    const manifest = { ...usual, networking: { ...usual.networking, inbound } };
     const install = [of.program, "install", "transparent-proxy", "--kuma-dp-user", "root", "--redirect-dns"];
     const [command, ...args] = host.inside(process.execPath, ...install);
     const { exit, lines } = await execute(command, args);
@@ -105,7 +113,7 @@ export async function openStage(t: TestContext): Promise<Stage> {
   await net.open(faraway.ingress);
   const [web, backend, ingress, stranger] = await Promise.all([
     redirected(nearby.web, zoneA, "web"),
-    redirected(faraway.backend, zoneB, "backend"),
+    redirected(faraway.backend, zoneB, "backend", true),
     run(faraway.ingress, zoneB, zoneIngress("ingress-b", address, 10001), zoneToken),
     startInsider(of, nearby.stranger),
   ]);

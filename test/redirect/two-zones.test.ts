@@ -7,10 +7,12 @@ import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { test } from "node:test";
 import { createServer } from "node:tls";
 import { certificateFor } from "#host/certificate-for-test.ts";
+import { asDataplane } from "#resources/dataplane.ts";
+import { displayNameOf } from "#resources/resource.ts";
 import type { Answer } from "../lab/http.ts";
-import { eventually, put, remove } from "../lab/lab.ts";
+import { eventually, patience, put, remove } from "../lab/lab.ts";
 import { mesh } from "../lab/manifests.ts";
-import { appPort, openStage } from "./stage.ts";
+import { appPort, openStage, probeMs } from "./stage.ts";
 
 const requests = 50;
 
@@ -155,6 +157,40 @@ test("redirected applications of two zones", async (t) => {
     await remove(global.api, "/meshes/default/meshpassthroughs/outside");
     await soon("without a policy the mesh's word holds", () => assert.rejects(web.app.get(outside)));
     await put(global.api, "/meshes/default", mesh("default"));
+  });
+
+  await t.test("over IPv6 a name has an address, too, and what is outside passes", async () => {
+    const address = await web.app.lookup("backend.mesh", 6);
+    assert.match(address, /^::ffff:/);
+    assert.equal(instanceOf(await web.app.get(`http://[${address}]`)), "backend");
+    await stranger.app.serve("stranger", appPort);
+    const passed = () => counted(web.admin, /^cluster\.outbound_passthrough_ipv6\.upstream_cx_total/);
+    const before = await passed();
+    assert.equal(instanceOf(await web.app.get(`http://[${stranger.host.address6}]:${appPort}`)), "stranger");
+    assert.equal((await passed()) - before, 1);
+  });
+
+  await t.test("an application that dies beside its Envoy leaves within its probe's time, and comes back", async () => {
+    const state = () => {
+      const found = global.store.list("Dataplane").find((one) => displayNameOf(one) === "backend");
+      return found && (asDataplane(found).spec.networking?.inbound?.[0]?.state ?? "Ready");
+    };
+    assert.equal(state(), "Ready");
+    const died = performance.now();
+    await backend.app.die();
+    await eventually("it is NotReady", 10_000, async () => assert.equal(state(), "NotReady"));
+    const afterMs = Math.round(performance.now() - died);
+    t.diagnostic(`NotReady after ${afterMs} ms`);
+    assert.ok(afterMs < probeMs * patience, `${afterMs} ms`);
+    // Other zones know services by what ingresses lead to: with the last instance its name goes, as with Kuma.
+    await eventually("no backend.mesh", 20_000, () =>
+      assert.rejects(web.app.get("http://backend.mesh"), /ENOTFOUND|EAI_AGAIN/),
+    );
+    await backend.app.serve("backend", appPort);
+    await eventually("it answers again", 20_000, async () =>
+      assert.equal(instanceOf(await web.app.get("http://backend.mesh")), "backend"),
+    );
+    assert.equal(state(), "Ready");
   });
 
   await t.test("reachable services are all that is called by name, and all that its Envoy is sent", async () => {
