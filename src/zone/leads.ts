@@ -24,6 +24,8 @@ export interface Leads {
   progress(id: ResourceId, session: Pick<Session, "versionHeld">): boolean;
   /** One that is refused leads nowhere, whoever wrote it. */
   refused(id: ResourceId): void;
+  /** Its resource was deleted: one that comes under its name has said nothing yet. Whether something was known of it. */
+  removed(id: ResourceId): boolean;
 }
 
 export function leads({ configs, services, ways }: LeadsOptions): Leads {
@@ -52,6 +54,13 @@ export function leads({ configs, services, ways }: LeadsOptions): Leads {
     },
     refused(id) {
       if (id.kind === "ZoneIngress") services.set(keyOf(id), []);
+    },
+    removed(id) {
+      const key = keyOf(id);
+      const known = id.kind === "ZoneIngress" ? services : id.kind === "ZoneEgress" ? ways : undefined;
+      if (known?.get(key) === undefined) return false;
+      known.set(key, undefined);
+      return true;
     },
   };
 }

@@ -2,25 +2,14 @@
 //
 //   first request ─► token and resource checked ─► store ─► admitted ─► gone ─► (10 s) ─► what it brought is deleted
 
-import type { TypedRefusal } from "#discovery/order.ts";
 import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
-import type { Log } from "#host/log.ts";
-import { type Clock, grpcCode, type Random, type ServerStream } from "#host/world.ts";
-import type { Collection, Source } from "#incremental/collection.ts";
+import type { ServerStream } from "#host/world.ts";
+import type { Source } from "#incremental/collection.ts";
 import { KodiakError } from "#lib/failure.ts";
 import type { Issue } from "#lib/issue.ts";
-import { isEqual, type JsonObject } from "#lib/json.ts";
 import { closedInsight } from "#owned/online.ts";
 import { withProbedState } from "#owned/probed-state.ts";
-import {
-  type Holds,
-  holdsIn,
-  type ProxyStatus,
-  type RefusalStatus,
-  refusalsIn,
-  statusKey,
-} from "#owned/proxy-insight.ts";
-import type { ProxyConfig } from "#proxy/bundle.ts";
+import { type Holds, holdsIn, type RefusalStatus, refusalsIn, statusKey } from "#owned/proxy-insight.ts";
 import { egressMarkKey } from "#proxy/egress-collections.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import { completeLabels, type Place } from "#resources/labels.ts";
@@ -28,53 +17,28 @@ import { describeId, keyOf, type Resource, type ResourceId } from "#resources/re
 import type { Store } from "#resources/store.ts";
 import type { Mark } from "#topology/provider.ts";
 import type { Admitted } from "#xds/server.ts";
-import type { Session } from "#xds/session.ts";
 import { notReady, withZoneTag } from "#zone/brought.ts";
 import { broughtBy, identityOf, jsonOf, refused, tokenOf } from "#zone/claims.ts";
-import { gathered } from "#zone/gathered.ts";
-import type { Leads } from "#zone/leads.ts";
+import { type ConnectedProxiesOptions, connectedProxies, holdsNothing } from "#zone/connected-proxies.ts";
 import { presence } from "#zone/presence.ts";
 import { proxyNotes } from "#zone/proxy-notes.ts";
-import type { RefusedProxies } from "#zone/refused-proxies.ts";
 import type { TokenCheck } from "#zone/token-check.ts";
-import { type ShownToken, tokenWatch } from "#zone/token-watch.ts";
+import { tokenWatch } from "#zone/token-watch.ts";
 
-export interface ProxiesOptions {
+export interface ProxiesOptions extends Omit<ConnectedProxiesOptions, "presences" | "shownTokens"> {
   readonly place: Extract<Place, { kind: "zone" }>;
   readonly store: Store;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly instanceId: string;
-  readonly configs: Readonly<Record<"dataplanes" | "ingresses" | "egresses", Collection<ProxyConfig>>>;
-  /** What is known of each proxy, by `statusKey`. */
-  readonly statuses: Source<ProxyStatus>;
-  readonly leads: Leads;
-  /** What an Envoy holds of its mesh's mTLS, of which this is known: `before`, but for what its session says of it now. */
-  readonly heldBy: (session: Session, id: ResourceId, before: Holds) => Holds;
   /** Dataplanes and egresses whose Envoys do not serve yet. */
   readonly marked: Source<Mark>;
-  /** Tells the graph that `statuses` or `marked` has changed. */
-  readonly touch: () => void;
-  /** The stream of an instance has ended, by the key of its Dataplane. */
-  readonly onGone: (key: string) => void;
   /** `frozenSince` says something else than before. */
   readonly onFrozen: () => void;
   readonly tokens: TokenCheck;
-  readonly refusedProxies: RefusedProxies;
   readonly validate: (resource: Resource) => readonly Issue[];
 }
 
-/** Counters are records, not facts: written at most this often, and only when they changed. As often as Kuma (interop 6.4). */
-const countersEveryMs = 10_000;
-/** Who owes an answer for so long is behind. */
-const silentAfterMs = 1_000;
-
 export function proxies(options: ProxiesOptions) {
-  const { place, store, clock, random, log, instanceId, configs, statuses, marked, touch, tokens, validate } = options;
-  const { leads, refusedProxies } = options;
+  const { place, store, clock, log, statuses, marked, touch, tokens, validate, refusedProxies } = options;
   const notes = proxyNotes(store);
-  const connected = new Map<string, symbol>();
   /** Proxies that were there at some time, or may have been, and whether they brought what they are. */
   const known = new Map<string, { readonly id: ResourceId; readonly isOwn: boolean }>();
   for (const id of notes.earlier()) known.set(statusKey(id), { id, isOwn: notes.isBrought(id) });
@@ -101,11 +65,13 @@ export function proxies(options: ProxiesOptions) {
         );
     },
   });
+  const connected = connectedProxies({ ...options, presences, shownTokens });
   const unwatch = store.watch(({ changes }) => {
     for (const { id, after } of changes) {
       if (after) continue;
       const proxy = statusKey(id);
       presences.removed(proxy);
+      if (options.leads.removed(id)) touch();
       // Not before it is gone: one that is away would take traffic again.
       if (!connected.has(proxy)) setMark(id, undefined);
       // Who writes it by hand later keeps it.
@@ -121,8 +87,6 @@ export function proxies(options: ProxiesOptions) {
   }
   /** They have said that they leave. A stream of theirs that breaks and comes back meanwhile brings them no traffic again. */
   const leaving = new Set<string>();
-  const counts = gathered(clock, countersEveryMs);
-  const silences = gathered(clock, silentAfterMs);
 
   async function admit(first: DeltaDiscoveryRequest, stream: ServerStream): Promise<Admitted> {
     try {
@@ -161,7 +125,7 @@ export function proxies(options: ProxiesOptions) {
     }
     // An Envoy that starts anew may take what another one refused.
     const before = isResumed ? { refusals: refusedBefore(id), holds: heldBefore(id) } : startsAnew;
-    return admitted(id, metadata, before, stream, { ...shown, proxy: resource });
+    return connected.admitted(id, metadata, before, stream, { ...shown, proxy: resource });
   }
 
   const refusedBefore = (id: ResourceId): readonly RefusalStatus[] =>
@@ -169,111 +133,6 @@ export function proxies(options: ProxiesOptions) {
 
   const heldBefore = (id: ResourceId): Holds =>
     statuses.get(statusKey(id))?.holds ?? holdsIn(store.get({ ...id, kind: `${id.kind}Insight` }));
-
-  function admitted(
-    id: ResourceId,
-    metadata: JsonObject,
-    { refusals: before, holds }: { readonly refusals: readonly RefusalStatus[]; readonly holds: Holds },
-    stream: ServerStream,
-    shown: Omit<ShownToken, "onRefused">,
-  ): Admitted {
-    const key = keyOf(id);
-    const mark = statusKey(id);
-    const self = Symbol(mark);
-    connected.set(mark, self);
-    let status: ProxyStatus = {
-      id,
-      subscription: {
-        id: random.uuid(),
-        controlPlane: instanceId,
-        connectedAt: clock.now(),
-        disconnectedAt: undefined,
-      },
-      metadata,
-      counters: {},
-      updatedAt: clock.now(),
-      refusals: before,
-      behind: undefined,
-      holds,
-    };
-    let answers = 0;
-    /** Since when it owes an answer, and gives none. */
-    let silentSince: number | undefined;
-    const publish = (change: Partial<ProxyStatus>): void => {
-      // A newer stream of the same proxy has taken over.
-      if (connected.get(mark) !== self) return;
-      status = { ...status, ...change, updatedAt: clock.now() };
-      statuses.set(mark, status);
-      touch();
-    };
-    publish({});
-    const letGo = shownTokens.hold({
-      ...shown,
-      onRefused(error) {
-        const message = refusedProxies.record({ at: "connected", proxy: keyOf(id), peer: stream.peer }, error);
-        if (connected.get(mark) === self) {
-          presences.refused(mark);
-          leads.refused(id);
-          touch();
-        }
-        // The code that stock proxies know (interop 5.5).
-        stream.end({ code: grpcCode.unknown, message });
-      },
-    });
-    const record = (session: Session): void => publish({ counters: { ...session.counters } });
-    const watchSilence = (session: Session): void => {
-      const { waiting: objects, isFull } = session;
-      const since = silentSince ?? clock.now();
-      const isSilent = objects > 0 && clock.now() - since >= silentAfterMs;
-      const behind = isSilent ? { objects, since, why: isFull ? "not reading" : "not answering" } : undefined;
-      if (!isEqual(behind, status.behind)) publish({ counters: { ...session.counters }, behind });
-      // Who is silent gives no other occasion to look again.
-      if (objects > 0 && !isSilent) silences.add(mark, () => watchSilence(session));
-    };
-    return {
-      configs: configs[configsOf[id.kind] ?? "dataplanes"],
-      key,
-      refused: before,
-      onProgress(session: Session) {
-        const known = [...status.refusals, ...before];
-        const refusals = session.refusals.map(
-          (one) => known.find((old) => isSame(old, one)) ?? { ...one, since: clock.now() },
-        );
-        const isResuming = Object.keys(session.counters).length === 0;
-        if (
-          !isResuming &&
-          (refusals.length !== status.refusals.length || refusals.some((one, i) => one !== status.refusals[i]))
-        ) {
-          for (const { type, name, reason } of refusals.filter((one) => !known.includes(one)))
-            log.warn(
-              { proxy: describeId(id), type, name, reason },
-              "Envoy refuses an object; all else goes on without it",
-            );
-          publish({ refusals });
-        }
-        const held = options.heldBy(session, id, status.holds ?? nothing);
-        if (!isEqual(held, status.holds)) publish({ holds: held });
-        const count = answersIn(session);
-        if (session.waiting === 0) silentSince = undefined;
-        else if (silentSince === undefined || count !== answers) silentSince = clock.now();
-        answers = count;
-        if (session.isServing) presences.serves(mark);
-        if (leads.progress(id, session)) touch();
-        counts.add(mark, () => record(session));
-        if (session.waiting > 0 || status.behind) silences.add(mark, () => watchSilence(session));
-      },
-      onGone({ isSilent }) {
-        letGo();
-        if (connected.get(mark) !== self) return;
-        counts.doNow(mark);
-        silences.remove(mark);
-        publish({ subscription: { ...status.subscription, disconnectedAt: clock.now() } });
-        connected.delete(mark);
-        presences.ends(mark, isSilent ? "silent" : "closed");
-        if (id.kind === "Dataplane") options.onGone(key);
-      },
-    };
-  }
 
   /** What a proxy brought goes with it. What was there without it stays, marked. */
   function forget(proxy: string): void {
@@ -358,8 +217,7 @@ export function proxies(options: ProxiesOptions) {
     stop(): void {
       unwatch();
       shownTokens.stop();
-      counts.stop();
-      silences.stop();
+      connected.stop();
       presences.stop();
     },
   };
@@ -369,22 +227,10 @@ const kindOfProxy = new Map<unknown, string>([
   ["ingress", "ZoneIngress"],
   ["egress", "ZoneEgress"],
 ]);
-const configsOf: Readonly<Record<string, "ingresses" | "egresses">> = {
-  ZoneIngress: "ingresses",
-  ZoneEgress: "egresses",
-};
-
 /** Of an ingress it is other zones that find out. */
 function markKeyOf(id: ResourceId): string | undefined {
   if (id.kind === "Dataplane") return keyOf(id);
   return id.kind === "ZoneEgress" ? egressMarkKey(id.name) : undefined;
 }
 
-const nothing: Holds = { trusts: [] };
-const startsAnew = { refusals: [], holds: nothing };
-
-const isSame = (one: RefusalStatus, other: TypedRefusal): boolean =>
-  one.type === other.type && one.name === other.name && one.version === other.version;
-
-const answersIn = ({ counters }: Session): number =>
-  Object.values(counters).reduce((sum, { acknowledged, rejected }) => sum + acknowledged + rejected, 0);
+const startsAnew = { refusals: [], holds: holdsNothing };
