@@ -6,7 +6,7 @@ import { createBuiltinAuthority } from "#identity/authority.ts";
 import { builtinCertificateId, builtinKeyId, secretResource } from "#identity/secret.ts";
 import { createSigningKey, dataplaneTokenKeys, signingKeyId } from "#identity/signing-key.ts";
 import type { Changes, Collection } from "#incremental/collection.ts";
-import { KodiakError } from "#lib/failure.ts";
+import { isConflict } from "#lib/failure.ts";
 import type { MissingKey } from "#owned/defaults.ts";
 import type { Resource } from "#resources/resource.ts";
 import type { Edit, Store } from "#resources/store.ts";
@@ -56,6 +56,6 @@ export async function writeNew(store: Store, resources: readonly Resource[]): Pr
   try {
     await store.write(resources.map((resource): Edit => ({ kind: "put", resource, expected: "absent" })));
   } catch (error) {
-    if (!(error instanceof KodiakError && error.failure.kind === "conflict")) throw error;
+    if (!isConflict(error)) throw error;
   }
 }

@@ -30,7 +30,7 @@ import { type Receiving, receiving } from "#kds/receiving.ts";
 import { type Sending, sending } from "#kds/sending.ts";
 import { frozenHeader, headerValues, type Peer, path, type Self, silentIn } from "#kds/wire.ts";
 import { type SubscriptionRecord, zoneStatuses } from "#kds/zone-statuses.ts";
-import { KodiakError } from "#lib/failure.ts";
+import { isConflict } from "#lib/failure.ts";
 import { isZoneOnline, type ZoneStatus, type ZoneStream } from "#owned/zone-insight.ts";
 import type { Validate } from "#resources/kind.ts";
 import { zoneToGlobalKinds } from "#resources/kinds.ts";
@@ -363,7 +363,7 @@ export function kdsServer(options: KdsServerOptions): KdsServer {
     };
     store.write([{ kind: "put", resource, expected: "absent" }]).catch((error: unknown) => {
       // Its other stream was faster.
-      if (error instanceof KodiakError && error.failure.kind === "conflict") return;
+      if (isConflict(error)) return;
       log.error({ zone, error: String(error) }, "could not register a zone");
     });
   }

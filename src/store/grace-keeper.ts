@@ -3,7 +3,7 @@
 import type { Log } from "#host/log.ts";
 import type { Clock } from "#host/world.ts";
 import type { Changes, Collection } from "#incremental/collection.ts";
-import { KodiakError } from "#lib/failure.ts";
+import { isConflict } from "#lib/failure.ts";
 import { describeId, label, type Resource } from "#resources/resource.ts";
 import type { ResourceEdit, Store } from "#resources/store.ts";
 
@@ -31,7 +31,7 @@ export function graceKeeper({ abandoned, store, clock, log }: GraceKeeperOptions
   function write(edit: ResourceEdit, resource: Resource): void {
     store.write([edit]).catch((error: unknown) => {
       // Somebody has changed it, and that makes it looked at again.
-      if (error instanceof KodiakError && error.failure.kind === "conflict") return;
+      if (isConflict(error)) return;
       log.error({ error: String(error), resource: describeId(resource) }, "could not end what nobody provides");
     });
   }

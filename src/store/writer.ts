@@ -7,7 +7,7 @@
 import type { Log } from "#host/log.ts";
 import type { Clock } from "#host/world.ts";
 import type { Changes, Collection } from "#incremental/collection.ts";
-import { KodiakError } from "#lib/failure.ts";
+import { isConflict } from "#lib/failure.ts";
 import { describeId, type Resource, type ResourceId } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
 import type { ResourceEdit, Store } from "#resources/store.ts";
@@ -57,7 +57,7 @@ export function ownedWriter(store: Store, clock: Clock, log: Log, owned: readonl
   function write(edit: ResourceEdit): void {
     store.write([edit]).catch((error: unknown) => {
       // Whoever was faster made a commit, and that makes this wanted anew.
-      if (error instanceof KodiakError && error.failure.kind === "conflict") return;
+      if (isConflict(error)) return;
       const id = edit.kind === "put" ? edit.resource : edit.id;
       log.error({ error: String(error), resource: describeId(id) }, "could not write what this control plane keeps");
     });

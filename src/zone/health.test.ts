@@ -45,8 +45,22 @@ async function stage(first: Resource) {
     if (revoked.now) throw new KodiakError({ kind: "forbidden", why: "not you" });
   };
   const recorded: unknown[] = [];
+  const disk = { isFull: false };
+  const rings: (() => void)[] = [];
   const reported = health({
-    ...{ zone: "zone-a", store, clock, log, validate: () => [], isLeaving: () => isLeaving, onZones: () => {} },
+    store: {
+      ...store,
+      write: (edits) =>
+        disk.isFull ? Promise.reject(new KodiakError({ kind: "unavailable", what: "disk full" })) : store.write(edits),
+    },
+    clock: {
+      now: clock.now,
+      alarm(_, ring) {
+        rings.push(ring);
+        return () => {};
+      },
+    },
+    ...{ zone: "zone-a", log, validate: () => [], isLeaving: () => isLeaving, onZones: () => {} },
     tokens: { check: refuse, checkBrought: refuse, concerns: () => true },
     refusedProxies: refusedProxies(log, {
       attempt: async ({ who, from, what, why }) => void recorded.push({ who, from, path: what.path, why }),
@@ -59,7 +73,7 @@ async function stage(first: Resource) {
     end: (status: Status) => void ended.push(status),
   };
   return {
-    ...{ store, revoked, ended, recorded, stop: reported.stop },
+    ...{ store, disk, rings, revoked, ended, recorded, stop: reported.stop },
     open: (metadata: Record<string, string | string[]> = {}) =>
       reported.admit(
         create(HealthCheckRequestSchema, { node: { id: "default.backend-1", metadata } }),
@@ -97,6 +111,20 @@ test("an application that is reported ill is NotReady, one that is well again Re
     [[well, untouched], 2],
     [[well, untouched], 2],
   ]);
+});
+
+test("what a full disk does not take is in the store when there is room, as it is then", async () => {
+  const { open, states, disk, rings } = await stage(dataplane(web));
+  const { onHealth } = await open();
+  disk.isFull = true;
+  onHealth(new Map([[app, true]]));
+  onHealth(new Map([[app, false]]));
+  await turn();
+  assert.deepEqual(states(), [[undefined, undefined]]);
+  disk.isFull = false;
+  for (const ring of rings.splice(0)) ring();
+  await turn();
+  assert.deepEqual(states(), [["NotReady", undefined]]);
 });
 
 test("with its Envoy all inbounds are NotReady, but those that are Ignored", async () => {

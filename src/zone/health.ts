@@ -11,7 +11,6 @@ import type { HealthCheckRequest } from "#gen/envoy/service/health/v3/hds_pb.ts"
 import type { Log } from "#host/log.ts";
 import { type Clock, grpcCode, type ServerStream } from "#host/world.ts";
 import { portIn } from "#lib/address.ts";
-import { KodiakError } from "#lib/failure.ts";
 import type { Issue } from "#lib/issue.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 import { withHealth } from "#owned/probed-state.ts";
@@ -19,9 +18,10 @@ import { announcesLeaving } from "#proxy/features.ts";
 import { reporterKey } from "#proxy/probes.ts";
 import { asDataplane } from "#resources/dataplane.ts";
 import { describeId, keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
-import type { Store } from "#resources/store.ts";
+import type { Edit, Store } from "#resources/store.ts";
 import type { Checking } from "#xds/health-server.ts";
 import { broughtBy, identityOf, jsonOf, refused, tokenOf } from "#zone/claims.ts";
+import { keptWrites } from "#zone/kept-writes.ts";
 import type { RefusedProxies } from "#zone/refused-proxies.ts";
 import type { TokenCheck } from "#zone/token-check.ts";
 import { tokenWatch } from "#zone/token-watch.ts";
@@ -30,7 +30,7 @@ import type { ZoneEvidence } from "#zone/zone-evidence.ts";
 export interface HealthOptions {
   readonly zone: string;
   readonly store: Pick<Store, "get" | "watch" | "write">;
-  readonly clock: Pick<Clock, "now">;
+  readonly clock: Pick<Clock, "now" | "alarm">;
   readonly log: Log;
   readonly tokens: TokenCheck;
   readonly refusedProxies: Pick<RefusedProxies, "record">;
@@ -45,6 +45,7 @@ export function health(options: HealthOptions) {
   const { zone, store, clock, log, tokens, refusedProxies, validate, isLeaving, onZones } = options;
   /** Last reported on the streams that are open, by `reporterKey`. */
   const reported = new Map<string, Health>();
+  const kept = keptWrites(options);
   const shownTokens = tokenWatch(store, tokens);
   const unwatch = store.watch(({ changes }) => {
     for (const { id, after } of changes) if (id.kind === "Dataplane" && after) apply(id);
@@ -103,23 +104,27 @@ export function health(options: HealthOptions) {
   }
 
   function apply(id: ResourceId): void {
+    if (editsOf(id).length === 0) return;
+    const health = Object.fromEntries(reported.get(keyOf(id)) ?? []);
+    log.info({ dataplane: keyOf(id), health }, "what is probed has changed");
+    // Somebody else's commit meanwhile brings us here again.
+    kept.write(`the health of ${describeId(id)}`, () => editsOf(id));
+  }
+
+  function editsOf(id: ResourceId): readonly Edit[] {
     const health = reported.get(keyOf(id));
     const dataplane = health && store.get(id);
-    if (!dataplane || isLeaving(id)) return;
+    if (!dataplane || isLeaving(id)) return [];
     const resource = withHealth(dataplane, health);
-    if (resource === dataplane) return;
-    log.info({ dataplane: keyOf(id), health: Object.fromEntries(health) }, "what is probed has changed");
-    const expected = { modificationTime: dataplane.modificationTime };
-    store.write([{ kind: "put", resource, expected }]).catch((error: unknown) => {
-      // Somebody else's commit, which brings us here again.
-      if (!(error instanceof KodiakError && error.failure.kind === "conflict")) throw error;
-    });
+    if (resource === dataplane) return [];
+    return [{ kind: "put", resource, expected: { modificationTime: dataplane.modificationTime } }];
   }
 
   return {
     admit,
     stop(): void {
       unwatch();
+      kept.stop();
       shownTokens.stop();
     },
   };

@@ -14,12 +14,13 @@ import { egressMarkKey } from "#proxy/egress-collections.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import { completeLabels, type Place } from "#resources/labels.ts";
 import { describeId, keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
-import type { Store } from "#resources/store.ts";
+import type { Edit, Store } from "#resources/store.ts";
 import type { Mark } from "#topology/provider.ts";
 import type { Admitted } from "#xds/server.ts";
 import { notReady, withZoneTag } from "#zone/brought.ts";
 import { broughtBy, identityOf, jsonOf, refused, tokenOf } from "#zone/claims.ts";
 import { type ConnectedProxiesOptions, connectedProxies, holdsNothing } from "#zone/connected-proxies.ts";
+import { keptWrites } from "#zone/kept-writes.ts";
 import { presence } from "#zone/presence.ts";
 import { proxyNotes } from "#zone/proxy-notes.ts";
 import type { TokenCheck } from "#zone/token-check.ts";
@@ -65,6 +66,7 @@ export function proxies(options: ProxiesOptions) {
         );
     },
   });
+  const kept = keptWrites(options);
   const connected = connectedProxies({ ...options, presences, shownTokens });
   const unwatch = store.watch(({ changes }) => {
     for (const { id, after } of changes) {
@@ -75,8 +77,10 @@ export function proxies(options: ProxiesOptions) {
       // Not before it is gone: one that is away would take traffic again.
       if (!connected.has(proxy)) setMark(id, undefined);
       // Who writes it by hand later keeps it.
-      const edits = notes.edits(id, { brought: false, refused: false });
-      if (edits.length > 0) void store.write(edits);
+      if (notes.edits(id, noNotes).length > 0)
+        kept.write(`what is noted of ${describeId(id)}, which is deleted`, () =>
+          store.get(id) ? [] : notes.edits(id, noNotes),
+        );
     }
   });
   function setMark(id: ResourceId, mark: Mark | undefined): boolean {
@@ -120,7 +124,7 @@ export function proxies(options: ProxiesOptions) {
     presences.begins(statusKey(id), !isResumed);
     if (brought) await bring(completed(brought, existing, !isResumed));
     else {
-      const edits = notes.edits(id, { brought: false, refused: false });
+      const edits = notes.edits(id, noNotes);
       if (edits.length > 0) await store.write(edits);
     }
     // An Envoy that starts anew may take what another one refused.
@@ -139,9 +143,9 @@ export function proxies(options: ProxiesOptions) {
     const { id, isOwn } = known.get(proxy) ?? {};
     if (!id) return;
     leaving.delete(proxy);
+    const isAway = () => !connected.has(proxy);
     if (!isOwn) {
-      if (!statuses.get(proxy)) void closeInsight(id);
-      if (marked.get(markKeyOf(id) ?? "") === "refused") void store.write(notes.edits(id, { refused: true }));
+      kept.write(`that ${describeId(id)} is away`, () => (isAway() ? editsOfAway(id) : []));
       return;
     }
     // The insight of a proxy that has not been there since this control plane started is nobody else's to delete.
@@ -150,13 +154,21 @@ export function proxies(options: ProxiesOptions) {
     statuses.set(proxy, undefined);
     known.delete(proxy);
     touch();
-    void store.write([{ kind: "delete", id }, ...(isEarlier ? [{ kind: "delete" as const, id: insight }] : [])]);
+    const edits: readonly Edit[] = [
+      { kind: "delete", id },
+      ...(isEarlier ? [{ kind: "delete" as const, id: insight }] : []),
+    ];
+    kept.write(`the end of ${describeId(id)}`, () => (known.has(proxy) ? [] : edits));
   }
 
-  /** Of a proxy that was there when this control plane ended, and is not any more. */
-  async function closeInsight(id: ResourceId): Promise<void> {
-    const insight = store.get({ ...id, kind: `${id.kind}Insight` });
-    if (insight) await store.write([{ kind: "put", resource: closedInsight(insight, clock.now()) }]);
+  /** Of a proxy that a user wrote. One that was there when this control plane ended, and is not any more, is not online. */
+  function editsOfAway(id: ResourceId): readonly Edit[] {
+    const insight = statuses.get(statusKey(id)) ? undefined : store.get({ ...id, kind: `${id.kind}Insight` });
+    const isRefused = marked.get(markKeyOf(id) ?? "") === "refused";
+    return [
+      ...(insight ? [{ kind: "put" as const, resource: closedInsight(insight, clock.now()) }] : []),
+      ...(isRefused ? notes.edits(id, { refused: true }) : []),
+    ];
   }
 
   async function bring(resource: Resource): Promise<void> {
@@ -216,6 +228,7 @@ export function proxies(options: ProxiesOptions) {
     /** Nothing that proxies brought is deleted for the loss of this control plane. */
     stop(): void {
       unwatch();
+      kept.stop();
       shownTokens.stop();
       connected.stop();
       presences.stop();
@@ -233,4 +246,5 @@ function markKeyOf(id: ResourceId): string | undefined {
   return id.kind === "ZoneEgress" ? egressMarkKey(id.name) : undefined;
 }
 
+const noNotes = { brought: false, refused: false };
 const startsAnew = { refusals: [], holds: holdsNothing };
