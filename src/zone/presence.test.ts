@@ -21,8 +21,13 @@ function stage(expected: readonly string[] = []) {
     onFrozen: (since) => said.push(since === undefined ? "thawed" : "frozen"),
     expected,
   });
+  /** It comes and is let in. */
+  const begins = (proxy: string, isStarting: boolean): void => {
+    own.comes(proxy, isStarting);
+    own.begins(proxy);
+  };
   return {
-    ...own,
+    ...{ ...own, letIn: own.begins, begins },
     /** What was said since the last call. */
     said: () => said.splice(0),
     pass(ms: number): void {
@@ -34,7 +39,7 @@ function stage(expected: readonly string[] = []) {
     },
     there(...proxies: readonly string[]): void {
       for (const proxy of proxies) {
-        own.begins(proxy, true);
+        begins(proxy, true);
         own.serves(proxy);
       }
       said.splice(0);
@@ -275,4 +280,39 @@ test("nobody waits for who is deleted: when all who were away are, what is known
   assert.deepEqual(said(), []);
   removed("c");
   assert.deepEqual(said(), ["thawed"]);
+});
+
+test("who could not be let in is not there: it is no part of most, and its coming is no return", () => {
+  const { comes, turnedAway, begins, ends, pass, said, there } = stage();
+  there("a", "b", "c");
+  for (const proxy of ["d", "e", "f"]) {
+    comes(proxy, true);
+    turnedAway(proxy);
+  }
+  assert.deepEqual(said(), ["d new", "d new", "e new", "e new", "f new", "f new"]);
+  pass(10_000);
+  assert.deepEqual(said(), ["d forgotten", "e forgotten", "f forgotten"]);
+  for (const proxy of ["a", "b", "c"]) ends(proxy, "closed");
+  assert.deepEqual(said().at(-1), "frozen");
+  comes("a", false);
+  turnedAway("a");
+  pass(60_000);
+  assert.deepEqual(said(), ["a clear"]);
+  begins("b", false);
+  pass(40_000);
+  assert.deepEqual(said(), ["b clear", "thawed", "a doubtful", "c doubtful"]);
+});
+
+test("an earlier stream that is there stays, and one that ends while its proxy comes again takes nothing with it", () => {
+  const { comes, turnedAway, letIn, ends, pass, said, there } = stage();
+  there("a", "b", "c", "d");
+  comes("a", false);
+  turnedAway("a");
+  pass(60_000);
+  assert.deepEqual(said(), ["a clear"]);
+  comes("a", false);
+  ends("a", "closed");
+  letIn("a");
+  pass(60_000);
+  assert.deepEqual(said(), ["a clear", "a doubtful", "a clear"]);
 });

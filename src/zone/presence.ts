@@ -28,8 +28,12 @@ export interface PresenceOptions {
 export type End = "closed" | "silent";
 
 export interface Presence {
-  /** A new stream. `isStarting`: of an Envoy that has nothing yet. */
-  begins(proxy: string, isStarting: boolean): void;
+  /** It asks to be let in, and is marked before others hear of it. `isStarting`: its Envoy has nothing yet. */
+  comes(proxy: string, isStarting: boolean): void;
+  /** It was let in. */
+  begins(proxy: string): void;
+  /** It came, and could not be let in: unless an earlier stream of it is there, it is away. */
+  turnedAway(proxy: string): void;
   /** Its Envoy has all that it needs. */
   serves(proxy: string): void;
   ends(proxy: string, how: End): void;
@@ -86,7 +90,7 @@ export function presence({ clock, setMark, forget, onFrozen, expected }: Presenc
     cancelThaw = undefined;
     missing = undefined;
     onFrozen(undefined);
-    for (const proxy of away) leave(proxy, "closed");
+    for (const proxy of away) if (!there.has(proxy)) leave(proxy, "closed");
   }
 
   function leave(proxy: string, how: End): void {
@@ -99,6 +103,12 @@ export function presence({ clock, setMark, forget, onFrozen, expected }: Presenc
     gone.set(proxy, cancel);
   }
 
+  function stay(proxy: string): void {
+    gone.get(proxy)?.();
+    gone.delete(proxy);
+    setMark(proxy, starting.get(proxy));
+  }
+
   function forgetNow(proxy: string): void {
     gone.delete(proxy);
     starting.delete(proxy);
@@ -107,19 +117,24 @@ export function presence({ clock, setMark, forget, onFrozen, expected }: Presenc
   }
 
   return {
-    begins(proxy, isStarting) {
-      there.add(proxy);
+    comes(proxy, isStarting) {
       refused.delete(proxy);
-      recent = recent.filter((end) => end.proxy !== proxy);
-      gone.get(proxy)?.();
-      gone.delete(proxy);
       if (isStarting && !starting.has(proxy)) starting.set(proxy, known.has(proxy) ? "doubtful" : "new");
       known.add(proxy);
-      setMark(proxy, starting.get(proxy));
+      stay(proxy);
+    },
+    begins(proxy) {
+      there.add(proxy);
+      recent = recent.filter((end) => end.proxy !== proxy);
+      // An earlier stream of it has ended since it came.
+      if (gone.has(proxy)) stay(proxy);
       if (!missing) return;
       missing.delete(proxy);
       if (missing.size === 0) thaw();
       else cancelThaw ??= clock.alarm(clock.now() + comeBackMs, thaw);
+    },
+    turnedAway(proxy) {
+      if (!there.has(proxy) && !missing?.has(proxy) && !isStopped) leave(proxy, "closed");
     },
     serves(proxy) {
       if (starting.delete(proxy)) setMark(proxy, undefined);

@@ -121,12 +121,18 @@ export function proxies(options: ProxiesOptions) {
     known.set(statusKey(id), { id, isOwn: brought !== undefined });
     // An Envoy that brings nothing of an earlier stream has just started: others hear of it when it serves.
     const isResumed = Object.keys(first.initialResourceVersions).length > 0;
-    presences.begins(statusKey(id), !isResumed);
-    if (brought) await bring(completed(brought, existing, !isResumed));
-    else {
-      const edits = notes.edits(id, noNotes);
-      if (edits.length > 0) await store.write(edits);
+    presences.comes(statusKey(id), !isResumed);
+    try {
+      if (brought) await bring(completed(brought, existing, !isResumed));
+      else {
+        const edits = notes.edits(id, noNotes);
+        if (edits.length > 0) await store.write(edits);
+      }
+    } catch (error) {
+      presences.turnedAway(statusKey(id));
+      throw error;
     }
+    presences.begins(statusKey(id));
     // An Envoy that starts anew may take what another one refused.
     const before = isResumed ? { refusals: refusedBefore(id), holds: heldBefore(id) } : startsAnew;
     return connected.admitted(id, metadata, before, stream, { ...shown, proxy: resource });
