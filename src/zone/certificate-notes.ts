@@ -22,7 +22,7 @@ export interface CertificateNotes {
   /** What may still be used, of this authority and as wanted. */
   read(key: string, wanted: WantedCertificate, authorityPem: string): NotedCertificate | undefined;
   write(key: string, certificate: Omit<NotedCertificate, "authority">, authorityPem: string): void;
-  /** With its Dataplane. */
+  /** With its Dataplane or egress. */
   end(key: string): void;
   /** Writes what waits. */
   stop(): void;

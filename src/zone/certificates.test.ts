@@ -9,10 +9,12 @@ import { incrementalGraph } from "#incremental/graph.ts";
 import type { WantedCertificate } from "#owned/wanted-certificate.ts";
 import type { Resource } from "#resources/resource.ts";
 import { memoryStore } from "#store/memory.ts";
+import { egressCertificateKey } from "#topology/egress.ts";
 import { certificateKeeper, type KeptCertificate } from "#zone/certificates.ts";
 
 const day = 86_400_000;
 const key = "default/backend-1";
+const egressKey = egressCertificateKey("egress-1", "default");
 const wantedOf = (version: string): WantedCertificate => ({
   mesh: "default",
   backend: "ca-1",
@@ -42,6 +44,8 @@ async function stage() {
     const graph = incrementalGraph();
     const wanted = graph.source<WantedCertificate>("wanted");
     const dataplanes = graph.source<Resource>("Dataplane");
+    const egresses = graph.source<Resource>("ZoneEgress");
+    const signing = { fails: false };
     const meshes = graph.source<Resource<MeshJson>>("Mesh");
     meshes.set("default", { ...secretResource({ kind: "Mesh", mesh: "", name: "default" }, ""), spec: { mtls } });
     const certificates = graph.source<KeptCertificate>("certificates");
@@ -50,6 +54,7 @@ async function stage() {
       ...{
         wanted,
         dataplanes,
+        egresses,
         certificates,
         store,
         meshes,
@@ -57,7 +62,13 @@ async function stage() {
       },
       ...(intermediates && { intermediates }),
       touch: () => issued.resolve(),
-      issuerOf: (kept) => createIssuer(readAuthority(kept)),
+      issuerOf(kept) {
+        const real = createIssuer(readAuthority(kept));
+        return {
+          ...real,
+          issue: (...args) => (signing.fails ? Promise.reject(new Error("not now")) : real.issue(...args)),
+        };
+      },
       clock: {
         now: () => time.ms,
         alarm(at, ring) {
@@ -68,6 +79,7 @@ async function stage() {
       log: openLog("silent"),
     });
     return {
+      signing,
       status: () => certificates.get(key)?.status,
       /** An intermediate has come. */
       async arrived(): Promise<string | undefined> {
@@ -94,6 +106,22 @@ async function stage() {
         keeper.again();
         await issued.promise;
         return certificates.get(key)?.chain;
+      },
+      /** Of so many proxies, in one turn. */
+      wantMany(want: WantedCertificate, count: number): void {
+        for (let i = 0; i < count; i++) wanted.set(`default/backend-${i}`, want);
+        keeper.publish(graph.settle());
+      },
+      async issuedNext(): Promise<string | undefined> {
+        issued = Promise.withResolvers();
+        await issued.promise;
+        return certificates.get(key)?.chain;
+      },
+      /** Its own certificates, in mesh default. */
+      egress(is: Resource | undefined, want: WantedCertificate | undefined): void {
+        egresses.set("egress-1", is);
+        wanted.set(egressKey, want);
+        keeper.publish(graph.settle());
       },
       dataplane(is: Resource | undefined): void {
         dataplanes.set(key, is);
@@ -164,6 +192,64 @@ test("a certificate goes with its Dataplane", async () => {
   first.dataplane(undefined);
   await first.stop();
   assert.equal(store.note(`certificate ${key}`), undefined);
+});
+
+test("those of an egress go when nobody wants them, or with an egress that has not come back since a start", async () => {
+  const { store, start } = await stage();
+  const egress = { ...secretResource({ kind: "ZoneEgress", mesh: "", name: "egress-1" }, ""), spec: {} };
+  const note = () => store.note(`certificate ${egressKey}`);
+  const issuedBy = async (zone: ReturnType<typeof start>) => {
+    const next = zone.issuedNext();
+    zone.egress(egress, wantedOf("v1"));
+    await next;
+    await zone.stop();
+    assert.match(note() ?? "", /BEGIN PRIVATE KEY/);
+  };
+  const first = start();
+  await issuedBy(first);
+  first.egress(egress, undefined);
+  await first.stop();
+  assert.equal(note(), undefined);
+  await issuedBy(first);
+  const second = start();
+  second.egress(egress, undefined);
+  second.egress(undefined, undefined);
+  await second.stop();
+  assert.equal(note(), undefined);
+});
+
+test("a renewal that fails is tried again, and what there was goes on", async () => {
+  const { start } = await stage();
+  const zone = start();
+  const chain = await zone.chainFor(wantedOf("v1"));
+  zone.signing.fails = true;
+  for (const ms of [4 * day, 60_000]) {
+    zone.pass(ms);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(zone.chain(), chain);
+  }
+  zone.signing.fails = false;
+  const next = zone.issuedNext();
+  zone.pass(60_000);
+  assert.notEqual(await next, chain);
+  assert.equal(zone.status()?.regenerations, 2);
+});
+
+test("who signs is found out once for all proxies of a mesh", async () => {
+  const { time, store, start } = await stage();
+  const { certificate, privateKey } = await createBuiltinAuthority("default", time.ms);
+  await store.write([
+    { kind: "put", resource: secretResource(builtinCertificateId("default", "ca-1"), certificate) },
+    { kind: "delete", id: builtinKeyId("default", "ca-1") },
+  ]);
+  let asked = 0;
+  const under = () => {
+    asked++;
+    return { what: "ca-1", certificate, privateKey };
+  };
+  const zone = start({ under, held: () => undefined });
+  zone.wantMany(wantedOf("v1"), 20);
+  assert.equal(asked, 1);
 });
 
 test("a zone that has no authority under the new backend yet goes on with the one before, for who comes now, too", async () => {

@@ -15,6 +15,7 @@ import type { WantedCertificate } from "#owned/wanted-certificate.ts";
 import type { IssuedCertificate } from "#proxy/secrets.ts";
 import type { Resource } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
+import { egressCertificateKey } from "#topology/egress.ts";
 import { certificateNotes, type NotedCertificate } from "#zone/certificate-notes.ts";
 import type { Intermediates } from "#zone/intermediates.ts";
 
@@ -26,6 +27,7 @@ export interface CertificateOptions {
   readonly wanted: Collection<WantedCertificate>;
   /** Whose certificates go with them. */
   readonly dataplanes: Collection<Resource>;
+  readonly egresses: Collection<Resource>;
   /** Where authorities come from; a change of either is looked at. */
   readonly meshes: Collection<Resource<MeshJson>>;
   readonly secrets: Collection<Resource>;
@@ -41,19 +43,34 @@ export interface CertificateOptions {
 
 interface Issued {
   readonly wanted: WantedCertificate;
-  /** PEM of the authority that signed. */
-  readonly authority: string;
+  /** PEM of the authority that signed; absent: it could not be issued yet. */
+  readonly authority: string | undefined;
   readonly regenerations: number;
   /** Milliseconds since the epoch; never while it is being issued. */
   readonly renewAt: number;
   readonly cancelRenewal: () => void;
 }
 
+/** After one that failed. */
+const againAfterMs = 60_000;
+
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
 export function certificateKeeper(options: CertificateOptions) {
-  const { wanted, dataplanes, meshes, secrets, certificates, touch, issuerOf, intermediates, store, clock, log } =
-    options;
+  const {
+    wanted,
+    dataplanes,
+    egresses,
+    meshes,
+    secrets,
+    certificates,
+    touch,
+    issuerOf,
+    intermediates,
+    store,
+    clock,
+    log,
+  } = options;
   const issued = new Map<string, Issued>();
   const notes = certificateNotes(store, clock, log);
   const issuers = new Map<string, { readonly certificate: string; readonly issuer: Issuer }>();
@@ -87,11 +104,21 @@ export function certificateKeeper(options: CertificateOptions) {
     return { backend, certificate: root.certificate, issuer };
   }
 
-  async function issue(key: string, isRenewal: boolean): Promise<void> {
+  /** For many at once: who signs is the same for all of a mesh, and costs parsing certificates. */
+  function issuerForEach(): typeof issuerFor {
+    const found = new Map<string, ReturnType<typeof issuerFor>>();
+    return (one) => {
+      const key = `${one.mesh}/${one.backend}`;
+      if (!found.has(key)) found.set(key, issuerFor(one));
+      return found.get(key);
+    };
+  }
+
+  async function issue(key: string, isRenewal: boolean, issuerOfMesh: typeof issuerFor): Promise<void> {
     const asked = wanted.get(key);
     const before = issued.get(key);
     if (!asked) return withdraw(key);
-    const authority = issuerFor(asked);
+    const authority = issuerOfMesh(asked);
     if (!authority) return;
     const now = { ...asked, backend: authority.backend };
     const isCurrent = before?.authority === authority.certificate && isEqual(before.wanted, now);
@@ -104,14 +131,25 @@ export function certificateKeeper(options: CertificateOptions) {
       ...{ renewAt: Number.POSITIVE_INFINITY, cancelRenewal: () => {} },
     };
     issued.set(key, mark);
-    const kept = before ? undefined : notes.read(key, now, authority.certificate);
-    if (kept) return use(key, mark, kept);
-    const leaf = await authority.issuer.issue(now, clock.now(), now.validityMs);
-    // Something newer has been wanted meanwhile.
-    if (issued.get(key) !== mark) return;
-    const made = { wanted: now, leaf, issuedAt: clock.now(), regenerations };
-    notes.write(key, made, authority.certificate);
-    use(key, mark, made);
+    try {
+      const kept = before?.authority ? undefined : notes.read(key, now, authority.certificate);
+      if (kept) return use(key, mark, kept);
+      const leaf = await authority.issuer.issue(now, clock.now(), now.validityMs);
+      // Something newer has been wanted meanwhile.
+      if (issued.get(key) !== mark) return;
+      const made = { wanted: now, leaf, issuedAt: clock.now(), regenerations };
+      notes.write(key, made, authority.certificate);
+      use(key, mark, made);
+    } catch (error) {
+      if (issued.get(key) === mark) failed(key, before ?? { ...mark, authority: undefined, regenerations: 0 });
+      throw error;
+    }
+  }
+
+  /** What there was goes on. */
+  function failed(key: string, before: Issued): void {
+    const cancelRenewal = clock.alarm(clock.now() + againAfterMs, () => void tryIssue(key, true));
+    issued.set(key, { ...before, renewAt: clock.now(), cancelRenewal });
   }
 
   function use(key: string, mark: Issued, certificate: Omit<NotedCertificate, "authority">): void {
@@ -134,24 +172,32 @@ export function certificateKeeper(options: CertificateOptions) {
     touch();
   }
 
-  async function tryIssue(key: string, isRenewal: boolean): Promise<void> {
+  async function tryIssue(key: string, isRenewal: boolean, issuerOfMesh = issuerFor): Promise<void> {
     try {
-      await issue(key, isRenewal);
+      await issue(key, isRenewal, issuerOfMesh);
     } catch (error) {
-      issued.delete(key);
       log.error({ proxy: key, error: String(error) }, "could not issue a certificate");
     }
+  }
+
+  function issueAll(keys: Iterable<string>): void {
+    const issuerOfMesh = issuerForEach();
+    for (const key of [...keys]) void tryIssue(key, false, issuerOfMesh);
   }
 
   return {
     /** An intermediate has come. */
     again(): void {
-      for (const key of [...wanted.keys()]) void tryIssue(key, false);
+      issueAll(wanted.keys());
     },
     publish(changes: Changes): void {
       const keys = changes.has(meshes) || changes.has(secrets) ? wanted.keys() : (changes.get(wanted) ?? []);
-      for (const key of [...keys]) void tryIssue(key, false);
+      issueAll(keys);
       for (const key of changes.get(dataplanes) ?? []) if (!dataplanes.get(key)) notes.end(key);
+      // An egress has one for each mesh, as long as it is wanted; the second is for those that have not come back since a start.
+      for (const key of changes.get(wanted) ?? []) if (!wanted.get(key) && !dataplanes.get(key)) notes.end(key);
+      for (const name of changes.get(egresses) ?? [])
+        if (!egresses.get(name)) for (const mesh of meshes.keys()) notes.end(egressCertificateKey(name, mesh));
     },
     stop(): void {
       notes.stop();

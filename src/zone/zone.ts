@@ -186,6 +186,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     ...(own && { intermediates: own }),
     wanted: owned.wantedCertificates,
     dataplanes: sources.of("Dataplane"),
+    egresses: sources.of("ZoneEgress"),
     meshes,
     secrets: sources.of("Secret"),
     certificates,
