@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 /** Test files that do more under soak (`times` in test/lab/soak.ts). */
 const repeated = [
   "test/envoy/egress",
+  "test/envoy/outside-through-egress",
   "test/envoy/make-before-break",
   "test/envoy/two-zones",
   "test/envoy/renewal",

@@ -8,6 +8,23 @@ import type { TestContext } from "node:test";
 /** `npm test` does it `once` times, soak `often` times. */
 export const times = <V>(once: V, often: V): V => (process.env.SOAK_RECORD === undefined ? once : often);
 
+/** Requests of a row of the table. */
+const fewest = times(0, 10_000);
+
+/**
+ * Does it `least` times one after the other, and under soak until so many requests were sent meanwhile that they say something. Resolves
+ * with how often it was done.
+ */
+export async function repeated(
+  calling: { sent(): number },
+  once: (time: number) => Promise<unknown>,
+  least = 1,
+): Promise<number> {
+  let done = 0;
+  while (done < least || calling.sent() < fewest) await once(++done);
+  return done;
+}
+
 /** What a load gave. */
 export interface Counted {
   readonly sent: number;
