@@ -5,6 +5,8 @@ import { randomBytes } from "node:crypto";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { certificateFor } from "#host/certificate-for-test.ts";
+import { freePort } from "#host/free-port.ts";
 import { isObject } from "#lib/json.ts";
 import { get } from "../lab/http.ts";
 import { eventually } from "../lab/lab.ts";
@@ -51,17 +53,30 @@ test("secrets", async (t) => {
   const marker = "hunter2-of-the-mesh";
   const data = Buffer.from(marker).toString("base64");
   const secret = { type: "Secret", mesh: "default", name: "password", data };
-  await apply(global, usualMesh("default"), allowAll("default"), secret);
+  const client = await certificateFor(["the-mesh"]);
+  const clientKey = { inlineString: client.privateKey };
+  const external = {
+    ...{ type: "ExternalService", mesh: "default", name: "api", tags: { "kuma.io/service": "api" } },
+    networking: {
+      address: "127.0.7.9:443",
+      tls: { enabled: true, clientCert: { inlineString: client.certificate }, clientKey },
+    },
+  };
+  await apply(global, usualMesh("default"), allowAll("default"), secret, external);
   const [token, user] = await Promise.all([dataplaneToken(global), tokenOf(global, "user", { name: "jane" })]);
-  const web = await startInstance(of, zone, { name: "web-1", service: "web", address: "127.0.7.1" }, token);
+  const outbounds = { [await freePort()]: "api" };
+  const web = await startInstance(of, zone, { name: "web-1", service: "web", address: "127.0.7.1", outbounds }, token);
   await eventually("the secret in the zone", 10_000, async () => assert.ok((await secretsAt(zone)).includes(marker)));
 
+  const wrongTls = { ...external.networking.tls, clientKey: client.privateKey };
+  const wrongExternal = { ...external, name: "wrong", networking: { ...external.networking, tls: wrongTls } };
   const wrongs: readonly (readonly [string, string])[] = [
     ["/meshes/default/secrets/wrong", `{"type":"Secret","mesh":"default","name":"wrong","data":"${data}`],
     ["/meshes/default/secrets/wrong", JSON.stringify({ ...secret, name: "wrong", data: `${marker}!` })],
     ["/meshes/default/secrets/wrong", JSON.stringify({ ...secret, name: "wrong", data: { is: marker } })],
     ["/meshes/none/secrets/wrong", JSON.stringify({ ...secret, mesh: "none" })],
     ["/global-secrets/wrong", marker],
+    ["/meshes/default/external-services/wrong", JSON.stringify(wrongExternal)],
     ["/meshes/default/secrets/password", JSON.stringify({ ...secret, type: "Mesh" })],
   ];
   const headers = { "content-type": "application/json" };
@@ -78,7 +93,15 @@ test("secrets", async (t) => {
   for (const { code, err } of ended) assert.equal(code === 0, false, err);
 
   const isPublic = (text: string) => text.startsWith("-----BEGIN CERTIFICATE");
-  const hidden = [marker, storeKey, token, user, ...(await secretsAt(global)), ...(await secretsAt(zone))]
+  const hidden = [
+    marker,
+    client.privateKey,
+    storeKey,
+    token,
+    user,
+    ...(await secretsAt(global)),
+    ...(await secretsAt(zone)),
+  ]
     .filter((text) => !isPublic(text))
     .flatMap(formsOf);
   assert.ok(hidden.length > 20);
@@ -101,6 +124,8 @@ test("secrets", async (t) => {
   await t.test("are in no table, and in none of the rest that can be read", async () => {
     for (const noun of ["secrets", "globalsecrets", "meshes", "zones", "dataplanes"])
       nothingIn(noun, await of.done("get", noun, "--api", global.api));
+    for (const at of [global, zone])
+      nothingIn("external services", await of.done("get", "externalservices", "-o", "yaml", "--api", at.api));
     for (const { api, ready } of [global, zone]) {
       for (const path of ["/config", "/meshes", "/_resources", "/zones", "/dataplanes/_overview", "/mesh-insights"])
         nothingIn(path, (await get(api + path)).text);
@@ -108,7 +133,11 @@ test("secrets", async (t) => {
       assert.match((await get(`${api}/config`)).text, /"store-keys": ?"\*{5}"/);
     }
     // Over a socket of its owner; the token with which it comes to its control plane is in its bootstrap.
-    const dump = await web.admin("/config_dump");
+    const dump = await eventually("the way outside in Envoy's dump", 10_000, async () => {
+      const all = await web.admin("/config_dump");
+      assert.match(all, /127\.0\.7\.9/);
+      return all;
+    });
     assert.match(dump, /BEGIN CERTIFICATE|inline_bytes/);
     nothingIn("Envoy's dump", dump.replaceAll(token, ""));
   });
