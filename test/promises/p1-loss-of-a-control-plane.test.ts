@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventually } from "../lab/lab.ts";
 import { load } from "../lab/load.ts";
-import { noneFailed } from "../lab/soak.ts";
+import { noneFailed, repeated } from "../lab/soak.ts";
 import { answeredBy, openStage } from "./stage.ts";
 
 test("control planes are killed and links are cut in turn, under load", async (t) => {
@@ -27,11 +27,13 @@ test("control planes are killed and links are cut in turn, under load", async (t
       const before = await stage.held();
       const calling = load(stage.url);
       stage.of.atEnd(calling.stop);
-      const mend = await lose();
-      await meanwhile();
-      await mend();
-      await stage.online();
-      await answeredBy(stage.url, all);
+      await repeated(calling, async () => {
+        const mend = await lose();
+        await meanwhile();
+        await mend();
+        await stage.online();
+        await answeredBy(stage.url, all);
+      });
       noneFailed(t, what, await calling.stop());
       // An instance that has left is known for 10 s longer.
       await eventually("what was held before, and nothing else", 20_000, async () => {
