@@ -11,7 +11,7 @@ import { relayTo } from "#host/relay-for-test.ts";
 import type { JsonObject } from "#lib/json.ts";
 import { get } from "../lab/http.ts";
 import { eventually, pidOf } from "../lab/lab.ts";
-import { allowAll, mesh } from "../lab/manifests.ts";
+import { allowAll, mesh, zoneEgress } from "../lab/manifests.ts";
 import {
   apply,
   type ControlPlane,
@@ -27,7 +27,9 @@ import {
   startGlobal,
   startIngress,
   startInstance,
+  startProxy,
   startZone,
+  tokenOf,
   type Zone,
 } from "../processes/processes.ts";
 
@@ -45,6 +47,8 @@ export interface Stage {
   startBackend(zone: "zone-a" | "zone-b", name: string, address: string): Promise<Instance>;
   /** In zone-b; its name is one that is not used, or not any more. */
   startIngress(name: string, host: string): Promise<void>;
+  /** In zone-a, likewise. */
+  startEgress(name: string, host: string): Promise<void>;
   /** With SIGKILL; resolves with what starts it again and resolves when it is ready. `joins`: a zone that global does not know any more. */
   kill(part: Part): Promise<(joins?: "joins") => Promise<void>>;
   /** Between a zone and global; resolves with what mends it. */
@@ -93,6 +97,10 @@ export async function openStage(t: TestContext, itsMesh: object = mesh("default"
   const startIngressAt = async (name: string, host: string): Promise<void> => {
     proxies.set(name, await startIngress(of, zoneB, name, host, tokenOfIngresses));
   };
+  const startEgress = async (name: string, host: string): Promise<void> => {
+    const manifest = zoneEgress(name, host, await freePort(host));
+    proxies.set(name, await startProxy(of, zoneA, manifest, await tokenOf(global, "zone", { scope: ["egress"] })));
+  };
   const [frontend, backend1, backend2, backend3] = await Promise.all([
     startInstance(
       of,
@@ -121,7 +129,7 @@ export async function openStage(t: TestContext, itsMesh: object = mesh("default"
   ]);
   await answeredBy(url, ["backend-1", "backend-2", "backend-3"]);
   return {
-    ...{ of, global, zones, url, proxies, instances, startBackend, startIngress: startIngressAt },
+    ...{ of, global, zones, url, proxies, instances, startBackend, startIngress: startIngressAt, startEgress },
     async kill(part) {
       const again = await killControlPlane(of, running.get(part) ?? assert.fail(part), argsOf.get(part) ?? []);
       return async (joins) => {
