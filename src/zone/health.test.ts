@@ -192,6 +192,26 @@ test("what was reported on a stream that has ended is said no more", async () =>
   );
 });
 
+test("what a stream said holds until the one that replaces it says something, or ends", async () => {
+  const { open, put, states } = await stage(dataplane(web));
+  const stateAfterPut = async () => {
+    await put(dataplane(web, db));
+    await turn();
+    return states()?.[0]?.[0];
+  };
+  const old = await open();
+  old.onHealth(new Map([[app, false]]));
+  await turn();
+  const next = await open();
+  old.onGone();
+  assert.equal(await stateAfterPut(), "NotReady");
+  old.onHealth(new Map([[app, true]]));
+  await turn();
+  assert.deepEqual(states()?.[0], ["NotReady", undefined], "an old stream says nothing any more");
+  next.onGone();
+  assert.equal(await stateAfterPut(), undefined);
+});
+
 test("Envoy itself is asked for its health where nobody says that it leaves: over its socket, or else its port", async () => {
   const { open } = await stage(dataplane(web));
   const at = { "dataplane.admin.address": "127.0.0.1", "dataplane.admin.port": "9901" };

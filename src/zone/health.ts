@@ -43,6 +43,8 @@ export interface HealthOptions {
 
 export function health(options: HealthOptions) {
   const { zone, store, clock, log, tokens, refusedProxies, validate, isLeaving, onZones } = options;
+  /** The newest stream of each, by `reporterKey`: what an older one said holds until this one says something. */
+  const streams = new Map<string, symbol>();
   /** Last reported on the streams that are open, by `reporterKey`. */
   const reported = new Map<string, Health>();
   const kept = keptWrites(options);
@@ -81,7 +83,8 @@ export function health(options: HealthOptions) {
         stream.end({ code: grpcCode.unknown, message });
       },
     });
-    let own: Health | undefined;
+    const self = Symbol(key);
+    streams.set(key, self);
     return {
       key,
       admin: announces(metadata, announcesLeaving) ? undefined : adminOf(metadata),
@@ -89,16 +92,16 @@ export function health(options: HealthOptions) {
         !isOfZone &&
         (isObject(metadata.transparentProxy) || asDataplane(proxy).spec.networking?.transparentProxying !== undefined),
       onHealth(health) {
-        own = health;
+        if (streams.get(key) !== self) return;
         reported.set(key, health);
         if (isOfZone) onZones(key, health);
         else apply(id);
       },
       onGone() {
         letGo();
-        if (reported.get(key) !== own) return;
-        reported.delete(key);
-        if (isOfZone) onZones(key, undefined);
+        if (streams.get(key) !== self) return;
+        streams.delete(key);
+        if (reported.delete(key) && isOfZone) onZones(key, undefined);
       },
     };
   }
