@@ -73,9 +73,6 @@ export function issuesOf(
   const issues = [...meaningIssues(resource), ...foreignZone(resource, zone)];
   if (resource.kind !== "Dataplane") return issues;
   if (!meshExists) issues.push({ path: "mesh", message: `mesh ${JSON.stringify(request.mesh)} does not exist` });
-  const outbounds = asDataplane(resource).spec.networking?.outbound ?? [];
-  if (request.dataplaneConfig?.ipFamilyMode === "dualstack" && outbounds.length > 0)
-    issues.push({ path: "outbound", message: "should be empty since dataplane is in Transparent Proxying mode" });
   return issues;
 }
 

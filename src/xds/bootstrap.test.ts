@@ -172,7 +172,6 @@ const variants: Readonly<Record<string, readonly [sent: Sent, ours: string, wher
   "body not JSON": [{ body: "{" }, "the body must be JSON"],
   "empty body": [{ body: "" }, "the body must be JSON"],
   "unknown proxy type": [changed({ proxyType: "x" }), 'proxyType: must be dataplane, ingress or egress, not "x"'],
-  "transparent proxy with outbounds": [transparent("dualstack", dataplane.networking.outbound), ""],
   "ipFamilyMode 'dualstack'": [transparent("dualstack"), ""],
   "ipFamilyMode 'DualStack'": [transparent("DualStack"), ""],
   "ipFamilyMode 'ipv4'": [transparent("ipv4", dataplane.networking.outbound), ""],
@@ -193,8 +192,12 @@ const finalHere: Readonly<Record<string, number>> = {
   "unknown proxy type": 400,
 };
 
-/** The port's business, not the bootstrap's. */
-const elsewhere: ReadonlySet<string> = new Set(["other path", "global control plane"]);
+/** The port's business, not the bootstrap's; and what Kuma refuses and is served here (below). */
+const elsewhere: ReadonlySet<string> = new Set([
+  "other path",
+  "global control plane",
+  "transparent proxy with outbounds",
+]);
 
 for (const recording of JSON.parse(recorded("bootstrap-errors.json"))) {
   if (elsewhere.has(recording.case)) continue;
@@ -213,6 +216,13 @@ for (const recording of JSON.parse(recorded("bootstrap-errors.json"))) {
     assert.equal(text, ours || recording.body);
   });
 }
+
+test("a redirected proxy may have outbounds, whichever families its machine has", () => {
+  for (const families of ["dualstack", "ipv4"]) {
+    const { status, text } = ask(transparent(families, dataplane.networking.outbound));
+    assert.equal(status, 200, text);
+  }
+});
 
 test("without accept: application/json the bootstrap comes as plain YAML", () => {
   const { text } = ask({ ...changed({}), accept: "*/*" });
