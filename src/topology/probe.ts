@@ -82,6 +82,10 @@ export const zoneOfProbe = (name: string): string => name.slice(0, name.indexOf(
 /** Who does not answer for five seconds is missed; less is a busy machine, or a route that changes. */
 const zoneTimes: ProbeTimes = { intervalMs: 1_000, timeoutMs: 2_000, unhealthyThreshold: 2, healthyThreshold: 1 };
 
+/** Milliseconds from an answer until a zone that gives no other is missed: twice a probe's time, with the pause between. */
+export const missedAfterMs =
+  zoneTimes.unhealthyThreshold * zoneTimes.timeoutMs + (zoneTimes.unhealthyThreshold - 1) * zoneTimes.intervalMs;
+
 /** Of so many silent ones among the other zones all are left out, or none, as it is this zone then that has lost its network. */
 export const isWithinShare = (silent: number, others: number): boolean => 3 * silent <= 2 * (others + 1);
 

@@ -3,24 +3,33 @@ import { test } from "node:test";
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import { incrementalGraph } from "#incremental/graph.ts";
 import { label } from "#resources/resource.ts";
-import { entranceElsewhere, isWithinShare, zoneProbesOf } from "#topology/probe.ts";
+import { entranceElsewhere, isWithinShare, missedAfterMs, zoneProbesOf } from "#topology/probe.ts";
 import { zoneEvidence } from "#zone/zone-evidence.ts";
 
 function evidence() {
   let now = 1_000;
   let [told, touched] = [0, 0];
+  const alarms = new Map<() => void, number>();
   const left = incrementalGraph().source<true>("left");
-  const { said, silent } = zoneEvidence({
-    clock: { now: () => now },
+  const { said, silent, stop } = zoneEvidence({
+    clock: {
+      now: () => now,
+      alarm(atMs, ring) {
+        alarms.set(ring, atMs);
+        return () => void alarms.delete(ring);
+      },
+    },
     left,
     touch: () => touched++,
     onChange: () => told++,
   });
   return {
-    said,
-    at: (ms: number) => {
+    ...{ said, stop },
+    at(ms: number) {
       now = ms;
+      for (const [ring, atMs] of alarms) if (atMs <= ms && alarms.delete(ring)) ring();
     },
+    waiting: () => alarms.size,
     /** Who is silent since when, who is left out, and how often each was said to have changed. */
     state: () => [Object.fromEntries(silent()), [...left.keys()].sort(), told, touched],
   };
@@ -51,6 +60,7 @@ test("a zone is silent, and left out, since none of its ingresses answers any of
 test("more than two thirds of the zones are not left out, this one counted: it is this one then", () => {
   const { said, state } = evidence();
   const answering = (...zones: readonly boolean[]) => new Map(zones.map((is, i) => [`zone-${i} 10.${i}.0.1:1`, is]));
+  said("in", answering(true, true, true));
   said("in", answering(false, false, true));
   assert.deepEqual(state(), [{ "zone-0": 1_000, "zone-1": 1_000 }, ["zone-0", "zone-1"], 1, 1]);
   said("in", answering(false, false, false));
@@ -59,6 +69,34 @@ test("more than two thirds of the zones are not left out, this one counted: it i
   assert.deepEqual(state(), [{ "zone-1": 1_000, "zone-2": 1_000 }, ["zone-1", "zone-2"], 3, 3]);
   const most = (others: number) => [...Array(others + 1).keys()].filter((n) => isWithinShare(n, others)).at(-1);
   assert.deepEqual([1, 2, 3, 4, 5, 8].map(most), [1, 2, 2, 3, 4, 6]);
+});
+
+test("a zone that has just joined is not silent before its probe must have been missed, by whoever asks it first", () => {
+  const { said, at, state, waiting, stop } = evidence();
+  const answers = (is: boolean) => new Map([["zone-b 10.1.0.1:1", is]]);
+  said("in-1", answers(false));
+  assert.deepEqual([...state(), waiting()], [{}, [], 0, 0, 1]);
+  at(1_000 + missedAfterMs - 1);
+  said("in-1", answers(true));
+  assert.deepEqual([...state(), waiting()], [{}, [], 0, 0, 0], "it has answered");
+  said("in-1", answers(false));
+  assert.deepEqual(state(), [{ "zone-b": 5_999 }, ["zone-b"], 1, 1], "it did before");
+  said("in-2", answers(false));
+  assert.deepEqual(
+    state(),
+    [{ "zone-b": 5_999 }, ["zone-b"], 1, 1],
+    "it is missed, whoever asks it for the first time",
+  );
+  said("in-1", undefined);
+  assert.deepEqual(state(), [{}, [], 2, 2], "nobody is left who knows");
+  at(5_999 + missedAfterMs);
+  assert.deepEqual(state(), [{ "zone-b": 5_999 + missedAfterMs }, ["zone-b"], 3, 3], "it never answered");
+  said("in-3", answers(false));
+  said("in-4", answers(false));
+  said("in-4", undefined);
+  assert.equal(waiting(), 1);
+  stop();
+  assert.equal(waiting(), 0);
 });
 
 test("each public ingress of other zones is asked, each once: by HTTP if it says that it answers, else by a connection", () => {

@@ -379,13 +379,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     diagnosticsPort: probed?.port,
     async close() {
       ready.stopping();
-      member?.stop();
-      own?.stop();
-      link?.stop();
-      known.stop();
-      reported.stop();
-      departing.stop();
-      keeper.stop();
+      for (const one of [member, own, link, known, reported, evidence, departing, keeper]) one?.stop();
       await api.close();
       await dp.close("the control plane is shutting down");
       writer.stop();
