@@ -138,8 +138,12 @@ function resourceOf(request: BootstrapRequest, proxyType: ProxyType, context: Bo
   return { kind: "found", resource, text: text.startsWith("{") ? text : JSON.stringify(json) };
 }
 
+/** Nesting in one line, deeper than any manifest: six kilobytes of it cost YAML's parser most of a second and 200 MB. */
+const nested = /(?:- ){64}|(?:[[{] ?){64}/;
+
 function readObject(text: string): JsonObject | undefined {
   try {
+    if (!text.startsWith("{") && nested.test(text)) return undefined;
     // What the parser warns of it would print.
     const value: unknown = text.startsWith("{") ? parseJson(text) : parse(text, { logLevel: "error" });
     return isObject(value) && !isTooDeep(value) ? value : undefined;

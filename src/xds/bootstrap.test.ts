@@ -280,6 +280,14 @@ test("a manifest of which YAML's parser would warn, that multiplies, or that nes
   assert.deepEqual(warnings, []);
 });
 
+test("what nests in one line of YAML is refused unread: the parser takes 200 MB and most of a second for six kilobytes of it", () => {
+  const deep = (count: number) => `type: Dataplane\nother: ${"[".repeat(count)}${"]".repeat(count)}\n`;
+  const said = (dataplaneResource: string) => ask(changed({ dataplaneResource })).text;
+  assert.match(said(deep(64)), /must be a Dataplane in JSON or YAML/);
+  assert.match(said(`${"- ".repeat(64)}1`), /must be a Dataplane in JSON or YAML/);
+  assert.doesNotMatch(said(deep(63)), /must be a Dataplane in JSON or YAML/);
+});
+
 test("however much of a request is wrong, it is refused in a sentence", () => {
   const wrong = [{ features: Array(100_000).fill(0) }, { dynamicMetadata: { a: 1, b: [] } }, { version: "2" }];
   for (const change of wrong) {
