@@ -20,6 +20,7 @@ import {
 import type { Resource } from "#resources/resource.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
 import type { NodeFacts } from "#topology/node.ts";
+import { servedInbounds } from "#topology/provider.ts";
 import { meshOfTable, type Named, namedIn, tableConfig, tableIn } from "#topology/vips.ts";
 
 export interface TransparentInput {
@@ -55,9 +56,7 @@ export function transparentCollections(graph: Graph, input: TransparentInput) {
   const shared = graph.group("transparent settings", transparents, (one) => [[keyOfShared(one), one] as const]);
   const settings = graph.derive("settings of transparent proxies", shared, (group) => group.values().next().value);
   const inbounds = graph.derive("inbound passthroughs", transparents, (one, read, key): Bundle | undefined => {
-    const served =
-      read.one(dataplanes, key)?.spec.networking?.inbound?.filter(({ state }) => state !== "Ignored") ?? [];
-    const ports = served.flatMap(({ port }) => port ?? []);
+    const ports = servedInbounds(read.one(dataplanes, key)?.spec ?? {}).flatMap(({ port }) => port ?? []);
     return bundleOf(inboundPassthrough(one, ports, read.one(meshes, one.mesh)?.mtls?.mode === "STRICT"));
   });
   const names = graph.derive("names for DNS", settings, (one, read): Bundle | undefined => {

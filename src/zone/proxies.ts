@@ -246,6 +246,7 @@ const kindOfProxy = new Map<unknown, string>([
   ["ingress", "ZoneIngress"],
   ["egress", "ZoneEgress"],
 ]);
+
 /** Of an ingress it is other zones that find out. */
 function markKeyOf(id: ResourceId): string | undefined {
   if (id.kind === "Dataplane") return keyOf(id);
