@@ -14,7 +14,7 @@ import { zeroTime } from "#resources/rest.ts";
 import { isHealthy, protocolOf, sectionOf } from "#topology/inbound.ts";
 import { meshFactsOf } from "#topology/mesh.ts";
 import { resourceServiceName } from "#topology/mesh-service.ts";
-import { serviceKey } from "#topology/provider.ts";
+import { everyService, serviceKey } from "#topology/provider.ts";
 
 export interface MeshServicesInput {
   readonly zone: string;
@@ -84,6 +84,7 @@ export function meshServices(graph: Graph, { zone, of, statuses, served }: MeshS
   const isReached = (read: Read, service: Pick<Resource, "mesh" | "name" | "labels">, spec: JsonObject): boolean =>
     !read.one(modes, service.mesh)?.hasMtls ||
     !read.one(isLed, anything) ||
+    read.one(isLed, everyService) ||
     portsIn(spec).every((port) => {
       const name = resourceServiceName({ kind: "MeshService", ...service }, port);
       return read.one(isLed, serviceKey(service.mesh, name));

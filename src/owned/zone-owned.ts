@@ -18,7 +18,7 @@ import { type ProxyStatus, proxyInsight, statusKey } from "#owned/proxy-insight.
 import { type WantedCertificate, wantedCertificate } from "#owned/wanted-certificate.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
 import { meshFactsOf } from "#topology/mesh.ts";
-import { isCounted, keyOfOffered, type Mark, type Tags } from "#topology/provider.ts";
+import { everyService, isCounted, keyOfOffered, type Mark, type Tags } from "#topology/provider.ts";
 
 export interface ZoneOwnedInput {
   readonly zone: string;
@@ -78,7 +78,7 @@ export function zoneOwned(
         ...servicesOutside(read.all(outside)),
         ...portsOffered(read.all(ports)),
       ];
-      const services = all.filter((service) => leadsTo.has(keyOfOffered(service)));
+      const services = leadsTo.has(everyService) ? all : all.filter((service) => leadsTo.has(keyOfOffered(service)));
       return withAvailableServices(ingress, services);
     },
   );

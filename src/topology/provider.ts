@@ -136,6 +136,9 @@ export const portOffered = (key: string, instances: number): ZoneIngress_Availab
 
 export const isPort = ({ mesh = "" }: ZoneIngress_AvailableServiceJson): boolean => mesh === "";
 
+/** Instead of service keys: of an ingress whose Envoy goes on with what it has, to whatever that leads. */
+export const everyService = "*";
+
 /** As `serviceKey`. */
 export function keyOfOffered({ mesh = "", tags = {} }: ZoneIngress_AvailableServiceJson): string {
   const { [tag.service]: service = "" } = tags;

@@ -4,6 +4,7 @@ import type { Collection, Source } from "#incremental/collection.ts";
 import { type Bundle, bundlesOf, type ProxyConfig } from "#proxy/bundle.ts";
 import { keyOf, type ResourceId } from "#resources/resource.ts";
 import type { Ways } from "#topology/egress.ts";
+import { everyService } from "#topology/provider.ts";
 import { isHeld, type Session } from "#xds/session.ts";
 
 export interface LeadsOptions {
@@ -22,6 +23,8 @@ export interface LeadsOptions {
 export interface Leads {
   /** After a message of its Envoy. Whether something is known that was not. */
   progress(id: ResourceId, session: Pick<Session, "versionHeld">): boolean;
+  /** Its Envoy goes on with what it had from a control plane whose store was lost. */
+  returns(id: ResourceId): void;
   /** One that is refused leads nowhere, whoever wrote it. */
   refused(id: ResourceId): void;
   /** Its resource was deleted: one that comes under its name has said nothing yet. Whether something was known of it. */
@@ -51,6 +54,9 @@ export function leads({ configs, services, ways }: LeadsOptions): Leads {
         }
       }
       return false;
+    },
+    returns(id) {
+      if (id.kind === "ZoneIngress") services.set(keyOf(id), [everyService]);
     },
     refused(id) {
       if (id.kind === "ZoneIngress") services.set(keyOf(id), []);

@@ -23,6 +23,7 @@ import { type ConnectedProxiesOptions, connectedProxies, holdsNothing } from "#z
 import { keptWrites } from "#zone/kept-writes.ts";
 import { presence } from "#zone/presence.ts";
 import { proxyNotes } from "#zone/proxy-notes.ts";
+import { returns } from "#zone/returns.ts";
 import type { TokenCheck } from "#zone/token-check.ts";
 import { tokenWatch } from "#zone/token-watch.ts";
 
@@ -67,6 +68,17 @@ export function proxies(options: ProxiesOptions) {
     },
   });
   const kept = keptWrites(options);
+  /** As long as nobody that was known has come. */
+  let knewNobody = known.size === 0;
+  const returning = returns({
+    store,
+    clock,
+    onBegin: () =>
+      log.warn(
+        {},
+        "proxies come back with what another control plane, or another store, gave them: they keep it until all are here",
+      ),
+  });
   const connected = connectedProxies({ ...options, presences, shownTokens });
   const unwatch = store.watch(({ changes }) => {
     for (const { id, after } of changes) {
@@ -123,7 +135,8 @@ export function proxies(options: ProxiesOptions) {
     const isResumed = Object.keys(first.initialResourceVersions).length > 0;
     presences.comes(statusKey(id), !isResumed);
     try {
-      if (brought) await bring(completed(brought, existing, !isResumed));
+      if (brought && !existing && isResumed && knewNobody) await returnTogether(brought);
+      else if (brought) await bring(completed(brought, existing, !isResumed));
       else {
         const edits = notes.edits(id, noNotes);
         if (edits.length > 0) await store.write(edits);
@@ -179,7 +192,20 @@ export function proxies(options: ProxiesOptions) {
 
   async function bring(resource: Resource): Promise<void> {
     if (leaving.has(statusKey(resource))) return withdraw(resource);
-    await store.write([{ kind: "put", resource }, ...notes.edits(resource, { brought: true, refused: false })]);
+    await store.write(editsOfBringing(resource));
+  }
+
+  const editsOfBringing = (resource: Resource): readonly Edit[] => [
+    { kind: "put", resource },
+    ...notes.edits(resource, { brought: true, refused: false }),
+  ];
+
+  async function returnTogether(brought: Resource): Promise<void> {
+    await returning.wait(statusKey(brought), () => {
+      options.leads.returns(brought);
+      return editsOfBringing(completed(brought, undefined, false));
+    });
+    knewNobody = false;
   }
 
   /** An ingress or egress that leaves is no way into or out of this zone; instances stay known while they finish what they have begun. */
@@ -235,6 +261,7 @@ export function proxies(options: ProxiesOptions) {
     stop(): void {
       unwatch();
       kept.stop();
+      returning.stop();
       shownTokens.stop();
       connected.stop();
       presences.stop();

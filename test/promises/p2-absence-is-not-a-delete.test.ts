@@ -12,7 +12,7 @@ import { eventually } from "../lab/lab.ts";
 import { load } from "../lab/load.ts";
 import { noneFailed } from "../lab/soak.ts";
 import { apply, type ControlPlane } from "../processes/processes.ts";
-import { answeredBy, openStage, type Part } from "./stage.ts";
+import { answeredBy, openStage, type Part, type Stage } from "./stage.ts";
 
 const timeout = (name: string, conf: object) => ({
   type: "MeshTimeout",
@@ -76,6 +76,12 @@ const withoutIdentities = (dump: unknown): unknown =>
       : value,
   );
 
+/** How often frontend's Envoy was told of the instances of backend. */
+async function updatesOf({ proxies }: Stage): Promise<number> {
+  const stats = await proxies.get("frontend")?.admin("/stats?filter=^cluster.backend.update_success$");
+  return Number(/^cluster\.backend\.update_success: (\d+)$/m.exec(stats ?? "")?.[1] ?? assert.fail(stats));
+}
+
 test("stores are lost and restored while proxies serve", async (t) => {
   const stage = await openStage(t);
   const { of, global } = stage;
@@ -100,7 +106,7 @@ test("stores are lost and restored while proxies serve", async (t) => {
     seen: () => Promise<void>,
     { held = stage.held as () => Promise<unknown>, joins }: { held?: () => Promise<unknown>; joins?: "joins" } = {},
   ): Promise<void> {
-    const before = await held();
+    const [before, told] = [await held(), await updatesOf(stage)];
     const calling = load(stage.url);
     of.atEnd(calling.stop);
     const start = await stage.kill(part);
@@ -109,6 +115,7 @@ test("stores are lost and restored while proxies serve", async (t) => {
     await seen();
     noneFailed(t, what, await calling.stop());
     assert.deepEqual(await held(), before, what);
+    assert.equal(await updatesOf(stage), told, "what frontend was told of backend meanwhile");
   }
 
   await t.test("a deletion made while the link was cut arrives when it is back, by name", async () => {
@@ -186,6 +193,10 @@ test("stores are lost and restored while proxies serve", async (t) => {
       "zone-b",
       () => removeStore(zoneB),
       async () => {
+        await eventually("all proxies in the store", 60_000, async () => {
+          assert.deepEqual(await namesAt(zoneB, "dataplanes"), ["backend-2", "backend-3"]);
+          assert.deepEqual(await namesAt(zoneB, "zone-ingresses"), ["ingress-b"]);
+        });
         await stage.online();
         await answeredBy(stage.url, all);
         for (const one of [global, ...zones]) await isWhole(one);
