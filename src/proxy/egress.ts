@@ -2,17 +2,15 @@
 // SNI (decision 17), and to services outside the mesh. It ends no TLS but that of the latter.
 
 import { any } from "#envoy/any.ts";
-import { tcpCluster } from "#envoy/cluster.ts";
 import { egressName, wayMatcher } from "#envoy/egress.ts";
 import { type Chain, listener } from "#envoy/listener.ts";
-import type { ClusterJson } from "#gen/envoy/config/cluster/v3/cluster_pb.ts";
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import type { ZoneEgress_NetworkingJson } from "#gen/kuma/mesh/v1alpha1/zoneegress_pb.ts";
 import { type HostPort, hostPortText } from "#lib/address.ts";
 import { assignment } from "#proxy/assignment.ts";
 import type { Draft } from "#proxy/bundle.ts";
 import { type ExternalTarget, externalChain, externalTargetName, externalTargetSni } from "#proxy/egress-externals.ts";
-import { endsSilent } from "#proxy/evidence.ts";
+import { hopCluster } from "#proxy/evidence.ts";
 import { chainTo, type IngressTarget, ingressClusterName, ingressSni, throughTo } from "#proxy/ingress.ts";
 import { inboundListenerName } from "#proxy/names.ts";
 import type { Resource } from "#resources/resource.ts";
@@ -21,29 +19,10 @@ import { offersOf, portsBehind, publicIngress } from "#topology/provider.ts";
 /** No service is called so. */
 export const zoneClusterName = (zone: string): string => `kodiak:zone:${zone}`;
 
-/** A host that cannot be connected to leaves at once; it is tried again after three seconds. */
-const outlierDetection = {
-  splitExternalLocalOriginErrors: true,
-  consecutiveLocalOriginFailure: 1,
-  enforcingConsecutiveLocalOriginFailure: 100,
-  interval: "1s",
-  baseEjectionTime: "3s",
-  maxEjectionTime: "3s",
-  maxEjectionPercent: 100,
-};
-
-/** A hop on the way to another zone: the next connection goes to the next host. */
-const hop = (name: string): ClusterJson =>
-  tcpCluster(name, {
-    ...{ connectTimeout: "1s", lbPolicy: "ROUND_ROBIN", outlierDetection, ...endsSilent },
-    // By default a second host that is out of order within a second would be left in for the rest of it.
-    commonLbConfig: { healthyPanicThreshold: { value: 1 }, updateMergeWindow: "0s" },
-  });
-
 const hopDrafts = (name: string, zone: string, addresses: readonly HostPort[]): readonly Draft[] => {
   const endpoints = addresses.map((at) => ({ ...at, zone, weight: 1, tags: {}, isMarked: false, priority: 0 }));
   return [
-    { type: "cluster", name, json: hop(name) },
+    { type: "cluster", name, json: hopCluster(name, "1s") },
     { type: "endpoint", name, json: assignment(name, endpoints) },
   ];
 };

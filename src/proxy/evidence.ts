@@ -2,7 +2,8 @@
 // does not answer is found, left and tried again, whether packets to it are refused or dropped. Nothing is sent for it at rest but a PING
 // on a connection that is open: https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier
 
-import type { ClusterPiece } from "#envoy/cluster.ts";
+import { type ClusterPiece, tcpCluster } from "#envoy/cluster.ts";
+import type { ClusterJson } from "#gen/envoy/config/cluster/v3/cluster_pb.ts";
 import type { EgressForm } from "#topology/egress.ts";
 
 /** Seconds for TCP and TLS, and behind an egress for its own attempts as well. Who does not answer in that time is asked no longer. */
@@ -40,6 +41,28 @@ export const endsSilent: ClusterPiece = {
     ],
   },
 };
+
+/** A host that cannot be connected to leaves at once; it is tried again after three seconds. */
+const hopOutlierDetection = {
+  splitExternalLocalOriginErrors: true,
+  consecutiveLocalOriginFailure: 1,
+  enforcingConsecutiveLocalOriginFailure: 100,
+  interval: "1s",
+  baseEjectionTime: "3s",
+  maxEjectionTime: "3s",
+  maxEjectionPercent: 100,
+} as const;
+
+/**
+ * A hop on the way to an instance, which the client's own attempt has to wait for: the next connection goes to the next host. Envoy chooses it
+ * in turn, so that clients that renew their connections spread evenly.
+ */
+export const hopCluster = (name: string, connectTimeout: string): ClusterJson =>
+  tcpCluster(name, {
+    ...{ connectTimeout, lbPolicy: "ROUND_ROBIN", outlierDetection: hopOutlierDetection, ...endsSilent },
+    // By default a second host that is out of order within a second would be left in for the rest of it.
+    commonLbConfig: { healthyPanicThreshold: { value: 1 }, updateMergeWindow: "0s" },
+  });
 
 /** `said`: by policies, of which one that says when instances are left out counts alone. */
 export function withEvidence(said: ClusterPiece, egress: EgressForm | undefined): ClusterPiece {

@@ -2,14 +2,13 @@
 // says to other zones that it is there (decision 27).
 
 import { any } from "#envoy/any.ts";
-import { tcpCluster } from "#envoy/cluster.ts";
 import { type Chain, listener, routerFilter, tcpProxy } from "#envoy/listener.ts";
 import { serviceSni } from "#envoy/tls.ts";
 import type { FilterJson } from "#gen/envoy/config/listener/v3/listener_components_pb.ts";
 import type { HttpConnectionManagerJson } from "#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import type { ZoneIngress_NetworkingJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import type { Draft } from "#proxy/bundle.ts";
-import { endsSilent } from "#proxy/evidence.ts";
+import { hopCluster } from "#proxy/evidence.ts";
 import { inboundListenerName, subsetClusterName } from "#proxy/names.ts";
 import { probedHost } from "#topology/probe.ts";
 import type { Tags } from "#topology/provider.ts";
@@ -29,13 +28,15 @@ export const ingressClusterName = ({ mesh, service, subset, sni }: IngressTarget
 export const ingressSni = ({ mesh, service, subset, sni }: IngressTarget): string =>
   sni ?? serviceSni(mesh, service, subset);
 
-/** Envoy chooses the next instance in turn for each new connection, so that clients that renew theirs spread evenly. */
+/** Within a zone. Two instances that do not answer leave a client in another zone time for its handshake with the third. */
+const connectTimeout = "0.400s";
+
 export const ingressClusterDraft = (target: IngressTarget): Draft => {
   const name = ingressClusterName(target);
   return {
     type: "cluster",
     name,
-    json: tcpCluster(name, { connectTimeout: "5s", lbPolicy: "ROUND_ROBIN", ...endsSilent }),
+    json: hopCluster(name, connectTimeout),
   };
 };
 
