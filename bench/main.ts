@@ -15,8 +15,9 @@ import { processes } from "./processes.ts";
 import { zoneRows } from "./rows.ts";
 import { allReachableRows, scaleRows } from "./scale.ts";
 import type { Measured } from "./suite.ts";
+import { vanishRows } from "./vanishing.ts";
 
-const suites = [zoneRows, hopRows, nameRows, lossRows, scaleRows, allReachableRows] as const;
+const suites = [zoneRows, hopRows, nameRows, lossRows, vanishRows, scaleRows, allReachableRows] as const;
 
 interface Row extends Pick<Measured, "name" | "unit"> {
   readonly n: number;

@@ -23,7 +23,7 @@ import { type ConnectedProxiesOptions, connectedProxies, holdsNothing } from "#z
 import { keptWrites } from "#zone/kept-writes.ts";
 import { presence } from "#zone/presence.ts";
 import { proxyNotes } from "#zone/proxy-notes.ts";
-import { returns } from "#zone/returns.ts";
+import { returns, superseded } from "#zone/returns.ts";
 import type { TokenCheck } from "#zone/token-check.ts";
 import { tokenWatch } from "#zone/token-watch.ts";
 
@@ -108,7 +108,8 @@ export function proxies(options: ProxiesOptions) {
     try {
       return await letIn(first, stream);
     } catch (error) {
-      refusedProxies.record({ at: "stream", proxy: first.node?.id, peer: stream.peer }, error);
+      if (error !== superseded)
+        refusedProxies.record({ at: "stream", proxy: first.node?.id, peer: stream.peer }, error);
       throw error;
     }
   }
@@ -130,22 +131,24 @@ export function proxies(options: ProxiesOptions) {
         `${kind} "${name}" does not exist: the proxy must bring its definition, or it must be applied first`,
       );
     await tokens.checkBrought(resource, token);
-    known.set(statusKey(id), { id, isOwn: brought !== undefined });
+    const proxy = statusKey(id);
+    returning.supersede(proxy);
+    known.set(proxy, { id, isOwn: brought !== undefined });
     // An Envoy that brings nothing of an earlier stream has just started: others hear of it when it serves.
     const isResumed = Object.keys(first.initialResourceVersions).length > 0;
-    presences.comes(statusKey(id), !isResumed);
+    presences.comes(proxy, !isResumed);
     try {
       if (brought && !existing && isResumed && knewNobody) await returnTogether(brought);
-      else if (brought) await bring(completed(brought, existing, !isResumed));
+      else if (brought) await store.write(editsOfBringing(completed(brought, existing, !isResumed)));
       else {
         const edits = notes.edits(id, noNotes);
         if (edits.length > 0) await store.write(edits);
       }
     } catch (error) {
-      presences.turnedAway(statusKey(id));
+      if (error !== superseded) presences.turnedAway(proxy);
       throw error;
     }
-    presences.begins(statusKey(id));
+    presences.begins(proxy);
     // An Envoy that starts anew may take what another one refused.
     const before = isResumed ? { refusals: refusedBefore(id), holds: heldBefore(id) } : startsAnew;
     return connected.admitted(id, metadata, before, stream, { ...shown, proxy: resource });
@@ -190,32 +193,18 @@ export function proxies(options: ProxiesOptions) {
     ];
   }
 
-  async function bring(resource: Resource): Promise<void> {
-    if (leaving.has(statusKey(resource))) return withdraw(resource);
-    await store.write(editsOfBringing(resource));
-  }
-
-  const editsOfBringing = (resource: Resource): readonly Edit[] => [
-    { kind: "put", resource },
-    ...notes.edits(resource, { brought: true, refused: false }),
-  ];
-
   async function returnTogether(brought: Resource): Promise<void> {
-    await returning.wait(statusKey(brought), () => {
+    await returning.wait(statusKey(brought), brought, () => {
       options.leads.returns(brought);
       return editsOfBringing(completed(brought, undefined, false));
     });
     knewNobody = false;
   }
 
-  /** An ingress or egress that leaves is no way into or out of this zone; instances stay known while they finish what they have begun. */
-  async function withdraw(resource: Resource): Promise<void> {
-    const { kind, mesh, name } = resource;
-    const isInstance = kind === "Dataplane";
-    await store.write([
-      isInstance ? { kind: "put", resource: notReady(resource) } : { kind: "delete", id: { kind, mesh, name } },
-    ]);
-  }
+  const editsOfBringing = (resource: Resource): readonly Edit[] =>
+    leaving.has(statusKey(resource))
+      ? [withdrawal(resource)]
+      : [{ kind: "put", resource }, ...notes.edits(resource, { brought: true, refused: false })];
 
   function completed(brought: Resource, existing: Resource | undefined, hasJustStarted: boolean): Resource {
     const labels = completeLabels(place, kindNamed(brought.kind), brought);
@@ -234,11 +223,12 @@ export function proxies(options: ProxiesOptions) {
 
   /** New requests go elsewhere from here on. Resolves when the store says so, which is when other proxies are told. */
   async function leave(id: ResourceId, token: string): Promise<void> {
-    const resource = store.get(id);
+    const stored = store.get(id);
+    const resource = stored ?? returning.of(statusKey(id));
     if (!resource) throw new KodiakError({ kind: "not-found", what: describeId(id) });
     await tokens.check(resource, token);
     leaving.add(statusKey(id));
-    await withdraw(resource);
+    if (stored) await store.write([withdrawal(stored)]);
   }
 
   return {
@@ -273,6 +263,14 @@ const kindOfProxy = new Map<unknown, string>([
   ["ingress", "ZoneIngress"],
   ["egress", "ZoneEgress"],
 ]);
+
+/** An ingress or egress that leaves is no way into or out of this zone; instances stay known while they finish what they have begun. */
+function withdrawal(resource: Resource): Edit {
+  const { kind, mesh, name } = resource;
+  return kind === "Dataplane"
+    ? { kind: "put", resource: notReady(resource) }
+    : { kind: "delete", id: { kind, mesh, name } };
+}
 
 /** Of an ingress it is other zones that find out. */
 function markKeyOf(id: ResourceId): string | undefined {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { zeroTime } from "#resources/rest.ts";
 import type { Edit } from "#resources/store.ts";
-import { longestMs, quietMs, returns } from "#zone/returns.ts";
+import { longestMs, quietMs, returns, superseded } from "#zone/returns.ts";
 import { schedule } from "../../test/simulation/schedule.ts";
 
 /** `write`: what becomes of each commit. */
@@ -9,7 +10,7 @@ function stage(write: () => Promise<void> = () => Promise.resolve()) {
   const { now, at, advance } = schedule(0);
   const commits: string[][] = [];
   const said: string[] = [];
-  const { wait } = returns({
+  const { wait, supersede } = returns({
     clock: { now, alarm: at },
     store: {
       async write(edits) {
@@ -21,12 +22,23 @@ function stage(write: () => Promise<void> = () => Promise.resolve()) {
     onBegin: () => said.push("begun"),
   });
   const note = (after: string): Edit => ({ kind: "note", key: after, before: undefined, after });
-  const comes = (proxy: string, brings: string = proxy): void =>
-    void wait(proxy, () => [note(brings)]).then(
-      () => said.push(`${proxy} written`),
-      () => said.push(`${proxy} refused`),
+  const brings = {
+    kind: "Dataplane",
+    mesh: "default",
+    name: "any",
+    labels: {},
+    spec: {},
+    creationTime: zeroTime,
+    modificationTime: zeroTime,
+  };
+  const comes = (proxy: string, what: string = proxy): void => {
+    supersede(proxy);
+    wait(proxy, brings, () => [note(what)]).then(
+      () => said.push(`${what} written`),
+      (error: Error) => said.push(`${what}: ${error.message}`),
     );
-  return { advance, commits, said, comes };
+  };
+  return { advance, commits, said, comes, supersede };
 }
 
 test("what proxies bring that come back together is one commit, as of when no more of them come", async () => {
@@ -36,9 +48,18 @@ test("what proxies bring that come back together is one commit, as of when no mo
   comes("b");
   comes("a");
   await advance(quietMs - 1);
-  assert.deepEqual([commits, said], [[], ["begun"]]);
+  assert.deepEqual([commits, said], [[], ["begun", `a before: ${superseded.message}`]]);
   await advance(1);
-  assert.deepEqual([commits, said], [[["a", "b"]], ["begun", "a written", "b written", "a written"]]);
+  assert.deepEqual([commits, said.slice(2)], [[["b", "a"]], ["b written", "a written"]]);
+});
+
+test("one that has come anew, to be served at once, does not wait any more", async () => {
+  const { advance, commits, said, comes, supersede } = stage();
+  comes("a");
+  comes("b");
+  supersede("a");
+  await advance(quietMs);
+  assert.deepEqual([commits, said], [[["b"]], ["begun", `a: ${superseded.message}`, "b written"]]);
 });
 
 test("who goes on coming keeps nobody waiting for ever", async () => {
@@ -66,7 +87,7 @@ test("a commit that fails refuses all of them, and they come again", async () =>
     [commits, said],
     [
       [["a", "b"], ["a"]],
-      ["begun", "a refused", "b refused", "begun", "a written"],
+      ["begun", "a: full", "b: full", "begun", "a written"],
     ],
   );
 });

@@ -4,14 +4,24 @@ import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts
 import { incrementalGraph } from "#incremental/graph.ts";
 import { label } from "#resources/resource.ts";
 import { entranceElsewhere, isWithinShare, missedAfterMs, zoneProbesOf } from "#topology/probe.ts";
-import { zoneEvidence } from "#zone/zone-evidence.ts";
+import { rememberedForMs, zoneEvidence } from "#zone/zone-evidence.ts";
+import { recordingLog } from "../../test/agent/recording-log.ts";
 
-function evidence() {
-  let now = 1_000;
+/** `notes`: of the store, which outlives the control plane. */
+function evidence(notes = new Map<string, string | undefined>(), startedAt = 1_000) {
+  let now = startedAt;
   let [told, touched] = [0, 0];
   const alarms = new Map<() => void, number>();
   const left = incrementalGraph().source<true>("left");
   const { said, silent, stop } = zoneEvidence({
+    store: {
+      note: (key) => notes.get(key),
+      async write(edits) {
+        for (const edit of edits) if (edit.kind === "note") notes.set(edit.key, edit.after);
+        return 1;
+      },
+    },
+    log: recordingLog(),
     clock: {
       now: () => now,
       alarm(atMs, ring) {
@@ -88,15 +98,53 @@ test("a zone that has just joined is not silent before its probe must have been 
     "it is missed, whoever asks it for the first time",
   );
   said("in-1", undefined);
-  assert.deepEqual(state(), [{}, [], 2, 2], "nobody is left who knows");
+  assert.deepEqual(state(), [{ "zone-b": 5_999 }, ["zone-b"], 1, 1], "who is left has not said another thing");
   at(5_999 + missedAfterMs);
-  assert.deepEqual(state(), [{ "zone-b": 5_999 + missedAfterMs }, ["zone-b"], 3, 3], "it never answered");
+  assert.deepEqual(state(), [{ "zone-b": 5_999 }, ["zone-b"], 1, 1], "it never answered");
   said("in-3", answers(false));
   said("in-4", answers(false));
   said("in-4", undefined);
   assert.equal(waiting(), 1);
   stop();
   assert.equal(waiting(), 0);
+});
+
+test("what was left out before a restart of the control plane is until somebody says more, and not for ever", () => {
+  const notes = new Map<string, string>();
+  const answers = (is: boolean) =>
+    new Map([
+      ["zone-b 10.1.0.1:1", is],
+      ["zone-c 10.2.0.1:1", true],
+    ]);
+  const first = evidence(notes);
+  first.said("in", answers(true));
+  first.said("in", answers(false));
+  first.stop();
+  const left = [{ "zone-b": 1_000 }, ["zone-b"], 0, 0];
+  const begins = () => {
+    const again = evidence(notes, 9_000);
+    assert.deepEqual(again.state(), left);
+    // Envoy calls all unhealthy whom it has only begun to ask.
+    again.said("in", new Map([...answers(false).keys()].map((probe) => [probe, false])));
+    again.said("in", answers(false));
+    assert.deepEqual(again.state(), left);
+    return again;
+  };
+  const silent = begins();
+  silent.at(9_000 + rememberedForMs);
+  assert.deepEqual(silent.state(), left, "it was found so again");
+  silent.stop();
+
+  const answering = begins();
+  answering.said("in", answers(true));
+  assert.deepEqual(answering.state(), [{}, [], 1, 1]);
+  answering.said("in", answers(false));
+  answering.stop();
+
+  const unheard = evidence(notes, 9_000);
+  unheard.at(9_000 + rememberedForMs);
+  assert.deepEqual(unheard.state(), [{}, [], 1, 1]);
+  assert.deepEqual([...notes.values()], [undefined]);
 });
 
 test("each public ingress of other zones is asked, each once: by HTTP if it says that it answers, else by a connection", () => {

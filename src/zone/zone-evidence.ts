@@ -1,11 +1,14 @@
 // Which other zones do not answer, as the Envoys of this zone's ingresses and egresses report (HDS): what people are shown, and what is taken
-// out of rotation until it answers (decision 27).
+// out of rotation until it answers (decision 27). A note in the store keeps that over a restart of the control plane.
 
 import type { Health } from "#discovery/health.ts";
+import type { Log } from "#host/log.ts";
 import type { Clock } from "#host/world.ts";
 import type { Source } from "#incremental/collection.ts";
 import { isEqual } from "#lib/json.ts";
+import type { Edit, Store } from "#resources/store.ts";
 import { isWithinShare, missedAfterMs, zoneOfProbe } from "#topology/probe.ts";
+import { keptWrites } from "#zone/kept-writes.ts";
 
 export interface ZoneEvidence {
   /**
@@ -19,7 +22,9 @@ export interface ZoneEvidence {
 }
 
 export interface ZoneEvidenceOptions {
+  readonly store: Pick<Store, "note" | "write">;
   readonly clock: Pick<Clock, "now" | "alarm">;
+  readonly log: Log;
   /** Set to those that are left out. */
   readonly left: Source<true>;
   /** Tells the graph that `left` has changed. */
@@ -28,21 +33,50 @@ export interface ZoneEvidenceOptions {
   readonly onChange: () => void;
 }
 
-export function zoneEvidence({ clock, left, touch, onChange }: ZoneEvidenceOptions): ZoneEvidence {
+/** In the store: JSON of zones that were left out, and since when they are silent. */
+const noteKey = "zones that are left out";
+/** What was so before a restart holds until an Envoy says more: it waits for up to 30 s before it comes again. */
+export const rememberedForMs = 40_000;
+
+/** Before anything is computed. */
+export function zoneEvidence({ store, clock, log, left, touch, onChange }: ZoneEvidenceOptions): ZoneEvidence {
   const byReporter = new Map<string, Findings>();
-  let silent: ReadonlyMap<string, number> = new Map();
+  const kept = keptWrites({ store, clock, log });
+  let silent: ReadonlyMap<string, number> = new Map(Object.entries(JSON.parse(store.note(noteKey) ?? "{}")));
+  /** From before a restart; nobody has said anything of them yet. */
+  const remembered = new Set(silent.keys());
+  for (const zone of remembered) left.set(zone, true);
+  const forget =
+    remembered.size > 0
+      ? clock.alarm(clock.now() + rememberedForMs, () => {
+          remembered.clear();
+          conclude();
+        })
+      : undefined;
 
   function conclude(): void {
-    const answers = answersOfZones([...byReporter.values()]);
-    const zones = [...answers].filter(([, isAnswering]) => !isAnswering).map(([zone]) => zone);
-    const next = new Map(zones.sort().map((zone) => [zone, silent.get(zone) ?? clock.now()]));
+    const said = answersOfZones([...byReporter.values()]);
+    for (const [zone, isAnswering] of said) if (isAnswering !== undefined) remembered.delete(zone);
+    const answers = new Map([...[...remembered].map((zone) => [zone, undefined] as const), ...said]);
+    // Who is still being asked is what it was.
+    const isSilent = (zone: string): boolean => !(answers.get(zone) ?? !silent.has(zone));
+    const next = [...answers.keys()].filter(isSilent).sort();
     const [before, leftBefore] = [[...silent.keys()], [...left.keys()]];
-    silent = next;
+    silent = new Map(next.map((zone) => [zone, silent.get(zone) ?? clock.now()]));
     const isLeft = isWithinShare(silent.size, answers.size);
     for (const zone of left.keys()) if (!isLeft || !silent.has(zone)) left.set(zone, undefined);
     if (isLeft) for (const zone of silent.keys()) left.set(zone, true);
-    if (!isEqual([...left.keys()], leftBefore)) touch();
+    if (!isEqual([...left.keys()], leftBefore)) {
+      touch();
+      kept.write("which zones are left out", noteOfLeft);
+    }
     if (!isEqual([...silent.keys()], before)) onChange();
+  }
+
+  function noteOfLeft(): readonly Edit[] {
+    const [before, all] = [store.note(noteKey), [...left.keys()].map((zone) => [zone, silent.get(zone)] as const)];
+    const after = all.length > 0 ? JSON.stringify(Object.fromEntries(all)) : undefined;
+    return before === after ? [] : [{ kind: "note", key: noteKey, before, after }];
   }
 
   /** Until it must have been missed. */
@@ -70,6 +104,8 @@ export function zoneEvidence({ clock, left, touch, onChange }: ZoneEvidenceOptio
     },
     silent: () => silent,
     stop() {
+      forget?.();
+      kept.stop();
       for (const [reporter, { starting }] of byReporter) for (const probe of starting.keys()) end(reporter, probe);
     },
   };
@@ -81,8 +117,8 @@ interface Findings {
   readonly starting: Map<string, () => void>;
 }
 
-/** Whether one of its ingresses answers one of ours, of each zone that is asked. */
-function answersOfZones(reports: readonly Findings[]): ReadonlyMap<string, boolean> {
+/** Whether one of its ingresses answers one of ours, of each zone that is asked; `undefined`: its first answer may still come. */
+function answersOfZones(reports: readonly Findings[]): ReadonlyMap<string, boolean | undefined> {
   const found = reports.flatMap(({ health, starting }) =>
     [...health].map(([probe, isAnswering]) => ({
       zone: zoneOfProbe(probe),
@@ -92,5 +128,5 @@ function answersOfZones(reports: readonly Findings[]): ReadonlyMap<string, boole
   );
   const known = new Set(found.flatMap(({ zone, isStarting }) => (isStarting ? [] : [zone])));
   const answering = new Set(found.flatMap(({ zone, isAnswering }) => (isAnswering ? [zone] : [])));
-  return new Map(found.map(({ zone }) => [zone, !known.has(zone) || answering.has(zone)]));
+  return new Map(found.map(({ zone }) => [zone, known.has(zone) ? answering.has(zone) : undefined]));
 }

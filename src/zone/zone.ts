@@ -282,7 +282,10 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     return admitted;
   };
   const xds = xdsServer({ instanceId, log: logOf("xds"), clock, bundles: pipeline.bundles, admit });
-  const evidence = zoneEvidence({ clock, left: silent, touch: running.touch, onChange: () => link?.ping() });
+  const evidence = zoneEvidence({
+    ...{ store, clock, log: logOf("proxies"), left: silent, touch: running.touch },
+    onChange: () => link?.ping(),
+  });
   const reported = health({
     ...{ zone: settings.name, store, clock, log: logOf("proxies"), tokens: tokensOfProxies, validate },
     refusedProxies: refusals,

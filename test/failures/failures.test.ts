@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RemoteLoad } from "../lab/insider.ts";
-import { eventually } from "../lab/lab.ts";
+import { eventually, put } from "../lab/lab.ts";
 import { noneFailed, times } from "../lab/soak.ts";
 import { instancesOf, openStage, type Service, type Stage, type Variant } from "./stage.ts";
 
@@ -32,6 +32,11 @@ const inNetwork =
 const killed = (name: string) => (stage: Stage) => stage.killProxy(name);
 const vanished = (name: string) => inNetwork(({ net, hostOf }) => net.vanish(hostOf(name)));
 const without = (name: "global" | "zone-a" | "zone-b") => (stage: Stage) => stage.killControlPlane(name);
+
+const zoneVanishes = async ({ net, hostsIn, killControlPlane }: Stage): Promise<Mend> => {
+  const [again] = await Promise.all([killControlPlane("zone-b"), net.vanish(...hostsIn("zone-b"))]);
+  return () => Promise.all([net.mend(), again()]);
+};
 
 /**
  * The answer where nobody is left. Attempts go on until MeshRetry has no more of them, or, behind an egress, where each has longer, until the
@@ -69,10 +74,7 @@ const failures: readonly Failure[] = [
   { what: "the link to another zone is slow", lose: inNetwork(({ net }) => net.slow("zone-b", 1_000)) },
   {
     what: "another zone vanishes: its control plane and all hosts",
-    async lose({ net, hostsIn, killControlPlane }) {
-      const [again] = await Promise.all([killControlPlane("zone-b"), net.vanish(...hostsIn("zone-b"))]);
-      return () => Promise.all([net.mend(), again()]);
-    },
+    lose: zoneVanishes,
     lost: ofZoneB,
   },
 ];
@@ -83,14 +85,8 @@ const ofEgresses: readonly Failure[] = [
 
 const variants: Readonly<Record<string, Variant>> = {
   "over egresses, redirected": { hasEgress: true, isRedirected: true },
-  ...times<Readonly<Record<string, Variant>>>(
-    {},
-    {
-      "over egresses": { hasEgress: true, isRedirected: false },
-      redirected: { hasEgress: false, isRedirected: true },
-      "neither egresses nor redirection": { hasEgress: false, isRedirected: false },
-    },
-  ),
+  // What leads into a proxy knows nothing of what leads out of its zone: these two are with and without each.
+  ...times({}, { "neither egresses nor redirection": { hasEgress: false, isRedirected: false } }),
 };
 
 for (const [named, variant] of Object.entries(variants))
@@ -105,6 +101,9 @@ for (const [named, variant] of Object.entries(variants))
         noneFailed(inner, what, counted);
       });
     }
+    await t.test(`a zone that has vanished is left out, also by a control plane that has just started (${named})`, () =>
+      leftOutOverARestart(stage),
+    );
   });
 
 /** What is lost is mended and the load is stopped, also where something else came than what must. */
@@ -137,7 +136,7 @@ async function lostAndMended(stage: Stage, { lose, lost = [], on }: Failure) {
       const mend = await lose(stage);
       try {
         await answering(lost);
-        await each(async (load, service) => isAnswered(service) && load.next(times(50, 2_500)));
+        await each(async (load, service) => isAnswered(service) && load.next(times(50, 1_500)));
       } finally {
         await mend();
       }
@@ -152,6 +151,25 @@ async function lostAndMended(stage: Stage, { lose, lost = [], on }: Failure) {
   const failuresOf = (wanted: boolean) => ends.flatMap((end) => (end.isAnswered === wanted ? end.failures : []));
   const sent = ends.reduce((sum, end) => sum + (end.isAnswered ? end.sent : 0), 0);
   return { counted: { sent, failures: failuresOf(true) }, unanswered: failuresOf(false) };
+}
+
+async function leftOutOverARestart(stage: Stage): Promise<void> {
+  const { admin, api, killControlPlane } = stage;
+  const updates = async () =>
+    /update_success: \d+$/m.exec(await admin("web", "/stats?filter=^cluster.two.update_"))?.[0];
+  const mend = await zoneVanishes(stage);
+  await eventually("zone-b left out", 60_000, async () =>
+    assert.match(await admin("web", "/clusters?filter=^two$"), /health_flags::.*failed_eds_health/),
+  );
+  const before = await updates();
+  await (await killControlPlane("zone-a"))();
+  await put(api, "/meshes/default/meshtimeouts/later", {
+    ...{ type: "MeshTimeout", mesh: "default", name: "later" },
+    spec: { to: [{ targetRef: { kind: "Mesh" }, default: { http: { streamIdleTimeout: "1234s" } } }] },
+  });
+  await eventually("news of it", 60_000, async () => assert.match(await admin("web", "/config_dump"), /"1234s"/));
+  assert.equal(await updates(), before);
+  await mend();
 }
 
 /** That the Envoy of this ingress or egress has made for services. */
