@@ -14,6 +14,7 @@ const repeated = [
   "test/envoy/make-before-break",
   "test/envoy/two-zones",
   "test/envoy/renewal",
+  "test/envoy/rotations",
   "test/failures",
   "test/promises",
   "test/scenarios/a5",
