@@ -56,6 +56,7 @@ async function lastFailure(stage: Stage, vanish: (stage: Stage) => Promise<void>
   });
   const { lastFailureAt = start } = await load.stop();
   await stage.net.mend();
+  // Until all answer again.
   await (await calling(stage)).stop();
   return Math.max(0, lastFailureAt - start);
 }

@@ -21,7 +21,10 @@ export interface MeshServicesInput {
   of<Spec>(kind: string): Collection<Resource<Spec>>;
   /** By `statusKey`. */
   readonly statuses: Collection<ProxyStatus>;
-  /** Services that an ingress's Envoy has said it leads to, by name of the ZoneIngress; absent: it has not said anything yet. */
+  /**
+   * Services that an ingress's Envoy has said it leads to, by name of the ZoneIngress; absent: it has not said anything yet. `everyService`: it
+   * goes on with what it had.
+   */
   readonly served: Collection<readonly string[]>;
 }
 

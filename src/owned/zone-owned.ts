@@ -25,7 +25,10 @@ export interface ZoneOwnedInput {
   of<Spec>(kind: string): Collection<Resource<Spec>>;
   /** Proxies that do not serve yet, by key of the Dataplane. */
   readonly marked: Collection<Mark>;
-  /** Services that an ingress's Envoy has said it leads to, by name of the ZoneIngress; absent: it has not said anything yet. */
+  /**
+   * Services that an ingress's Envoy has said it leads to, by name of the ZoneIngress; absent: it has not said anything yet. `everyService`: it
+   * goes on with what it had.
+   */
   readonly served: Collection<readonly string[]>;
   /** Healthy instances of each port of a service that is a resource, by service key. */
   readonly ports: Collection<number>;

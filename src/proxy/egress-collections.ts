@@ -8,6 +8,7 @@ import { assignment } from "#proxy/assignment.ts";
 import { type Bundle, bundleOf, type ProxyConfig } from "#proxy/bundle.ts";
 import { completeIngresses, type Entrance, egressesDrafts, egressListenerDraft, zoneDrafts } from "#proxy/egress.ts";
 import { type EgressExternalsInput, egressExternals } from "#proxy/egress-external-collections.ts";
+import { toProxies } from "#proxy/evidence.ts";
 import { type IngressTarget, ingressClusterDraft, ingressClusterName, ingressTargetsOf } from "#proxy/ingress.ts";
 import type { secretCollections } from "#proxy/secret-collections.ts";
 import type { Resource } from "#resources/resource.ts";
@@ -60,7 +61,9 @@ export function egressCollections(graph: Graph, input: EgressInput) {
     return ingressTargetsOf(service, [...(read.one(subsets, key)?.values() ?? [])].flat(), sniOf(read, key));
   });
   const targets = graph.union("all egress targets", inside, external.elsewhere);
-  const clusters = graph.derive("egress clusters", targets, (own) => bundleOf(own.map(ingressClusterDraft)));
+  const clusters = graph.derive("egress clusters", targets, (own) =>
+    bundleOf(own.map((target) => ingressClusterDraft(target, toProxies))),
+  );
   const assignments = graph.derive("egress assignments", targets, (own, read, key) => {
     const from = read.one(inside, key) ? offers : input.outside.offersOutside;
     const all = [...(read.one(from, key)?.values() ?? [])];

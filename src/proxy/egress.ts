@@ -10,7 +10,7 @@ import { type HostPort, hostPortText } from "#lib/address.ts";
 import { assignment } from "#proxy/assignment.ts";
 import type { Draft } from "#proxy/bundle.ts";
 import { type ExternalTarget, externalChain, externalTargetName, externalTargetSni } from "#proxy/egress-externals.ts";
-import { hopCluster } from "#proxy/evidence.ts";
+import { hopCluster, toProxies } from "#proxy/evidence.ts";
 import { chainTo, type IngressTarget, ingressClusterName, ingressSni, throughTo } from "#proxy/ingress.ts";
 import { inboundListenerName } from "#proxy/names.ts";
 import type { Resource } from "#resources/resource.ts";
@@ -22,7 +22,7 @@ export const zoneClusterName = (zone: string): string => `kodiak:zone:${zone}`;
 const hopDrafts = (name: string, zone: string, addresses: readonly HostPort[]): readonly Draft[] => {
   const endpoints = addresses.map((at) => ({ ...at, zone, weight: 1, tags: {}, isMarked: false, priority: 0 }));
   return [
-    { type: "cluster", name, json: hopCluster(name, "1s") },
+    { type: "cluster", name, json: hopCluster(name, toProxies) },
     { type: "endpoint", name, json: assignment(name, endpoints) },
   ];
 };

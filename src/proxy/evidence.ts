@@ -1,6 +1,6 @@
-// What a client concludes of other zones from its own requests (decision 20): in a cluster with endpoints in other zones, an endpoint that
-// does not answer is found, left and tried again, whether packets to it are refused or dropped. Nothing is sent for it at rest but a PING
-// on a connection that is open: https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier
+// What an Envoy concludes of others from what it sends them (decision 20): a client of other zones in a cluster with endpoints there, and the
+// hops on the way, an egress and an ingress, of the next. Who does not answer is found, left and tried again, whether packets to it are
+// refused or dropped. Nothing is sent for it at rest but a PING on a connection that is open: https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier
 
 import { type ClusterPiece, tcpCluster } from "#envoy/cluster.ts";
 import type { ClusterJson } from "#gen/envoy/config/cluster/v3/cluster_pb.ts";
@@ -42,24 +42,27 @@ export const endsSilent: ClusterPiece = {
   },
 };
 
-/** A host that cannot be connected to leaves at once; it is tried again after three seconds. */
-const hopOutlierDetection = {
-  splitExternalLocalOriginErrors: true,
-  consecutiveLocalOriginFailure: 1,
-  enforcingConsecutiveLocalOriginFailure: 100,
-  interval: "1s",
-  baseEjectionTime: "3s",
-  maxEjectionTime: "3s",
-  maxEjectionPercent: 100,
-} as const;
+/** Where a hop leads. A host that cannot be connected to so many times in a row is left for three seconds. */
+export interface Hop {
+  readonly connectTimeout: string;
+  readonly failures: number;
+}
+/** Of egresses and ingresses. */
+export const toProxies: Hop = { connectTimeout: "1s", failures: 1 };
+/**
+ * Within a zone. A client in another zone has a second for its connection, of which the next instance needs a part; a packet that was lost is
+ * sent again after a second, and must not leave out the only one that is well.
+ */
+export const toInstances: Hop = { connectTimeout: "0.400s", failures: 2 };
 
 /**
  * A hop on the way to an instance, which the client's own attempt has to wait for: the next connection goes to the next host. Envoy chooses it
  * in turn, so that clients that renew their connections spread evenly.
  */
-export const hopCluster = (name: string, connectTimeout: string): ClusterJson =>
+export const hopCluster = (name: string, { connectTimeout, failures }: Hop): ClusterJson =>
   tcpCluster(name, {
-    ...{ connectTimeout, lbPolicy: "ROUND_ROBIN", outlierDetection: hopOutlierDetection, ...endsSilent },
+    ...{ connectTimeout, lbPolicy: "ROUND_ROBIN", ...endsSilent },
+    outlierDetection: { ...outlierDetection, consecutiveLocalOriginFailure: failures, maxEjectionPercent: 100 },
     // By default a second host that is out of order within a second would be left in for the rest of it.
     commonLbConfig: { healthyPanicThreshold: { value: 1 }, updateMergeWindow: "0s" },
   });

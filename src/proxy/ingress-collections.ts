@@ -6,6 +6,7 @@ import type { Collection, Graph, Group, Read } from "#incremental/collection.ts"
 import { hostPortText } from "#lib/address.ts";
 import { assignment } from "#proxy/assignment.ts";
 import { type Bundle, bundleOf, type Draft, type ProxyConfig } from "#proxy/bundle.ts";
+import { toInstances as hop } from "#proxy/evidence.ts";
 import {
   type IngressTarget,
   ingressClusterDraft,
@@ -70,7 +71,7 @@ export function ingressCollections(graph: Graph, input: IngressInput) {
   );
   const targets = graph.union("all ingress targets", toInstances, toEgresses);
   const clusters = graph.derive("ingress clusters", targets, (own, read) =>
-    read.one(isThere, here) ? bundleOf(own.map(ingressClusterDraft)) : undefined,
+    read.one(isThere, here) ? bundleOf(own.map((target) => ingressClusterDraft(target, hop))) : undefined,
   );
   const assignments = graph.derive("ingress assignments", targets, (own, read, key): Bundle | undefined => {
     if (!read.one(isThere, here)) return undefined;

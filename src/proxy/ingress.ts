@@ -8,7 +8,7 @@ import type { FilterJson } from "#gen/envoy/config/listener/v3/listener_componen
 import type { HttpConnectionManagerJson } from "#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts";
 import type { ZoneIngress_NetworkingJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import type { Draft } from "#proxy/bundle.ts";
-import { hopCluster } from "#proxy/evidence.ts";
+import { type Hop, hopCluster } from "#proxy/evidence.ts";
 import { inboundListenerName, subsetClusterName } from "#proxy/names.ts";
 import { probedHost } from "#topology/probe.ts";
 import type { Tags } from "#topology/provider.ts";
@@ -28,15 +28,13 @@ export const ingressClusterName = ({ mesh, service, subset, sni }: IngressTarget
 export const ingressSni = ({ mesh, service, subset, sni }: IngressTarget): string =>
   sni ?? serviceSni(mesh, service, subset);
 
-/** Within a zone. Two instances that do not answer leave a client in another zone time for its handshake with the third. */
-const connectTimeout = "0.400s";
-
-export const ingressClusterDraft = (target: IngressTarget): Draft => {
+/** `hop`: at an ingress to instances, at an egress to the ingresses of other zones. */
+export const ingressClusterDraft = (target: IngressTarget, hop: Hop): Draft => {
   const name = ingressClusterName(target);
   return {
     type: "cluster",
     name,
-    json: hopCluster(name, connectTimeout),
+    json: hopCluster(name, hop),
   };
 };
 

@@ -50,8 +50,14 @@ export function health(options: HealthOptions) {
   const kept = keptWrites(options);
   const shownTokens = tokenWatch(store, tokens);
   const unwatch = store.watch(({ changes }) => {
-    for (const { id, after } of changes) if (id.kind === "Dataplane" && after) apply(id);
+    for (const { id, after } of changes) {
+      if (!after) continue;
+      if (id.kind === "Dataplane") apply(id);
+      stored.get(reporterKey(id))?.();
+    }
   });
+  /** What those wait for whose proxy discovery has not stored yet. */
+  const stored = new Map<string, () => void>();
 
   /** Proxies come here and to discovery at the same time: what one brings is stored there, and here only looked at. */
   async function admit(first: HealthCheckRequest, stream: ServerStream): Promise<Checking> {
@@ -76,6 +82,11 @@ export function health(options: HealthOptions) {
     if (!proxy) throw refused(`${describeId(id)} does not exist: the proxy must bring it, or it must be applied first`);
     await tokens.checkBrought(proxy, token);
     const key = reporterKey(id);
+    // What it is to check follows from what is stored: told less, Envoy would begin anew with the rest, and call all unhealthy meanwhile.
+    if (!store.get(id)) {
+      await new Promise<void>((resolve) => stored.set(key, resolve));
+      stored.delete(key);
+    }
     const letGo = shownTokens.hold({
       ...{ ...shown, proxy },
       onRefused(error) {

@@ -65,6 +65,19 @@ test("what a full disk does not take is said once, and written as it is when the
   assert.equal(alarms.length, 0);
 });
 
+test("what changes while it is written is written after that, as it is then", async () => {
+  const { store, kept } = stage();
+  let text = "first";
+  const edits = () => [note("a", text, store.note("a"))];
+  kept.write("a", edits);
+  text = "second";
+  kept.write("a", edits);
+  text = "third";
+  kept.write("a", edits);
+  for (let i = 0; i < 5; i++) await turn();
+  assert.equal(store.note("a"), "third");
+});
+
 test("what somebody else was faster with is nothing to try again, nor what there is no need for any more", async () => {
   const { store, kept, alarms, full, said, pass } = stage();
   for (const what of ["a", "b"]) kept.write(what, () => [note("same", "written")]);

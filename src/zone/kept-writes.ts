@@ -8,7 +8,10 @@ import type { Edit, Store } from "#resources/store.ts";
 import { gathered } from "#zone/gathered.ts";
 
 export interface KeptWrites {
-  /** `what`: by which it is known, and said; a later one of the same replaces it. `edits`: as of when it is called, perhaps none. */
+  /**
+   * `what`: by which it is known, and said; a later one of the same replaces it, and waits for one that is being written. `edits`: as of when
+   * it is called, perhaps none.
+   */
   write(what: string, edits: () => readonly Edit[]): void;
   stop(): void;
 }
@@ -24,9 +27,20 @@ export interface KeptWritesOptions {
 export function keptWrites({ store, clock, log }: KeptWritesOptions): KeptWrites {
   const again = gathered(clock, againAfterMs);
   const failed = new Set<string>();
+  /** What is being written, and what is to be after that. */
+  const writing = new Map<string, (() => readonly Edit[]) | undefined>();
   let isStopped = false;
 
   async function attempt(what: string, edits: () => readonly Edit[]): Promise<void> {
+    if (writing.has(what)) return void writing.set(what, edits);
+    writing.set(what, undefined);
+    await writeNow(what, edits);
+    const next = writing.get(what);
+    writing.delete(what);
+    if (next) await attempt(what, next);
+  }
+
+  async function writeNow(what: string, edits: () => readonly Edit[]): Promise<void> {
     again.remove(what);
     const all = edits();
     try {

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { incrementalGraph } from "#incremental/graph.ts";
 import type { Bundle, ProxyConfig } from "#proxy/bundle.ts";
 import type { Ways } from "#topology/egress.ts";
+import { everyService } from "#topology/provider.ts";
 import { leads } from "#zone/leads.ts";
 
 const ingress = { kind: "ZoneIngress", mesh: "", name: "ingress-1" };
@@ -49,4 +50,13 @@ test("with the resource goes what was known of its Envoy: one of the same name h
   }
   assert.equal(known.removed({ kind: "Dataplane", mesh: "default", name: "ingress-1" }), false);
   assert.deepEqual([[...services.keys()], [...ways.keys()]], [[], []]);
+});
+
+test("an ingress that goes on with what it had leads everywhere until it is heard, whether or not it takes what is new", () => {
+  const { services, known } = stage();
+  known.returns(ingress);
+  known.returns(egress);
+  assert.deepEqual(services.get(ingress.name), [everyService]);
+  assert.equal(known.progress(ingress, holding("1")), true);
+  assert.deepEqual(services.get(ingress.name), wantedServices);
 });

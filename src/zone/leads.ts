@@ -15,7 +15,7 @@ export interface LeadsOptions {
     readonly egressWays: Collection<Ways>;
     readonly egresses: Collection<ProxyConfig>;
   };
-  /** What they do, by name. */
+  /** What they do, by name; of one that goes on with what it had, `everyService` until it has said something. */
   readonly services: Source<readonly string[]>;
   readonly ways: Source<Ways>;
 }
@@ -31,6 +31,8 @@ export interface Leads {
   removed(id: ResourceId): boolean;
 }
 
+const everything: readonly string[] = [everyService];
+
 export function leads({ configs, services, ways }: LeadsOptions): Leads {
   const { ingressServices, ingressListeners, egressWays, egresses } = configs;
   return {
@@ -39,7 +41,10 @@ export function leads({ configs, services, ways }: LeadsOptions): Leads {
       switch (id.kind) {
         case "ZoneIngress": {
           const wanted = ingressServices.get(key);
-          if (wanted === services.get(key) || !isHeld(session, ingressListeners.get(key))) return false;
+          const known = services.get(key);
+          if (wanted === known || wanted === undefined) return false;
+          // What it had leads somewhere whether or not it takes what is new.
+          if (known !== everything && !isHeld(session, ingressListeners.get(key))) return false;
           services.set(key, wanted);
           return true;
         }
@@ -56,7 +61,7 @@ export function leads({ configs, services, ways }: LeadsOptions): Leads {
       return false;
     },
     returns(id) {
-      if (id.kind === "ZoneIngress") services.set(keyOf(id), [everyService]);
+      if (id.kind === "ZoneIngress") services.set(keyOf(id), everything);
     },
     refused(id) {
       if (id.kind === "ZoneIngress") services.set(keyOf(id), []);

@@ -1,6 +1,7 @@
 // Proxies of this zone as they come and go: who is let in, what they bring into the store, and what is known of them.
 //
 //   first request ─► token and resource checked ─► store ─► admitted ─► gone ─► (10 s) ─► what it brought is deleted
+//        └─ comes back, and nothing is remembered of any ─► (32 s) ┘
 
 import type { DeltaDiscoveryRequest } from "#gen/envoy/service/discovery/v3/discovery_pb.ts";
 import type { ServerStream } from "#host/world.ts";
@@ -68,15 +69,12 @@ export function proxies(options: ProxiesOptions) {
     },
   });
   const kept = keptWrites(options);
-  /** As long as nobody that was known has come. */
-  let knewNobody = known.size === 0;
   const returning = returns({
-    store,
-    clock,
+    ...{ store, clock, isRemembered: known.size > 0 },
     onBegin: () =>
       log.warn(
         {},
-        "proxies come back with what another control plane, or another store, gave them: they keep it until all are here",
+        "proxies come back that this store does not remember: they keep what they have until the others must have come, too, for 32 s",
       ),
   });
   const connected = connectedProxies({ ...options, presences, shownTokens });
@@ -84,6 +82,7 @@ export function proxies(options: ProxiesOptions) {
     for (const { id, after } of changes) {
       if (after) continue;
       const proxy = statusKey(id);
+      if (isProxy(id)) returning.remembers();
       presences.removed(proxy);
       if (options.leads.removed(id)) touch();
       // Not before it is gone: one that is away would take traffic again.
@@ -124,21 +123,23 @@ export function proxies(options: ProxiesOptions) {
     const kind = kindOfProxy.get(metadata["dataplane.proxyType"]) ?? "Dataplane";
     const id = { kind, mesh, name };
     const brought = broughtBy(metadata, id, place.zone, validate);
-    const existing = store.get(id);
-    const resource = brought ?? existing;
+    const resource = brought ?? store.get(id);
     if (!resource)
       throw refused(
         `${kind} "${name}" does not exist: the proxy must bring its definition, or it must be applied first`,
       );
     await tokens.checkBrought(resource, token);
     const proxy = statusKey(id);
+    const existing = store.get(id);
     returning.supersede(proxy);
     known.set(proxy, { id, isOwn: brought !== undefined });
     // An Envoy that brings nothing of an earlier stream has just started: others hear of it when it serves.
     const isResumed = Object.keys(first.initialResourceVersions).length > 0;
     presences.comes(proxy, !isResumed);
     try {
-      if (brought && !existing && isResumed && knewNobody) await returnTogether(brought);
+      // Without a way into the zone there is nothing to wait for.
+      if (kind === "ZoneIngress" && !isResumed) await returning.end();
+      if (brought && !existing && isResumed && returning.isOpen()) await returnTogether(brought);
       else if (brought) await store.write(editsOfBringing(completed(brought, existing, !isResumed)));
       else {
         const edits = notes.edits(id, noNotes);
@@ -194,17 +195,23 @@ export function proxies(options: ProxiesOptions) {
   }
 
   async function returnTogether(brought: Resource): Promise<void> {
-    await returning.wait(statusKey(brought), brought, () => {
-      options.leads.returns(brought);
-      return editsOfBringing(completed(brought, undefined, false));
-    });
-    knewNobody = false;
+    try {
+      await returning.wait(statusKey(brought), brought, () => {
+        options.leads.returns(brought);
+        return editsOfPutting(completed(brought, undefined, false));
+      });
+    } catch (error) {
+      if (error !== superseded) options.leads.removed(brought);
+      throw error;
+    }
   }
 
+  const editsOfPutting = (resource: Resource): readonly Edit[] => [
+    { kind: "put", resource },
+    ...notes.edits(resource, { brought: true, refused: false }),
+  ];
   const editsOfBringing = (resource: Resource): readonly Edit[] =>
-    leaving.has(statusKey(resource))
-      ? [withdrawal(resource)]
-      : [{ kind: "put", resource }, ...notes.edits(resource, { brought: true, refused: false })];
+    leaving.has(statusKey(resource)) ? [withdrawal(resource)] : editsOfPutting(resource);
 
   function completed(brought: Resource, existing: Resource | undefined, hasJustStarted: boolean): Resource {
     const labels = completeLabels(place, kindNamed(brought.kind), brought);
@@ -223,12 +230,14 @@ export function proxies(options: ProxiesOptions) {
 
   /** New requests go elsewhere from here on. Resolves when the store says so, which is when other proxies are told. */
   async function leave(id: ResourceId, token: string): Promise<void> {
-    const stored = store.get(id);
-    const resource = stored ?? returning.of(statusKey(id));
+    const proxy = statusKey(id);
+    const resource = returning.of(proxy) ?? store.get(id);
     if (!resource) throw new KodiakError({ kind: "not-found", what: describeId(id) });
     await tokens.check(resource, token);
-    leaving.add(statusKey(id));
-    if (stored) await store.write([withdrawal(stored)]);
+    leaving.add(proxy);
+    // Others are told of its end, and that is one only when they have been told of it.
+    if (returning.of(proxy)) await returning.end();
+    await store.write([withdrawal(store.get(id) ?? resource)]);
   }
 
   return {
@@ -258,6 +267,8 @@ export function proxies(options: ProxiesOptions) {
     },
   };
 }
+
+const isProxy = ({ kind }: ResourceId): boolean => ["Dataplane", "ZoneIngress", "ZoneEgress"].includes(kind);
 
 const kindOfProxy = new Map<unknown, string>([
   ["ingress", "ZoneIngress"],

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { zeroTime } from "#resources/rest.ts";
-import type { Edit } from "#resources/store.ts";
-import { longestMs, quietMs, returns, superseded } from "#zone/returns.ts";
+import { gatheredForMs, returns, superseded } from "#zone/returns.ts";
 import { schedule } from "../../test/simulation/schedule.ts";
 
 /** `write`: what becomes of each commit. */
-function stage(write: () => Promise<void> = () => Promise.resolve()) {
+function stage({ write = () => Promise.resolve(), isRemembered = false } = {}) {
   const { now, at, advance } = schedule(0);
   const commits: string[][] = [];
   const said: string[] = [];
-  const { wait, supersede } = returns({
+  const own = returns({
+    isRemembered,
     clock: { now, alarm: at },
     store: {
       async write(edits) {
@@ -21,68 +21,76 @@ function stage(write: () => Promise<void> = () => Promise.resolve()) {
     },
     onBegin: () => said.push("begun"),
   });
-  const note = (after: string): Edit => ({ kind: "note", key: after, before: undefined, after });
-  const brings = {
-    kind: "Dataplane",
-    mesh: "default",
-    name: "any",
-    labels: {},
-    spec: {},
-    creationTime: zeroTime,
-    modificationTime: zeroTime,
+  const times = { creationTime: zeroTime, modificationTime: zeroTime };
+  const comes = (name: string, what: string = name): void => {
+    own.supersede(name);
+    const brings = { kind: "Dataplane", mesh: "default", name, labels: {}, spec: {}, ...times };
+    own
+      .wait(name, brings, () => [{ kind: "note", key: what, before: undefined, after: what }])
+      .then(
+        () => said.push(`${what} written`),
+        (error: Error) => said.push(`${what}: ${error.message}`),
+      );
   };
-  const comes = (proxy: string, what: string = proxy): void => {
-    supersede(proxy);
-    wait(proxy, brings, () => [note(what)]).then(
-      () => said.push(`${what} written`),
-      (error: Error) => said.push(`${what}: ${error.message}`),
-    );
-  };
-  return { advance, commits, said, comes, supersede };
+  return { ...own, advance, commits, said, comes };
 }
 
-test("what proxies bring that come back together is one commit, as of when no more of them come", async () => {
-  const { advance, commits, said, comes } = stage();
+test("what proxies bring that come back together is one commit, when all must have come", async () => {
+  const { advance, commits, said, comes, isOpen, of } = stage();
+  assert.equal(isOpen(), true);
   comes("a", "a before");
-  await advance(quietMs - 1);
+  await advance(gatheredForMs - 1);
   comes("b");
   comes("a");
-  await advance(quietMs - 1);
+  await advance(0);
   assert.deepEqual([commits, said], [[], ["begun", `a before: ${superseded.message}`]]);
+  assert.equal(of("a")?.name, "a");
   await advance(1);
   assert.deepEqual([commits, said.slice(2)], [[["b", "a"]], ["b written", "a written"]]);
+  assert.deepEqual([isOpen(), of("a")], [false, undefined]);
 });
 
-test("one that has come anew, to be served at once, does not wait any more", async () => {
+test("nobody waits where the store remembers proxies, or has forgotten one by itself", async () => {
+  assert.equal(stage({ isRemembered: true }).isOpen(), false);
+  const { isOpen, remembers, comes } = stage();
+  comes("a");
+  remembers();
+  assert.equal(isOpen(), true, "one waits, and others may come");
+  const fresh = stage();
+  fresh.remembers();
+  assert.equal(fresh.isOpen(), false);
+});
+
+test("who has come anew, to be served at once, does not wait any more", async () => {
   const { advance, commits, said, comes, supersede } = stage();
   comes("a");
   comes("b");
   supersede("a");
-  await advance(quietMs);
+  await advance(gatheredForMs);
   assert.deepEqual([commits, said], [[["b"]], ["begun", `a: ${superseded.message}`, "b written"]]);
 });
 
-test("who goes on coming keeps nobody waiting for ever", async () => {
-  const { advance, commits, comes } = stage();
-  for (let ms = 0; ms < longestMs; ms += quietMs / 2) {
-    assert.deepEqual(commits, []);
-    comes("a");
-    await advance(quietMs / 2);
-  }
-  assert.equal(commits.length, 1);
+test("it ends early for what cannot wait, once", async () => {
+  const { advance, commits, said, comes, end, isOpen } = stage();
+  comes("a");
+  await end();
+  await end();
+  await advance(gatheredForMs);
+  assert.deepEqual([commits, said, isOpen()], [[["a"]], ["begun", "a written"], false]);
 });
 
 test("a commit that fails refuses all of them, and they come again", async () => {
   let isFull = true;
-  const { advance, commits, said, comes } = stage(() =>
-    isFull ? Promise.reject(new Error("full")) : Promise.resolve(),
-  );
+  const { advance, commits, said, comes, isOpen } = stage({
+    write: () => (isFull ? Promise.reject(new Error("full")) : Promise.resolve()),
+  });
   comes("a");
   comes("b");
-  await advance(quietMs);
+  await advance(gatheredForMs);
+  assert.equal(isOpen(), true);
   isFull = false;
   comes("a");
-  await advance(quietMs);
+  await advance(gatheredForMs);
   assert.deepEqual(
     [commits, said],
     [

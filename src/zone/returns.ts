@@ -1,5 +1,8 @@
-// Proxies that come back to a control plane that knows of none: its store was lost, or it has taken another one's place. What they bring is
-// written in one commit when no more of them come: of a part of them other zones would conclude that the rest is gone.
+// Proxies that come back to a control plane whose store remembers none: it was lost, or this control plane has taken another one's place. What
+// they bring is written in one commit, when all must have come: of a part of them others would conclude that the rest is gone.
+//
+//   nothing remembered ─► the first comes back ─► (32 s) ─► one commit ─► remembered
+//            └── one was forgotten, or cannot wait ────────────────────────┘
 
 import type { Clock } from "#host/world.ts";
 import { KodiakError } from "#lib/failure.ts";
@@ -7,56 +10,65 @@ import type { Resource } from "#resources/resource.ts";
 import type { Edit, Store } from "#resources/store.ts";
 
 export interface Returns {
+  /** Whether who comes back is to wait. */
+  isOpen(): boolean;
   /** Resolves when what it brings is written, with what the others bring. `edits`: as of then. Rejects if that fails, and with `superseded`. */
   wait(proxy: string, brings: Resource, edits: () => readonly Edit[]): Promise<void>;
   /** What this one waits with. */
   of(proxy: string): Resource | undefined;
   /** It has come anew: the earlier stream, which may have ended, waits no more. */
   supersede(proxy: string): void;
+  /** Nobody waits any longer. Resolves when what they bring is written; rejects if it is not, and then who comes back waits again. */
+  end(): Promise<void>;
+  /** Its store knows of proxies, if nobody waits: who comes back later was forgotten. */
+  remembers(): void;
   stop(): void;
 }
 
-/** Envoy tries again after up to as long as it has tried, and at most after 30 s. */
-export const quietMs = 10_000;
-export const longestMs = 30_000;
+/** Envoy tries again after 30 s at most. */
+export const gatheredForMs = 32_000;
 /** No failure of the proxy. */
 export const superseded = new KodiakError({ kind: "unavailable", what: "a newer stream of the same proxy has come" });
 
 export interface ReturnsOptions {
   readonly store: Pick<Store, "write">;
   readonly clock: Pick<Clock, "now" | "alarm">;
+  /** The store has something of proxies. */
+  readonly isRemembered: boolean;
   /** The first of them waits. */
   readonly onBegin: () => void;
 }
 
-export function returns({ store, clock, onBegin }: ReturnsOptions): Returns {
+export function returns({ store, clock, isRemembered, onBegin }: ReturnsOptions): Returns {
   const waiting = new Map<string, Waiting>();
-  let latest = 0;
+  let isOpen = !isRemembered;
   let cancel: (() => void) | undefined;
 
-  function end(): void {
+  async function end(): Promise<void> {
+    cancel?.();
     cancel = undefined;
+    isOpen = false;
     const all = [...waiting.values()];
     waiting.clear();
     if (all.length === 0) return;
-    store.write(all.flatMap(({ edits }) => edits())).then(
-      () => {
-        for (const { resolve } of all) resolve();
-      },
-      (error: unknown) => {
-        for (const { reject } of all) reject(error);
-      },
-    );
+    try {
+      await store.write(all.flatMap(({ edits }) => edits()));
+      for (const { resolve } of all) resolve();
+    } catch (error) {
+      isOpen = true;
+      for (const { reject } of all) reject(error);
+      throw error;
+    }
   }
 
   return {
+    isOpen: () => isOpen,
     wait(proxy, brings, edits) {
       if (cancel === undefined) {
-        latest = clock.now() + longestMs;
+        // Who waits is told of a failure.
+        cancel = clock.alarm(clock.now() + gatheredForMs, () => void end().catch(() => {}));
         onBegin();
       }
-      cancel?.();
-      cancel = clock.alarm(Math.min(clock.now() + quietMs, latest), end);
       return new Promise((resolve, reject) => void waiting.set(proxy, { brings, edits, resolve, reject }));
     },
     of: (proxy) => waiting.get(proxy)?.brings,
@@ -64,7 +76,14 @@ export function returns({ store, clock, onBegin }: ReturnsOptions): Returns {
       waiting.get(proxy)?.reject(superseded);
       waiting.delete(proxy);
     },
-    stop: () => cancel?.(),
+    end,
+    remembers() {
+      if (cancel === undefined) isOpen = false;
+    },
+    stop() {
+      cancel?.();
+      isOpen = false;
+    },
   };
 }
 

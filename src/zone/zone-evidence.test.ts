@@ -109,7 +109,7 @@ test("a zone that has just joined is not silent before its probe must have been 
   assert.equal(waiting(), 0);
 });
 
-test("what was left out before a restart of the control plane is until somebody says more, and not for ever", () => {
+test("what was left out before a restart of the control plane is until somebody says more, and not for ever", async () => {
   const notes = new Map<string, string>();
   const answers = (is: boolean) =>
     new Map([
@@ -120,6 +120,7 @@ test("what was left out before a restart of the control plane is until somebody 
   first.said("in", answers(true));
   first.said("in", answers(false));
   first.stop();
+  first.said("in", undefined);
   const left = [{ "zone-b": 1_000 }, ["zone-b"], 0, 0];
   const begins = () => {
     const again = evidence(notes, 9_000);
@@ -139,11 +140,13 @@ test("what was left out before a restart of the control plane is until somebody 
   answering.said("in", answers(true));
   assert.deepEqual(answering.state(), [{}, [], 1, 1]);
   answering.said("in", answers(false));
+  await new Promise((written) => setImmediate(written));
   answering.stop();
 
   const unheard = evidence(notes, 9_000);
   unheard.at(9_000 + rememberedForMs);
   assert.deepEqual(unheard.state(), [{}, [], 1, 1]);
+  await new Promise((written) => setImmediate(written));
   assert.deepEqual([...notes.values()], [undefined]);
 });
 

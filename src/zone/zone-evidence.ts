@@ -42,6 +42,7 @@ export const rememberedForMs = 40_000;
 export function zoneEvidence({ store, clock, log, left, touch, onChange }: ZoneEvidenceOptions): ZoneEvidence {
   const byReporter = new Map<string, Findings>();
   const kept = keptWrites({ store, clock, log });
+  let isStopped = false;
   let silent: ReadonlyMap<string, number> = new Map(Object.entries(JSON.parse(store.note(noteKey) ?? "{}")));
   /** From before a restart; nobody has said anything of them yet. */
   const remembered = new Set(silent.keys());
@@ -63,7 +64,8 @@ export function zoneEvidence({ store, clock, log, left, touch, onChange }: ZoneE
     const next = [...answers.keys()].filter(isSilent).sort();
     const [before, leftBefore] = [[...silent.keys()], [...left.keys()]];
     silent = new Map(next.map((zone) => [zone, silent.get(zone) ?? clock.now()]));
-    const isLeft = isWithinShare(silent.size, answers.size);
+    // Of how many it is a share nobody has said yet.
+    const isLeft = said.size === 0 || isWithinShare(silent.size, answers.size);
     for (const zone of left.keys()) if (!isLeft || !silent.has(zone)) left.set(zone, undefined);
     if (isLeft) for (const zone of silent.keys()) left.set(zone, true);
     if (!isEqual([...left.keys()], leftBefore)) {
@@ -94,6 +96,8 @@ export function zoneEvidence({ store, clock, log, left, touch, onChange }: ZoneE
 
   return {
     said(reporter, health = new Map()) {
+      // With this control plane end the streams, and what was found stays noted.
+      if (isStopped) return;
       const { health: before, starting } = byReporter.get(reporter) ?? { health: new Map(), starting: new Map() };
       byReporter.set(reporter, { health, starting });
       for (const probe of starting.keys()) if (health.get(probe) !== false) end(reporter, probe);
@@ -104,6 +108,7 @@ export function zoneEvidence({ store, clock, log, left, touch, onChange }: ZoneE
     },
     silent: () => silent,
     stop() {
+      isStopped = true;
       forget?.();
       kept.stop();
       for (const [reporter, { starting }] of byReporter) for (const probe of starting.keys()) end(reporter, probe);

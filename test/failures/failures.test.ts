@@ -1,7 +1,7 @@
 // What fails, and what goes on: an application calls a service of one zone, one of two and one of three, while something in these zones, or
 // between them, is lost and comes back. No request fails for which there is an instance left; where there is none it is said with a 503, and
-// the service is back with its zone. `npm test` has what it loses nowhere else (P1 kills proxies and control planes); soak has all, with and
-// without egresses and redirection.
+// the service is back with its zone. `npm test` has what it loses nowhere else (P1 kills proxies and control planes); soak has all, with
+// both and with neither of egresses and redirection.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -161,15 +161,18 @@ async function leftOutOverARestart(stage: Stage): Promise<void> {
   await eventually("zone-b left out", 60_000, async () =>
     assert.match(await admin("web", "/clusters?filter=^two$"), /health_flags::.*failed_eds_health/),
   );
-  const before = await updates();
-  await (await killControlPlane("zone-a"))();
-  await put(api, "/meshes/default/meshtimeouts/later", {
-    ...{ type: "MeshTimeout", mesh: "default", name: "later" },
-    spec: { to: [{ targetRef: { kind: "Mesh" }, default: { http: { streamIdleTimeout: "1234s" } } }] },
-  });
-  await eventually("news of it", 60_000, async () => assert.match(await admin("web", "/config_dump"), /"1234s"/));
-  assert.equal(await updates(), before);
-  await mend();
+  try {
+    const before = await updates();
+    await (await killControlPlane("zone-a"))();
+    await put(api, "/meshes/default/meshtimeouts/later", {
+      ...{ type: "MeshTimeout", mesh: "default", name: "later" },
+      spec: { to: [{ targetRef: { kind: "Mesh" }, default: { http: { streamIdleTimeout: "1234s" } } }] },
+    });
+    await eventually("news of it", 60_000, async () => assert.match(await admin("web", "/config_dump"), /"1234s"/));
+    assert.equal(await updates(), before);
+  } finally {
+    await mend();
+  }
 }
 
 /** That the Envoy of this ingress or egress has made for services. */
