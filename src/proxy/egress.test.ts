@@ -49,10 +49,16 @@ const offer = (zone: string, host: number, instances: number): RemoteOffer => ({
   entries: [{ tags: {}, instances }],
 });
 const ingress = (host: number): string => `10.1.0.${host}:10001`;
-const seen = (form: EgressForm, egresses: readonly Egress[], offers: readonly RemoteOffer[]): readonly Endpoint[] =>
+/** `there`: hosts of ingresses of zone b. */
+const seen = (
+  form: EgressForm,
+  egresses: readonly Egress[],
+  offers: readonly RemoteOffer[],
+  there: readonly number[] = [1, 2],
+): readonly Endpoint[] =>
   endpointsOf({
     ...{ localZone: "a", subset: {}, instances: [], offers },
-    through: throughEgresses(form, egresses, "default/web"),
+    through: throughEgresses(form, egresses, "default/web", (zone) => (zone === "b" ? there.map(ingress) : [])),
   });
 const weights = (endpoints: readonly Endpoint[]) => endpoints.map(({ zone, weight }) => [zone, weight]);
 const offers = [offer("b", 1, 3), offer("b", 2, 3), offer("c", 3, 6)];
@@ -78,6 +84,16 @@ test("a zone is not told of before all egresses lead there, and to nothing that 
     assert.deepEqual(seen(form, [egress(1, both), egress(2, both, { ways })], offers), []);
     assert.deepEqual(seen(form, [], offers), []);
   }
+});
+
+test("an ingress that has gone takes nothing with it while egresses have not heard of that", () => {
+  const seenOf = (...there: readonly number[]) => weights(seen("zones", [egress(1, both)], offers.slice(1), there));
+  assert.deepEqual(seenOf(2), [
+    ["b", 3],
+    ["c", 6],
+  ]);
+  assert.deepEqual(seenOf(1, 2), [["c", 6]], "it is there, and leads elsewhere");
+  assert.deepEqual(weights(seen("zones", [egress(1, { ...both, b: [ingress(1)] })], offers.slice(1), [2])), [["c", 6]]);
 });
 
 test("what goes, egress or ingress, makes another endpoint of the zones behind it, so that connections are renewed", () => {

@@ -18,6 +18,8 @@ export interface EndpointInput {
   /** By service key. */
   readonly instances: Collection<Group<readonly Instance[]>>;
   readonly offers: Collection<Group<RemoteOffer>>;
+  /** Of another zone, wherever they lead: as `hostPortText`. */
+  readonly ingresses: Collection<readonly string[]>;
   readonly reaches: Collection<Reach>;
   /** By `needKey`. */
   readonly outbounds: Collection<Outbound>;
@@ -40,7 +42,7 @@ interface EndpointNeed extends ClusterUse {
 }
 
 export function endpointCollections(graph: Graph, input: EndpointInput) {
-  const { zone, meshes, instances, offers, reaches, outbounds, sending, usedEgresses } = input;
+  const { zone, meshes, instances, offers, ingresses, reaches, outbounds, sending, usedEgresses } = input;
   const uses = graph.derive("cluster uses", outbounds, ({ clusters }): readonly ClusterUse[] =>
     clusters.map(({ target, locality }) => ({ target, ...(locality && { locality }) })),
   );
@@ -86,7 +88,9 @@ export function endpointCollections(graph: Graph, input: EndpointInput) {
       ...{ localZone: zone, subset: target.subset, locality, own },
       instances: read.one(instances, service)?.values() ?? [],
       offers: mtls ? (read.one(offers, service)?.values() ?? []) : [],
-      ...(egress && { through: throughEgresses(egress, usedEgresses(read), service) }),
+      ...(egress && {
+        through: throughEgresses(egress, usedEgresses(read), service, (of) => read.one(ingresses, of) ?? []),
+      }),
     });
     const json = assignment(target.name, endpoints, locality.overprovisioningFactor);
     return bundleOf([{ type: "endpoint", name: target.name, json }]);

@@ -311,7 +311,7 @@ function sharedCollections(
   const clusters = graph.derive("cluster bundles", clusterDrafts, (group) => bundleOf([...group.values()].slice(0, 1)));
   const endpoints = endpointCollections(graph, {
     ...{ zone, meshes, instances, offers, reaches, outbounds, sending },
-    ...{ usedEgresses: met.used, facts },
+    ...{ usedEgresses: met.used, ingresses: topology.ingressesOfZones, facts },
   });
   const clusterRefs = (view: string, client: EndpointClient, uses: readonly ClusterUse[]): readonly BundleRef[] =>
     uses.flatMap((use) => [

@@ -6,6 +6,7 @@ import type { MeshJson } from "#gen/kuma/mesh/v1alpha1/mesh_pb.ts";
 import type { ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import type { SecretJson } from "#gen/kuma/system/v1alpha1/secret_pb.ts";
 import type { Graph, Read } from "#incremental/collection.ts";
+import { hostPortText } from "#lib/address.ts";
 import { entranceOf } from "#proxy/egress.ts";
 import { meshExternals } from "#proxy/mesh-externals.ts";
 import { serviceCollections } from "#proxy/service-collections.ts";
@@ -67,6 +68,9 @@ export function topologyCollections(graph: Graph, sources: Sources, zone: string
   );
   const isOfferedOutside = graph.derive("offered outside the mesh", offersOutside, (): true => true);
   const entrances = graph.group("entrances of zones", ingresses, (ingress) => entranceOf(ingress, zone));
+  const ingressesOfZones = graph.derive("ingresses of zones", entrances, (group) =>
+    [...group.values()].map(hostPortText).sort(),
+  );
   const externals = graph.group("external services", sources.of<ExternalServiceJson>("ExternalService"), externalsOf);
   const secrets = sources.of<SecretJson>("Secret");
   const external = graph.derive("external reach", externals, (group, read, key) => {
@@ -104,6 +108,6 @@ export function topologyCollections(graph: Graph, sources: Sources, zone: string
   const isInside = (read: Read, key: string): boolean =>
     read.one(localFacts, key) !== undefined || read.one(remoteFacts, key) !== undefined;
   const sniOf = (read: Read, key: string): string | undefined => read.one(services.ports, key)?.resource.sni;
-  const providers = { instances, behindIngresses, offers, offersOutside, entrances };
+  const providers = { instances, behindIngresses, offers, offersOutside, entrances, ingressesOfZones };
   return { ...providers, portsForZones, multiZone: services.selected, meshes, outside, isInside, facts, cutOff, sniOf };
 }

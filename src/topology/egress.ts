@@ -30,15 +30,19 @@ export function usedEgresses(egresses: Iterable<Egress>): readonly Egress[] {
 /** How a proxy reaches other zones through egresses: `zones`, each by a way of its own; `addresses`, all of them at the egresses. */
 export type EgressForm = "zones" | "addresses";
 
-/** `egresses`: those that are used. `service`: as `serviceKey`. What not all of them lead to is not there. */
+/**
+ * `egresses`: those that are used. `service`: as `serviceKey`. What not all of them lead to is not there. `ingressesOf`: of a zone, as
+ * `hostPortText`, whether or not they lead to the service.
+ */
 export function throughEgresses(
   form: EgressForm,
   egresses: readonly Egress[],
   service: string,
+  ingressesOf: (zone: string) => readonly string[],
 ): (zones: readonly RemoteZone[]) => readonly RemoteZone[] {
   if (egresses.length === 0 || !egresses.every(({ ways }) => ways.services.includes(service))) return () => [];
   return form === "zones"
-    ? (zones) => zones.flatMap((zone) => wayTo(zone, egresses))
+    ? (zones) => zones.flatMap((zone) => wayTo(zone, egresses, ingressesOf(zone.zone)))
     : (zones) => together(zones, egresses);
 }
 
@@ -48,11 +52,19 @@ export const leadingOut = (zone: string, egresses: readonly Egress[], service: s
     .filter(({ ways }) => ways.services.includes(service))
     .map(({ at }) => ({ ...at, zone, weight: 1, tags: {}, isMarked: false, priority: 0 }));
 
-function wayTo({ addresses, ...zone }: RemoteZone, egresses: readonly Egress[]): readonly RemoteZone[] {
-  const known = new Set(addresses.map(hostPortText));
+function wayTo(
+  { addresses, ...zone }: RemoteZone,
+  egresses: readonly Egress[],
+  there: readonly string[],
+): readonly RemoteZone[] {
+  const leading = new Set(addresses.map(hostPortText));
   const behind = egresses.map(({ ways }) => ways.zones[zone.zone] ?? []);
-  // A connection may end at each of these, and each must lead to the service.
-  if (!behind.every((ingresses) => ingresses.length > 0 && ingresses.every((at) => known.has(at)))) return [];
+  // A connection may end at each of these, and each must lead to the service; but who is not there any more is no place to end at.
+  const elsewhere = new Set(there.filter((at) => !leading.has(at)));
+  if (
+    !behind.every((ingresses) => ingresses.some((at) => leading.has(at)) && !ingresses.some((at) => elsewhere.has(at)))
+  )
+    return [];
   const revision = sha256Hex(JSON.stringify(egresses.map(({ at }, i) => [hostPortText(at), behind[i]]))).slice(0, 8);
   return [{ ...zone, addresses: [{ address: zone.zone, port: 0, way: `${zone.zone}/${revision}` }] }];
 }
