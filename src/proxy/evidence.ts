@@ -47,7 +47,7 @@ export interface Hop {
   readonly connectTimeout: string;
   readonly failures: number;
 }
-/** Of egresses and ingresses. */
+/** Of egresses, and ingresses of other zones. */
 export const toProxies: Hop = { connectTimeout: "1s", failures: 1 };
 /**
  * Within a zone. A client in another zone has a second for its connection, of which the next instance needs a part; a packet that was lost is

@@ -28,7 +28,7 @@ export const ingressClusterName = ({ mesh, service, subset, sni }: IngressTarget
 export const ingressSni = ({ mesh, service, subset, sni }: IngressTarget): string =>
   sni ?? serviceSni(mesh, service, subset);
 
-/** `hop`: at an ingress to instances, at an egress to the ingresses of other zones. */
+/** `hop`: at an ingress to instances, or to egresses beside it; at an egress to the ingresses of other zones. */
 export const ingressClusterDraft = (target: IngressTarget, hop: Hop): Draft => {
   const name = ingressClusterName(target);
   return {

@@ -19,6 +19,7 @@ import { fromRest } from "#resources/rest.ts";
 import { memoryStore } from "#store/memory.ts";
 import { health } from "#zone/health.ts";
 import { refusedProxies } from "#zone/refused-proxies.ts";
+import { superseded } from "#zone/returns.ts";
 
 const log = openLog("silent");
 const id = { kind: "Dataplane", mesh: "default", name: "backend-1" };
@@ -111,6 +112,37 @@ test("an application that is reported ill is NotReady, one that is well again Re
     [[well, untouched], 2],
     [[well, untouched], 2],
   ]);
+});
+
+test("who comes before discovery has stored its proxy waits for that: the newest stream, and not for ever", async () => {
+  const { store, open, put, rings, recorded } = await stage(dataplane(web));
+  await store.write([{ kind: "delete", id }]);
+  const brings = () => {
+    const said: string[] = [];
+    const resource = JSON.stringify({ type: "Dataplane", mesh: "default", name: "backend-1", ...dataplane(web).spec });
+    open({ "dataplane.resource": resource }).then(
+      () => said.push("let in"),
+      (error: Error) => said.push(error.message),
+    );
+    return said;
+  };
+  const older = brings();
+  await turn();
+  const newer = brings();
+  await turn();
+  assert.deepEqual([older, newer, recorded], [[superseded.message], [], []]);
+  await put({ ...dataplane(web), kind: "MeshService" });
+  await turn();
+  assert.deepEqual(newer, [], "another of that name");
+  await put(dataplane(web));
+  await turn();
+  assert.deepEqual(newer, ["let in"]);
+  await store.write([{ kind: "delete", id }]);
+  const alone = brings();
+  await turn();
+  rings.at(-1)?.();
+  await turn();
+  assert.match(String(alone), /^Dataplane "backend-1" in mesh "default" is not there: /);
 });
 
 test("what a full disk does not take is in the store when there is room, as it is then", async () => {

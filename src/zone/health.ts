@@ -11,9 +11,11 @@ import type { HealthCheckRequest } from "#gen/envoy/service/health/v3/hds_pb.ts"
 import type { Log } from "#host/log.ts";
 import { type Clock, grpcCode, type ServerStream } from "#host/world.ts";
 import { portIn } from "#lib/address.ts";
+import { KodiakError } from "#lib/failure.ts";
 import type { Issue } from "#lib/issue.ts";
 import { isObject, type JsonObject } from "#lib/json.ts";
 import { withHealth } from "#owned/probed-state.ts";
+import { statusKey } from "#owned/proxy-insight.ts";
 import { announcesLeaving } from "#proxy/features.ts";
 import { reporterKey } from "#proxy/probes.ts";
 import { asDataplane } from "#resources/dataplane.ts";
@@ -23,6 +25,7 @@ import type { Checking } from "#xds/health-server.ts";
 import { broughtBy, identityOf, jsonOf, refused, tokenOf } from "#zone/claims.ts";
 import { keptWrites } from "#zone/kept-writes.ts";
 import type { RefusedProxies } from "#zone/refused-proxies.ts";
+import { superseded } from "#zone/returns.ts";
 import type { TokenCheck } from "#zone/token-check.ts";
 import { tokenWatch } from "#zone/token-watch.ts";
 import type { ZoneEvidence } from "#zone/zone-evidence.ts";
@@ -41,6 +44,9 @@ export interface HealthOptions {
   readonly onZones: ZoneEvidence["said"];
 }
 
+/** Those that come back to a lost store are stored after 32 s at most. */
+const storedWithinMs = 60_000;
+
 export function health(options: HealthOptions) {
   const { zone, store, clock, log, tokens, refusedProxies, validate, isLeaving, onZones } = options;
   /** The newest stream of each, by `reporterKey`: what an older one said holds until this one says something. */
@@ -53,18 +59,19 @@ export function health(options: HealthOptions) {
     for (const { id, after } of changes) {
       if (!after) continue;
       if (id.kind === "Dataplane") apply(id);
-      stored.get(reporterKey(id))?.();
+      unstored.get(statusKey(id))?.end();
     }
   });
-  /** What those wait for whose proxy discovery has not stored yet. */
-  const stored = new Map<string, () => void>();
+  /** Those that wait, by `statusKey`. */
+  const unstored = new Map<string, { end(error?: unknown): void }>();
 
   /** Proxies come here and to discovery at the same time: what one brings is stored there, and here only looked at. */
   async function admit(first: HealthCheckRequest, stream: ServerStream): Promise<Checking> {
     try {
       return await letIn(first, stream);
     } catch (error) {
-      refusedProxies.record({ at: "health", proxy: first.node?.id, peer: stream.peer }, error);
+      if (error !== superseded)
+        refusedProxies.record({ at: "health", proxy: first.node?.id, peer: stream.peer }, error);
       throw error;
     }
   }
@@ -83,10 +90,7 @@ export function health(options: HealthOptions) {
     await tokens.checkBrought(proxy, token);
     const key = reporterKey(id);
     // What it is to check follows from what is stored: told less, Envoy would begin anew with the rest, and call all unhealthy meanwhile.
-    if (!store.get(id)) {
-      await new Promise<void>((resolve) => stored.set(key, resolve));
-      stored.delete(key);
-    }
+    if (!store.get(id)) await untilStored(id);
     const letGo = shownTokens.hold({
       ...{ ...shown, proxy },
       onRefused(error) {
@@ -115,6 +119,25 @@ export function health(options: HealthOptions) {
         if (reported.delete(key) && isOfZone) onZones(key, undefined);
       },
     };
+  }
+
+  /** Discovery is to store it. */
+  function untilStored(id: ResourceId): Promise<void> {
+    const waiting = statusKey(id);
+    unstored.get(waiting)?.end(superseded);
+    return new Promise((resolve, reject) => {
+      const end = (error?: unknown): void => {
+        cancel();
+        unstored.delete(waiting);
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const what = `${describeId(id)} is not there: its discovery stream has not come, or was refused`;
+      const cancel = clock.alarm(clock.now() + storedWithinMs, () =>
+        end(new KodiakError({ kind: "unavailable", what })),
+      );
+      unstored.set(waiting, { end });
+    });
   }
 
   function apply(id: ResourceId): void {

@@ -34,9 +34,13 @@ export function keptWrites({ store, clock, log }: KeptWritesOptions): KeptWrites
   async function attempt(what: string, edits: () => readonly Edit[]): Promise<void> {
     if (writing.has(what)) return void writing.set(what, edits);
     writing.set(what, undefined);
-    await writeNow(what, edits);
-    const next = writing.get(what);
-    writing.delete(what);
+    let next: (() => readonly Edit[]) | undefined;
+    try {
+      await writeNow(what, edits);
+    } finally {
+      next = writing.get(what);
+      writing.delete(what);
+    }
     if (next) await attempt(what, next);
   }
 

@@ -14,7 +14,7 @@ import { type Holds, holdsIn, type RefusalStatus, refusalsIn, statusKey } from "
 import { egressMarkKey } from "#proxy/egress-collections.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import { completeLabels, type Place } from "#resources/labels.ts";
-import { describeId, keyOf, type Resource, type ResourceId } from "#resources/resource.ts";
+import { describeId, keyOf, label, type Resource, type ResourceId } from "#resources/resource.ts";
 import type { Edit, Store } from "#resources/store.ts";
 import type { Mark } from "#topology/provider.ts";
 import type { Admitted } from "#xds/server.ts";
@@ -79,10 +79,10 @@ export function proxies(options: ProxiesOptions) {
   });
   const connected = connectedProxies({ ...options, presences, shownTokens });
   const unwatch = store.watch(({ changes }) => {
-    for (const { id, after } of changes) {
+    for (const { id, before, after } of changes) {
       if (after) continue;
       const proxy = statusKey(id);
-      if (isProxy(id)) returning.remembers();
+      if (isProxy(id) && before?.labels[label.origin] !== "global") returning.remembers();
       presences.removed(proxy);
       if (options.leads.removed(id)) touch();
       // Not before it is gone: one that is away would take traffic again.
@@ -137,9 +137,8 @@ export function proxies(options: ProxiesOptions) {
     const isResumed = Object.keys(first.initialResourceVersions).length > 0;
     presences.comes(proxy, !isResumed);
     try {
-      // Without a way into the zone there is nothing to wait for.
-      if (kind === "ZoneIngress" && !isResumed) await returning.end();
-      if (brought && !existing && isResumed && returning.isOpen()) await returnTogether(brought);
+      const isReturn = isResumed && !existing && returning.isOpen() && !leaving.has(proxy);
+      if (brought && isReturn) await returnTogether(brought);
       else if (brought) await store.write(editsOfBringing(completed(brought, existing, !isResumed)));
       else {
         const edits = notes.edits(id, noNotes);
@@ -198,7 +197,7 @@ export function proxies(options: ProxiesOptions) {
     try {
       await returning.wait(statusKey(brought), brought, () => {
         options.leads.returns(brought);
-        return editsOfPutting(completed(brought, undefined, false));
+        return editsOfPutting(completed(brought, store.get(brought), false));
       });
     } catch (error) {
       if (error !== superseded) options.leads.removed(brought);
@@ -235,9 +234,12 @@ export function proxies(options: ProxiesOptions) {
     if (!resource) throw new KodiakError({ kind: "not-found", what: describeId(id) });
     await tokens.check(resource, token);
     leaving.add(proxy);
-    // Others are told of its end, and that is one only when they have been told of it.
-    if (returning.of(proxy)) await returning.end();
-    await store.write([withdrawal(store.get(id) ?? resource)]);
+    const waits = returning.of(proxy);
+    returning.supersede(proxy);
+    // Its end is one only for those who have been told of it.
+    if (waits) await store.write(editsOfPutting(completed(waits, store.get(id), false)));
+    const stored = store.get(id);
+    if (stored) await store.write([withdrawal(stored)]);
   }
 
   return {

@@ -2,7 +2,7 @@
 // they bring is written in one commit, when all must have come: of a part of them others would conclude that the rest is gone.
 //
 //   nothing remembered ─► the first comes back ─► (32 s) ─► one commit ─► remembered
-//            └── one was forgotten, or cannot wait ────────────────────────┘
+//            └── one was forgotten ────────────────────────────────────────┘
 
 import type { Clock } from "#host/world.ts";
 import { KodiakError } from "#lib/failure.ts";
@@ -14,12 +14,10 @@ export interface Returns {
   isOpen(): boolean;
   /** Resolves when what it brings is written, with what the others bring. `edits`: as of then. Rejects if that fails, and with `superseded`. */
   wait(proxy: string, brings: Resource, edits: () => readonly Edit[]): Promise<void>;
-  /** What this one waits with. */
+  /** What this one waits with, until it is written. */
   of(proxy: string): Resource | undefined;
   /** It has come anew: the earlier stream, which may have ended, waits no more. */
   supersede(proxy: string): void;
-  /** Nobody waits any longer. Resolves when what they bring is written; rejects if it is not, and then who comes back waits again. */
-  end(): Promise<void>;
   /** Its store knows of proxies, if nobody waits: who comes back later was forgotten. */
   remembers(): void;
   stop(): void;
@@ -42,31 +40,30 @@ export interface ReturnsOptions {
 export function returns({ store, clock, isRemembered, onBegin }: ReturnsOptions): Returns {
   const waiting = new Map<string, Waiting>();
   let isOpen = !isRemembered;
+  let isStopped = false;
   let cancel: (() => void) | undefined;
 
   async function end(): Promise<void> {
-    cancel?.();
     cancel = undefined;
-    isOpen = false;
     const all = [...waiting.values()];
-    waiting.clear();
     if (all.length === 0) return;
+    // Nobody joins them from here on.
+    isOpen = false;
     try {
       await store.write(all.flatMap(({ edits }) => edits()));
       for (const { resolve } of all) resolve();
     } catch (error) {
       isOpen = true;
       for (const { reject } of all) reject(error);
-      throw error;
     }
+    waiting.clear();
   }
 
   return {
     isOpen: () => isOpen,
     wait(proxy, brings, edits) {
-      if (cancel === undefined) {
-        // Who waits is told of a failure.
-        cancel = clock.alarm(clock.now() + gatheredForMs, () => void end().catch(() => {}));
+      if (cancel === undefined && !isStopped) {
+        cancel = clock.alarm(clock.now() + gatheredForMs, () => void end());
         onBegin();
       }
       return new Promise((resolve, reject) => void waiting.set(proxy, { brings, edits, resolve, reject }));
@@ -76,13 +73,13 @@ export function returns({ store, clock, isRemembered, onBegin }: ReturnsOptions)
       waiting.get(proxy)?.reject(superseded);
       waiting.delete(proxy);
     },
-    end,
     remembers() {
       if (cancel === undefined) isOpen = false;
     },
+    // Who waits, or comes yet, waits again at the next control plane.
     stop() {
+      isStopped = true;
       cancel?.();
-      isOpen = false;
     },
   };
 }
