@@ -23,7 +23,7 @@ import { broughtBy, identityOf, jsonOf, refused, tokenOf } from "#zone/claims.ts
 import { type ConnectedProxiesOptions, connectedProxies, holdsNothing } from "#zone/connected-proxies.ts";
 import { keptWrites } from "#zone/kept-writes.ts";
 import { presence } from "#zone/presence.ts";
-import { proxyNotes } from "#zone/proxy-notes.ts";
+import { kindsOfProxies, proxyNotes } from "#zone/proxy-notes.ts";
 import { returns, superseded } from "#zone/returns.ts";
 import type { TokenCheck } from "#zone/token-check.ts";
 import { tokenWatch } from "#zone/token-watch.ts";
@@ -82,7 +82,7 @@ export function proxies(options: ProxiesOptions) {
     for (const { id, before, after } of changes) {
       if (after) continue;
       const proxy = statusKey(id);
-      if (isProxy(id) && before?.labels[label.origin] !== "global") returning.remembers();
+      if (kindsOfProxies.includes(id.kind) && before?.labels[label.origin] !== "global") returning.remembers();
       presences.removed(proxy);
       if (options.leads.removed(id)) touch();
       // Not before it is gone: one that is away would take traffic again.
@@ -269,8 +269,6 @@ export function proxies(options: ProxiesOptions) {
     },
   };
 }
-
-const isProxy = ({ kind }: ResourceId): boolean => ["Dataplane", "ZoneIngress", "ZoneEgress"].includes(kind);
 
 const kindOfProxy = new Map<unknown, string>([
   ["ingress", "ZoneIngress"],

@@ -18,6 +18,8 @@ export interface ProxyNotes {
   earlier(): readonly ResourceId[];
 }
 
+export const kindsOfProxies: readonly string[] = ["Dataplane", "ZoneIngress", "ZoneEgress"];
+
 const texts = { brought: "by its proxy", refused: "its token is not taken any more" };
 type Note = keyof typeof texts;
 
@@ -42,7 +44,7 @@ export function proxyNotes(store: Store): ProxyNotes {
       ...(refused === undefined ? [] : editOf("refused", id, refused)),
     ],
     earlier: () =>
-      ["Dataplane", "ZoneIngress", "ZoneEgress"].flatMap((kind) => {
+      kindsOfProxies.flatMap((kind) => {
         const stored = store
           .list(kind)
           .filter((one) => one.labels[label.origin] !== "global" && hadProxy(one) && !is("refused", one));
