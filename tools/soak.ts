@@ -21,6 +21,7 @@ const repeated = [
   "test/scenarios/a12",
   "test/scenarios/a24",
   "test/demo",
+  "test/validate",
   "src/proxy/pipeline",
   "test/simulation",
   "test/operations",

@@ -145,7 +145,10 @@ function startEnvoy(
   ];
   return startProcess(options.path, args.flat(), {
     orphaned: { removes: [options.workDir] },
-    onLine: (line) => {
+    opensStdout: true,
+    onLine: (line, stream) => {
+      // Its own log is on stderr; here is what a policy has it write, such as the events of health checks.
+      if (stream === "stdout") return log.info({}, `Envoy's /dev/stdout: ${line}`);
       const { level, logger, text, refusal } = entryOf(line);
       if (level === "error") lastWords.push(text);
       if (lastWords.length > 3) lastWords.shift();

@@ -20,10 +20,21 @@ test("lines of both streams are handed over, and the exit tells code or signal",
   assert.equal(describeExit(await killed.exit), "by SIGTERM");
 });
 
-test("a program that is not there is named", async () => {
-  await assert.rejects(startProcess("/nowhere/envoy", []), {
-    message: "/nowhere/envoy cannot be started: there is no such file",
+test("a child that opens /dev/stdout by its name writes to it, and lines are told apart by their stream", async () => {
+  const lines: string[] = [];
+  const { exit } = await run("/bin/sh", ["-c", "echo out; echo again > /dev/stdout; echo err >&2"], {
+    opensStdout: true,
+    onLine: (line, stream) => lines.push(`${stream}: ${line}`),
   });
+  assert.equal(exit.code, 0);
+  assert.deepEqual(lines.sort(), ["stderr: err", "stdout: again", "stdout: out"]);
+});
+
+test("a program that is not there is named", async () => {
+  for (const opensStdout of [true, false])
+    await assert.rejects(startProcess("/nowhere/envoy", [], { opensStdout }), {
+      message: "/nowhere/envoy cannot be started: there is no such file",
+    });
 });
 
 test("what does not heed SIGTERM is killed after the grace, or at once when that is wanted", async () => {

@@ -4,7 +4,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
+import { openNamedPipe } from "#agent/named-pipe.ts";
 import { KodiakError } from "#lib/failure.ts";
 
 export interface Exit {
@@ -26,8 +28,9 @@ export interface StartOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Its standard input; without it there is none. */
   readonly input?: string;
-  /** Each line of stdout and stderr. */
-  readonly onLine?: (line: string) => void;
+  readonly onLine?: (line: string, stream: "stdout" | "stderr") => void;
+  /** It may open /dev/stdout, as Envoy does to log there. */
+  readonly opensStdout?: boolean;
   /** Should this program die without a word (kill -9), the child is killed and these paths are removed. */
   readonly orphaned?: { readonly removes: readonly string[] };
 }
@@ -38,15 +41,19 @@ export async function startProcess(
   args: readonly string[],
   options: StartOptions = {},
 ): Promise<Running> {
+  const stdout = options.opensStdout ? await openNamedPipe() : undefined;
   const child = spawn(command, args, {
     detached: true,
-    stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+    stdio: [options.input === undefined ? "ignore" : "pipe", stdout?.writer ?? "pipe", "pipe"],
     ...(options.env && { env: options.env }),
   });
   // Who ends without having read it says why by itself.
   child.stdin?.on("error", () => {}).end(options.input);
-  for (const stream of [child.stdout!, child.stderr!])
-    createInterface({ input: stream }).on("line", (line) => options.onLine?.(line));
+  stdout?.closeWriter();
+  const read = (input: Readable, stream: "stdout" | "stderr") =>
+    createInterface({ input }).on("line", (line) => options.onLine?.(line, stream));
+  const stdoutEnd = once(read(stdout?.reader ?? child.stdout!, "stdout"), "close");
+  read(child.stderr!, "stderr");
   const gone = once(child, "close");
   try {
     await once(child, "spawn");
@@ -62,6 +69,7 @@ export async function startProcess(
 
   async function exitOf(): Promise<Exit> {
     const [code, signal] = await gone;
+    await stdoutEnd;
     await guard?.end();
     return { code: code ?? undefined, signal: signal ?? undefined };
   }
@@ -112,9 +120,9 @@ export async function run(
   options: Omit<StartOptions, "orphaned"> = {},
 ): Promise<{ readonly exit: Exit; readonly lines: readonly string[] }> {
   const lines: string[] = [];
-  const onLine = (line: string): void => {
+  const onLine: StartOptions["onLine"] = (line, stream) => {
     lines.push(line);
-    options.onLine?.(line);
+    options.onLine?.(line, stream);
   };
   const running = await startProcess(command, args, { ...options, onLine });
   return { exit: await running.exit, lines };

@@ -1,5 +1,5 @@
 // Whatever validation accepts, Envoy accepts: the golden cases of the policies, each sent whole to `envoy --mode validate`, and
-// policies that nobody would write. DOCUMENTS=2000 tries that many.
+// policies that nobody would write.
 
 import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
@@ -9,6 +9,7 @@ import fc from "fast-check";
 import { parse } from "yaml";
 import { written } from "#policies/policy-for-test.ts";
 import type { Resource } from "#resources/resource.ts";
+import { times } from "../lab/soak.ts";
 import { acceptedPolicy } from "./accepted.ts";
 import { anyPolicy } from "./any-policy.ts";
 import { smallMesh } from "./small-mesh.ts";
@@ -16,7 +17,7 @@ import { staticBootstrap } from "./static-bootstrap.ts";
 import { validatingEnvoy } from "./validating-envoy.ts";
 
 const folder = join(import.meta.dirname, "../../src/policies");
-const documents = Number(process.env.DOCUMENTS ?? 40);
+const documents = times(40, 4000);
 
 interface Case {
   readonly policies: readonly (Parameters<typeof written>[1] & { readonly type: string })[];

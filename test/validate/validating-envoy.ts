@@ -17,7 +17,9 @@ export async function validatingEnvoy(t: TestContext): Promise<RefusalOf> {
   const file = join(folder, "bootstrap.json");
   return async (bootstrap) => {
     await writeFile(file, bootstrap);
-    const { exit, lines } = await run(path, ["--mode", "validate", "--log-level", "error", "--config-path", file]);
+    const { exit, lines } = await run(path, ["--mode", "validate", "--log-level", "error", "--config-path", file], {
+      opensStdout: true,
+    });
     return exit.code === 0 ? undefined : lines.join("\n");
   };
 }

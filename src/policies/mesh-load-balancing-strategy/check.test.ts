@@ -34,6 +34,10 @@ const rows: readonly (readonly [conf: JsonObject, says: string])[] = [
     "default.hashPolicies[0].cookie.path: must begin with /",
   ],
   [
+    { hashPolicies: [{ type: "Cookie", cookie: { name: "a", ttl: "-1s" } }] },
+    "default.hashPolicies[0].cookie.ttl: must not be negative; 0s is until the client ends",
+  ],
+  [
     { loadBalancer: { type: "Maglev", maglev: { hashPolicies: [{ type: "Header" }] } } },
     "default.loadBalancer.maglev.hashPolicies[0].header: is required with type Header",
   ],

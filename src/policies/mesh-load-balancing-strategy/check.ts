@@ -1,5 +1,6 @@
 // What a MeshLoadBalancingStrategy must say besides its shape.
 
+import { parseGoDuration } from "#lib/duration.ts";
 import { at, type Issue } from "#lib/issue.ts";
 import { largestPrime } from "#policies/mesh-load-balancing-strategy/prime.ts";
 import type {
@@ -58,8 +59,11 @@ const needed: Readonly<Record<HashPolicy["type"], keyof HashPolicy | undefined>>
 const hashIssues = (policies: readonly HashPolicy[], path: Path): readonly Issue[] =>
   policies.flatMap((policy, i) => {
     const member = needed[policy.type];
-    if (member === undefined || policy[member] !== undefined) return [];
-    return [issue([...path, i, member], `is required with type ${policy.type}`)];
+    if (member !== undefined && policy[member] === undefined)
+      return [issue([...path, i, member], `is required with type ${policy.type}`)];
+    return (parseGoDuration(policy.cookie?.ttl ?? "0s") ?? 0) < 0
+      ? [issue([...path, i, "cookie", "ttl"], "must not be negative; 0s is until the client ends")]
+      : [];
   });
 
 function balancerIssues({ leastRequest, ringHash, maglev }: LoadBalancer, path: Path): readonly Issue[] {
