@@ -7,7 +7,8 @@ import { zoneOwned } from "#owned/zone-owned.ts";
 import { kinds } from "#resources/kinds.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
 import { zeroTime } from "#resources/rest.ts";
-import type { Mark, Tags } from "#topology/provider.ts";
+import type { Pinned } from "#topology/external.ts";
+import type { Mark } from "#topology/provider.ts";
 
 function stage(offered: readonly string[], portsBefore: readonly string[] = []) {
   const graph = incrementalGraph();
@@ -16,7 +17,7 @@ function stage(offered: readonly string[], portsBefore: readonly string[] = []) 
   const served = graph.source<readonly string[]>("served");
   const of = (kind: string) => sources.get(kind) as never;
   const statuses = graph.source<never>("statuses");
-  const outside = graph.source<readonly Tags[]>("outside");
+  const outside = graph.source<Pinned>("outside");
   const ports = graph.source<number>("ports");
   const owned = zoneOwned(graph, { zone: "zone-a", of, marked, served, ports, outside, statuses });
   const put = (kind: string, mesh: string, name: string, spec: JsonObject): void => {
@@ -84,11 +85,21 @@ test("what is outside the mesh is offered beside the services of proxies, and as
   served.set("i1", ["default/a", "default/api"]);
   instance("a-1", "a");
   const tags = { "kuma.io/zone": "zone-a" };
-  outside.set("default/api", [tags, tags]);
-  outside.set("default/db", [tags]);
+  outside.set("default/api", { tags: [tags, tags], isResource: false });
+  outside.set("default/db", { tags: [tags], isResource: false });
   assert.deepEqual(offers(), ["a 1", "api 2 outside"]);
   outside.set("default/api", undefined);
   assert.deepEqual(offers(), ["a 1"]);
+});
+
+test("a resource outside the mesh is offered without a mesh, once", () => {
+  const { served, outside, offers } = stage([]);
+  const key = "default/default_mes__zone-a_extsvc_9000";
+  const tags = { "kuma.io/zone": "zone-a" };
+  outside.set(key, { tags: [tags, tags], isResource: true });
+  assert.deepEqual(offers(), []);
+  served.set("i1", [key]);
+  assert.deepEqual(offers(), ["default_mes__zone-a_extsvc_9000 1 outside of no mesh"]);
 });
 
 test("ports of services that are resources are listed without a mesh, when the ingress's Envoy leads to them", () => {

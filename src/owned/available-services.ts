@@ -4,8 +4,9 @@
 import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import type { ZoneIngress_AvailableServiceJson, ZoneIngressJson } from "#gen/kuma/mesh/v1alpha1/zone_ingress_pb.ts";
 import { type Resource, tag } from "#resources/resource.ts";
+import type { Pinned } from "#topology/external.ts";
 import { isHealthy } from "#topology/inbound.ts";
-import { keyOfOffered, portOffered, splitServiceKey, type Tags } from "#topology/provider.ts";
+import { keyOfOffered, portOffered, resourceOffered, splitServiceKey, type Tags } from "#topology/provider.ts";
 
 /** One healthy inbound of this zone, as it counts: a mesh and the full set of tags, in a text that is equal for equal sets. */
 export function offeredBy(dataplane: Resource<DataplaneJson>): ReadonlyMap<string, number> {
@@ -30,19 +31,23 @@ export const availableServices = (counts: ReadonlyMap<string, number>): readonly
       return { tags: Object.fromEntries(tags), instances, mesh };
     });
 
-/** The same of what is outside the mesh. `outside`: by service key, the tags of each. */
-export function servicesOutside(
-  outside: ReadonlyMap<string, readonly Tags[]>,
-): readonly ZoneIngress_AvailableServiceJson[] {
+/** The same of what is outside the mesh, by service key. */
+export function servicesOutside(outside: ReadonlyMap<string, Pinned>): readonly ZoneIngress_AvailableServiceJson[] {
   const counts = new Map<string, number>();
-  for (const [of, all] of outside) {
+  const resources: string[] = [];
+  for (const [of, { tags: all, isResource }] of outside) {
     const { mesh, service } = splitServiceKey(of);
-    for (const tags of all) {
-      const key = keyOfTags(mesh, { ...tags, [tag.service]: service });
-      counts.set(key, (counts.get(key) ?? 0) + 1);
-    }
+    if (isResource) resources.push(of);
+    else
+      for (const tags of all) {
+        const key = keyOfTags(mesh, { ...tags, [tag.service]: service });
+        counts.set(key, (counts.get(key) ?? 0) + 1);
+      }
   }
-  return availableServices(counts).map((one) => ({ ...one, externalService: true }));
+  return [
+    ...availableServices(counts).map((one) => ({ ...one, externalService: true })),
+    ...resources.sort().map(resourceOffered),
+  ];
 }
 
 /** Ports of services that are resources. `counts`: healthy instances, by service key. */

@@ -16,7 +16,7 @@ import { kindNamed } from "#resources/kinds.ts";
 import { label, type Resource, tag } from "#resources/resource.ts";
 import { kriOf, zeroTime } from "#resources/rest.ts";
 import { virtualNameOf } from "#resources/virtual-outbound.ts";
-import { isPort, serviceKey, splitServiceKey, type Tags } from "#topology/provider.ts";
+import { isOfResource, serviceKey, splitServiceKey, type Tags } from "#topology/provider.ts";
 import {
   byKey,
   dnsName,
@@ -118,7 +118,9 @@ function servicesOfDataplane({ mesh, spec }: Resource<DataplaneJson>): ReadonlyM
 
 const servicesOfIngress = ({ spec }: Resource<ZoneIngressJson>): ReadonlyMap<string, TagSets> =>
   byService(
-    (spec.availableServices ?? []).filter((one) => !isPort(one)).map(({ mesh = "", tags = {} }) => ({ mesh, tags })),
+    (spec.availableServices ?? [])
+      .filter((one) => !isOfResource(one))
+      .map(({ mesh = "", tags = {} }) => ({ mesh, tags })),
   );
 
 function byService(all: readonly { readonly mesh: string; readonly tags: Tags }[]): ReadonlyMap<string, TagSets> {

@@ -17,8 +17,9 @@ import { egressCertificates } from "#owned/egress-certificates.ts";
 import { type ProxyStatus, proxyInsight, statusKey } from "#owned/proxy-insight.ts";
 import { type WantedCertificate, wantedCertificate } from "#owned/wanted-certificate.ts";
 import { keyOf, type Resource } from "#resources/resource.ts";
+import type { Pinned } from "#topology/external.ts";
 import { meshFactsOf } from "#topology/mesh.ts";
-import { everyService, isCounted, keyOfOffered, type Mark, type Tags } from "#topology/provider.ts";
+import { everyService, isCounted, keyOfOffered, type Mark } from "#topology/provider.ts";
 
 export interface ZoneOwnedInput {
   readonly zone: string;
@@ -32,8 +33,8 @@ export interface ZoneOwnedInput {
   readonly served: Collection<readonly string[]>;
   /** Healthy instances of each port of a service that is a resource, by service key. */
   readonly ports: Collection<number>;
-  /** What the ingresses lead to outside the mesh, by service key: the tags of each. */
-  readonly outside: Collection<readonly Tags[]>;
+  /** What the ingresses lead to outside the mesh, by service key. */
+  readonly outside: Collection<Pinned>;
   /** Of connected proxies and those that have just left, by `statusKey`. */
   readonly statuses: Collection<ProxyStatus>;
 }

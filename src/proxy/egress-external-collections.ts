@@ -54,9 +54,9 @@ export function egressExternals(graph: Graph, input: EgressExternalsInput) {
       if (!isEgressHere(read) || !mesh?.mtls) return undefined;
       if (!reach.resource && isInside(read, key)) return undefined;
       const offers = [...(read.one(offersOutside, key)?.values() ?? [])];
-      const parts = reach.resource
-        ? [{}]
-        : [{}, ...partsOf(read, key)].filter((part) => !isElsewhere(reach, offers, part));
+      const parts = [{}, ...(reach.resource ? [] : partsOf(read, key))].filter(
+        (part) => !isElsewhere(reach, offers, part),
+      );
       if (parts.length === 0) return undefined;
       const permissions = permissionsOf(read, mesh, service, reach);
       const all = parts.map((subset) => ({ mesh: name, service, subset, reach, permissions }));
@@ -68,9 +68,10 @@ export function egressExternals(graph: Graph, input: EgressExternalsInput) {
     offersOutside,
     (offers, read, key): readonly IngressTarget[] | undefined => {
       const service = splitServiceKey(key);
-      if (!isEgressHere(read) || !read.one(meshes, service.mesh)?.mtls || isInside(read, key)) return undefined;
+      if (!isEgressHere(read) || !read.one(meshes, service.mesh)?.mtls) return undefined;
       const reach = read.one(outside, key);
-      const own = ingressTargetsOf(service, partsOf(read, key), undefined).filter(({ subset }) =>
+      if (!reach?.resource && isInside(read, key)) return undefined;
+      const own = ingressTargetsOf(service, partsOf(read, key), reach?.resource?.sni).filter(({ subset }) =>
         isElsewhere(reach, offers.values(), subset),
       );
       return own.length > 0 ? own : undefined;

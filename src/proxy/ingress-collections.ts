@@ -16,7 +16,7 @@ import {
 } from "#proxy/ingress.ts";
 import type { Resource } from "#resources/resource.ts";
 import { type Egress, leadingOut } from "#topology/egress.ts";
-import { type ExternalReach, pinnedHere } from "#topology/external.ts";
+import { type ExternalReach, type Pinned, pinnedHere } from "#topology/external.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
 import { type Instance, splitServiceKey, type Tags } from "#topology/provider.ts";
 import { type Endpoint, endpointsOf } from "#topology/service.ts";
@@ -50,15 +50,16 @@ export function ingressCollections(graph: Graph, input: IngressInput) {
   const own = graph.group("ingresses here", places, () => [[here, true as const]]);
   const isThere = graph.derive("ingress is here", own, (): true => true);
   const partsOf = (read: Read, key: string): readonly Tags[] => [...(read.one(subsets, key)?.values() ?? [])].flat();
-  /** What other zones reach through the egresses of this one, by service key: the tags of each (decision 26). */
-  const pinned = graph.derive("outside for other zones", outside.reaches, (reach, read, key) => {
-    const tags = pinnedHere(reach, zone);
-    if (tags.length === 0 || outside.isInside(read, key)) return undefined;
+  /** What other zones reach through the egresses of this one, by service key (decision 26). */
+  const pinned = graph.derive("outside for other zones", outside.reaches, (reach, read, key): Pinned | undefined => {
+    const here = pinnedHere(reach, zone);
+    if (!here || (!here.isResource && outside.isInside(read, key))) return undefined;
     const { mtls, usesEgress } = read.one(meshes, splitServiceKey(key).mesh) ?? {};
-    return mtls && usesEgress && leadingOut(zone, usedEgresses(read), key).length > 0 ? tags : undefined;
+    const isThroughEgress = mtls && (usesEgress || here.isResource);
+    return isThroughEgress && leadingOut(zone, usedEgresses(read), key).length > 0 ? here : undefined;
   });
   const toEgresses = graph.derive("ingress targets outside", pinned, (_, read, key) =>
-    ingressTargetsOf(splitServiceKey(key), partsOf(read, key), undefined),
+    ingressTargetsOf(splitServiceKey(key), partsOf(read, key), sniOf(read, key)),
   );
   const toInstances = graph.derive(
     "ingress targets",

@@ -8,7 +8,7 @@ import { type MeshExternalService, meshExternalServiceIn } from "#policies/mesh-
 import { identityOf } from "#policies/reference.ts";
 import type { Sources } from "#proxy/sources.ts";
 import { isIp } from "#resources/address.ts";
-import { displayNameOf, keyOf, type Resource } from "#resources/resource.ts";
+import { displayNameOf, keyOf, label, type Resource, tag } from "#resources/resource.ts";
 import { type External, type ExternalReach, externalReach } from "#topology/external.ts";
 import { pemSource } from "#topology/mesh.ts";
 import { resourceServiceName } from "#topology/mesh-service.ts";
@@ -43,7 +43,10 @@ const notHere = (resource: Resource, { extension }: MeshExternalService): string
 /** None where an extension provides it: what that would do is not known. */
 function meshExternalsOf(resource: Resource, { endpoints = [], tls, extension }: MeshExternalService): External[] {
   if (extension) return [];
-  const called = { name: resource.name, displayName: displayNameOf(resource) };
+  const { [label.origin]: origin, [label.zone]: pinned } = resource.labels;
+  // One that a zone wrote has its label, too, and is nowhere else.
+  const tags = origin === "global" && pinned !== undefined ? { [tag.zone]: pinned } : {};
+  const called = { name: resource.name, displayName: displayNameOf(resource), tags };
   const { mode = "Secured", serverName, subjectAltNames = [], ...sources } = tls?.verification ?? {};
   const firstName = endpoints.find(({ address }) => !isIp(address))?.address;
   const [authority, certificate, privateKey] = [sources.caCert, sources.clientCert, sources.clientKey].map(pemSource);
@@ -51,7 +54,7 @@ function meshExternalsOf(resource: Resource, { endpoints = [], tls, extension }:
   const versions = { ...envoyVersion("min", min), ...envoyVersion("max", max) };
   const names = subjectAltNames.map(({ type = "Exact", value }) => ({ type, value }) as const);
   return endpoints.map(({ address, port, priority = 0 }) => ({
-    ...{ ...called, address, port, priority, tags: {} },
+    ...{ ...called, address, port, priority },
     ...(tls?.enabled === true && {
       tls: {
         serverName: serverName || firstName || address,

@@ -59,6 +59,7 @@ import { topologyCollections } from "#proxy/topology-collections.ts";
 import { transparentCollections } from "#proxy/transparent-collections.ts";
 import type { Key } from "#resources/resource.ts";
 import type { Ways } from "#topology/egress.ts";
+import type { Pinned } from "#topology/external.ts";
 import { sectionOf } from "#topology/inbound.ts";
 import type { MeshFacts } from "#topology/mesh.ts";
 import type { Tags } from "#topology/provider.ts";
@@ -75,8 +76,8 @@ export interface Pipeline {
   readonly portsForZones: Collection<number>;
   /** Keys of the MeshMultiZoneServices that select it, by key of the MeshService. */
   readonly multiZone: Collection<readonly Key[]>;
-  /** What of services outside the mesh other zones reach through this one, by service key: the tags of each. */
-  readonly outsideForZones: Collection<readonly Tags[]>;
+  /** What of services outside the mesh other zones reach through this one, by service key. */
+  readonly outsideForZones: Collection<Pinned>;
   /** What leads there. */
   readonly ingressListeners: Collection<Bundle>;
   /** By name of the ZoneEgress. */

@@ -107,7 +107,9 @@ export function topologyCollections(graph: Graph, sources: Sources, zone: string
   /** Whether Dataplanes provide it, here or in another zone. */
   const isInside = (read: Read, key: string): boolean =>
     read.one(localFacts, key) !== undefined || read.one(remoteFacts, key) !== undefined;
-  const sniOf = (read: Read, key: string): string | undefined => read.one(services.ports, key)?.resource.sni;
+  /** Of what is a resource. */
+  const sniOf = (read: Read, key: string): string | undefined =>
+    (read.one(services.ports, key) ?? read.one(outside, key))?.resource?.sni;
   const providers = { instances, behindIngresses, offers, offersOutside, entrances, ingressesOfZones };
   return { ...providers, portsForZones, multiZone: services.selected, meshes, outside, isInside, facts, cutOff, sniOf };
 }

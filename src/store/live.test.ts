@@ -15,7 +15,6 @@ import { zeroTime } from "#resources/rest.ts";
 import { live, resourceSources } from "#store/live.ts";
 import { memoryStore } from "#store/memory.ts";
 import { ownedWriter } from "#store/writer.ts";
-import type { Tags } from "#topology/provider.ts";
 
 const openStore = () => memoryStore({ now: () => Date.UTC(2026, 0, 2) }, { uuid: () => crypto.randomUUID() });
 
@@ -80,7 +79,7 @@ test("the store is quiet after at most two rounds of owned writing", async () =>
     marked: graph.source("marked"),
     served,
     ports: graph.source<number>("ports"),
-    outside: graph.source<readonly Tags[]>("outside"),
+    outside: graph.source<never>("outside"),
     statuses: graph.source<ProxyStatus>("statuses"),
   });
   const running = live(graph, store, sources);

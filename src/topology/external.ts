@@ -160,9 +160,17 @@ export const isElsewhere = (reach: ExternalReach | undefined, offers: Iterable<R
   (!reach || externalPart(reach, subset).endpoints.length === 0) &&
   [...offers].some(({ entries }) => entries.some(({ tags }) => isSubset(subset, tags)));
 
-/** The tags of what only this zone calls, of those that it can. */
-export const pinnedHere = ({ endpoints, resource }: ExternalReach, zone: string): readonly Tags[] =>
-  resource ? [] : endpoints.flatMap(({ tags }) => (tags[tag.zone] === zone ? [tags] : []));
+/** What other zones call through this one: the tags of each, or a resource as a whole. */
+export interface Pinned {
+  readonly tags: readonly Tags[];
+  readonly isResource: boolean;
+}
+
+/** What only this zone calls, of what it can; `undefined`: nothing. */
+export function pinnedHere({ endpoints, resource }: ExternalReach, zone: string): Pinned | undefined {
+  const tags = endpoints.flatMap((one) => (one.tags[tag.zone] === zone ? [one.tags] : []));
+  return tags.length > 0 ? { tags, isResource: resource !== undefined } : undefined;
+}
 
 /** Why a MeshExternalService, which egresses alone lead to, is not reached. */
 export const withoutMtls: ExternalReach["missing"] = [

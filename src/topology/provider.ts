@@ -134,7 +134,15 @@ export const portOffered = (key: string, instances: number): ZoneIngress_Availab
   ...{ tags: { [tag.service]: splitServiceKey(key).service }, instances, mesh: "" },
 });
 
-export const isPort = ({ mesh = "" }: ZoneIngress_AvailableServiceJson): boolean => mesh === "";
+/** As `portOffered`, of what is outside the mesh (decision 26). */
+export const resourceOffered = (key: string): ZoneIngress_AvailableServiceJson => ({
+  ...portOffered(key, 1),
+  externalService: true,
+});
+
+/** What has no service by tag. */
+export const isOfResource = ({ mesh = "" }: ZoneIngress_AvailableServiceJson): boolean => mesh === "";
+const isPort = (one: ZoneIngress_AvailableServiceJson): boolean => isOfResource(one) && one.externalService !== true;
 
 /** Instead of service keys: of an ingress whose Envoy goes on with what it has, to whatever that leads. */
 export const everyService = "*";
