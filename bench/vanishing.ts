@@ -1,4 +1,4 @@
-// How long the loss of a machine is felt: of an instance's, or of all of a zone's. Its network swallows every packet, and nobody
+// How long the loss of a machine is felt: of an instance's, of one of two ingresses', or of all of a zone's. Its network swallows every packet, and nobody
 // is told. From just before that until the last request of a client of another zone that fails. Nothing is tried again: the policy that does
 // so would hide it. On the networks of test/failures: three zones, an instance in each host, two ingresses in the zone that loses something.
 
@@ -17,6 +17,7 @@ const longestMs = 120_000;
 /** What vanishes. The service that is called has two instances there and one in a third zone. */
 const victims: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
   "vanish-to-last-failure": ({ net, hostOf }) => net.vanish(hostOf("b1")),
+  "vanish-to-last-failure-ingress": ({ net, hostOf }) => net.vanish(hostOf("ingress-b1")),
   "vanish-to-last-failure-zone": ({ net, hostsIn }) => net.vanish(...hostsIn("zone-b")),
 };
 const service = "two";

@@ -11,7 +11,6 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { run as execute } from "#agent/process.ts";
 import type { Child } from "#cli/demo/child.ts";
-import { relayTo } from "#host/relay-for-test.ts";
 import { getOverSocket } from "../lab/http.ts";
 import { type Insider, type RemoteLoad, startInsider } from "../lab/insider.ts";
 import { eventually, pidOf } from "../lab/lab.ts";
@@ -85,13 +84,10 @@ export async function openStage(t: Pick<TestContext, "after">, { hasEgress, isRe
   await apply(global, { ...usualMesh("default"), routing: { zoneEgress: hasEgress } }, allowAll("default"));
   const controlPlanes = new Map([["global", { running: global, args: ["global"] as readonly string[] }]]);
   const startJoined = async (name: ZoneName): Promise<readonly [ZoneName, Pick<Zone, "url" | "trust">]> => {
-    const link = await joining(global, name);
-    const running = await startZone(of, name, link);
-    controlPlanes.set(name, { running, args: ["zone", "--name", name, ...link] });
-    // Proxies come to the port that the bootstrap names, at another address.
-    const dpPort = Number(running.ready.dpPort);
-    of.atEnd((await relayTo(dpPort, dpPort, net.testAddress)).close);
-    return [name, { url: `https://${net.testAddress}:${dpPort}`, trust: running.trust }];
+    const args = [...(await joining(global, name)), "--address", net.testAddress];
+    const running = await startZone(of, name, args);
+    controlPlanes.set(name, { running, args: ["zone", "--name", name, ...args] });
+    return [name, { url: `https://${net.testAddress}:${running.ready.dpPort}`, trust: running.trust }];
   };
   const names = ["zone-a", "zone-b", "zone-c"] as const;
   const zones = new Map(await Promise.all(names.map(startJoined)));

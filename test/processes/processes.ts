@@ -132,16 +132,18 @@ export const startGlobal = async (of: Processes, more: readonly string[] = []): 
     ...[...(await anyPorts()), ...more],
   ]);
 
-/** Kills it as nothing can be killed more, and resolves with what starts it again: same data, same ports. */
+/** Kills it as nothing can be killed more, and resolves with what starts it again: same data, same ports. `args` as at its start. */
 export async function killControlPlane(of: Processes, { child, ready }: ControlPlane, args: readonly string[]) {
   child.kill("SIGKILL");
   await child.end();
   const ports = [
-    ...["--address", "127.0.0.1", "--dp-port", String(ready.dpPort), "--api-port", String(ready.apiPort)],
+    ...["--dp-port", String(ready.dpPort), "--api-port", String(ready.apiPort)],
     ...(ready.kdsPort === undefined ? [] : ["--kds-port", String(ready.kdsPort)]),
     ...["--api-https-port", "0"],
   ];
-  return (...more: readonly string[]) => startControlPlane(of, child.name, [...args, ...ports, ...more]);
+  const [verb = "", ...own] = args;
+  const all = [verb, "--address", "127.0.0.1", ...own, ...ports];
+  return (...more: readonly string[]) => startControlPlane(of, child.name, [...all, ...more]);
 }
 
 /** `more`: flags that are added, or take the place of earlier ones. */
