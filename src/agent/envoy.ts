@@ -145,7 +145,7 @@ function startEnvoy(
   ];
   return startProcess(options.path, args.flat(), {
     orphaned: { removes: [options.workDir] },
-    opensStdout: true,
+    opensOutput: true,
     onLine: (line, stream) => {
       // Its own log is on stderr; here is what a policy has it write, such as the events of health checks.
       if (stream === "stdout") return log.info({}, `Envoy's /dev/stdout: ${line}`);

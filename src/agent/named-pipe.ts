@@ -15,21 +15,40 @@ export interface NamedPipe {
   readonly reader: Readable;
   /** A file descriptor for the child. */
   readonly writer: number;
-  /** Called once the child has the writer. */
+  /** To be called once the child has the writer, or is not there. */
   closeWriter(): void;
 }
 
-/** It has no name any more when this resolves: /dev/stdout leads to what is open, not to a path. */
-export async function openNamedPipe(): Promise<NamedPipe> {
+/**
+ * It has no name any more when this resolves: /dev/stdout leads to what is open, not to a path. `undefined` where the system has no mkfifo:
+ * then Envoy itself says what it cannot open, should it ever have to.
+ */
+export async function openNamedPipe(): Promise<NamedPipe | undefined> {
   const folder = await mkdtemp(join(tmpdir(), "kodiak-pipe-"));
   try {
     const path = join(folder, "pipe");
-    await promisify(execFile)("mkfifo", ["-m", "600", path]);
+    if (!(await makeNamedPipe(path))) return undefined;
     // Without O_NONBLOCK each end waits for the other.
-    const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const writer = openSync(path, constants.O_WRONLY);
-    return { reader: new Socket({ fd: reader, writable: false }), writer, closeWriter: () => closeSync(writer) };
+    const reader = new Socket({ fd: openSync(path, constants.O_RDONLY | constants.O_NONBLOCK), writable: false });
+    try {
+      const writer = openSync(path, constants.O_WRONLY);
+      return { reader, writer, closeWriter: () => closeSync(writer) };
+    } catch (error) {
+      reader.destroy();
+      throw error;
+    }
   } finally {
     await rm(folder, { recursive: true });
+  }
+}
+
+/** `false`: there is no mkfifo. */
+async function makeNamedPipe(path: string): Promise<boolean> {
+  try {
+    await promisify(execFile)("mkfifo", ["-m", "600", path]);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
+    throw error;
   }
 }

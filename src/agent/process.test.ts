@@ -7,6 +7,7 @@ import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { describeExit, endProcess, run, startProcess } from "#agent/process.ts";
 
 const never = new AbortController().signal;
@@ -20,21 +21,31 @@ test("lines of both streams are handed over, and the exit tells code or signal",
   assert.equal(describeExit(await killed.exit), "by SIGTERM");
 });
 
-test("a child that opens /dev/stdout by its name writes to it, and lines are told apart by their stream", async () => {
+test("a child that opens its output by its name writes to it, and lines are told apart by their stream", async () => {
   const lines: string[] = [];
-  const { exit } = await run("/bin/sh", ["-c", "echo out; echo again > /dev/stdout; echo err >&2"], {
-    opensStdout: true,
-    onLine: (line, stream) => lines.push(`${stream}: ${line}`),
-  });
+  const { exit } = await run(
+    "/bin/sh",
+    ["-c", "echo out; echo again > /dev/stdout; echo err >&2; echo more > /dev/stderr"],
+    {
+      opensOutput: true,
+      onLine: (line, stream) => lines.push(`${stream}: ${line}`),
+    },
+  );
   assert.equal(exit.code, 0);
-  assert.deepEqual(lines.sort(), ["stderr: err", "stdout: again", "stdout: out"]);
+  assert.deepEqual(lines.sort(), ["stderr: err", "stderr: more", "stdout: again", "stdout: out"]);
 });
 
 test("a program that is not there is named", async () => {
-  for (const opensStdout of [true, false])
-    await assert.rejects(startProcess("/nowhere/envoy", [], { opensStdout }), {
+  const open = async () => (await readdir("/proc/self/fd")).length;
+  const before = await open();
+  for (const opensOutput of [true, false]) {
+    await assert.rejects(startProcess("/nowhere/envoy", [], { opensOutput }), {
       message: "/nowhere/envoy cannot be started: there is no such file",
     });
+    await assert.rejects(startProcess("/dev/null/envoy", [], { opensOutput }), /cannot be started: /);
+  }
+  for (let left = 100; left > 0 && (await open()) > before; left--) await nextTurn();
+  assert.equal(await open(), before, "nothing stays open");
 });
 
 test("what does not heed SIGTERM is killed after the grace, or at once when that is wanted", async () => {

@@ -1,12 +1,12 @@
 // A child process: started, its lines read, its end awaited. Knows nothing of meshes.
 // A child leads its own session, so that Ctrl-C in a terminal reaches only this program, which ends the child in its own time.
 
-import { spawn } from "node:child_process";
+import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
-import { openNamedPipe } from "#agent/named-pipe.ts";
+import { type NamedPipe, openNamedPipe } from "#agent/named-pipe.ts";
 import { KodiakError } from "#lib/failure.ts";
 
 export interface Exit {
@@ -24,13 +24,15 @@ export interface Running {
   kill(signal: NodeJS.Signals): void;
 }
 
+type OutputName = "stdout" | "stderr";
+
 export interface StartOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Its standard input; without it there is none. */
   readonly input?: string;
-  readonly onLine?: (line: string, stream: "stdout" | "stderr") => void;
-  /** It may open /dev/stdout, as Envoy does to log there. */
-  readonly opensStdout?: boolean;
+  readonly onLine?: (line: string, stream: OutputName) => void;
+  /** It may open /dev/stdout and /dev/stderr, as Envoy does to log there. */
+  readonly opensOutput?: boolean;
   /** Should this program die without a word (kill -9), the child is killed and these paths are removed. */
   readonly orphaned?: { readonly removes: readonly string[] };
 }
@@ -41,39 +43,55 @@ export async function startProcess(
   args: readonly string[],
   options: StartOptions = {},
 ): Promise<Running> {
-  const stdout = options.opensStdout ? await openNamedPipe() : undefined;
-  const child = spawn(command, args, {
-    detached: true,
-    stdio: [options.input === undefined ? "ignore" : "pipe", stdout?.writer ?? "pipe", "pipe"],
-    ...(options.env && { env: options.env }),
-  });
+  const pipes = options.opensOutput ? [await openNamedPipe(), await openNamedPipe()] : [];
+  const child = spawned(command, args, options, pipes);
   // Who ends without having read it says why by itself.
   child.stdin?.on("error", () => {}).end(options.input);
-  stdout?.closeWriter();
-  const read = (input: Readable, stream: "stdout" | "stderr") =>
-    createInterface({ input }).on("line", (line) => options.onLine?.(line, stream));
-  const stdoutEnd = once(read(stdout?.reader ?? child.stdout!, "stdout"), "close");
-  read(child.stderr!, "stderr");
+  const read = (input: Readable, stream: OutputName) =>
+    once(
+      createInterface({ input }).on("line", (line) => options.onLine?.(line, stream)),
+      "close",
+    );
+  const [stdout, stderr] = pipes;
+  const lastLines = [read(stdout?.reader ?? child.stdout!, "stdout"), read(stderr?.reader ?? child.stderr!, "stderr")];
   const gone = once(child, "close");
   try {
     await once(child, "spawn");
   } catch (error) {
     gone.catch(() => {});
-    throw new KodiakError(
-      { kind: "unavailable", what: `${command} cannot be started: ${reasonOf(error)}` },
-      { cause: error },
-    );
+    throw notStarted(command, error);
   }
   const guard = options.orphaned && startGuard(child.pid!, options.orphaned.removes);
   return { pid: child.pid!, exit: exitOf(), kill: (signal) => void child.kill(signal) };
 
   async function exitOf(): Promise<Exit> {
     const [code, signal] = await gone;
-    await stdoutEnd;
+    await Promise.all(lastLines);
     await guard?.end();
     return { code: code ?? undefined, signal: signal ?? undefined };
   }
 }
+
+function spawned(
+  command: string,
+  args: readonly string[],
+  { input, env }: StartOptions,
+  pipes: readonly (NamedPipe | undefined)[],
+): ChildProcess {
+  const [stdout = "pipe", stderr = "pipe"] = pipes.map((pipe) => pipe?.writer);
+  const stdio: StdioOptions = [input === undefined ? "ignore" : "pipe", stdout, stderr];
+  try {
+    return spawn(command, args, { detached: true, stdio, ...(env && { env }) });
+  } catch (error) {
+    for (const pipe of pipes) pipe?.reader.destroy();
+    throw notStarted(command, error);
+  } finally {
+    for (const pipe of pipes) pipe?.closeWriter();
+  }
+}
+
+const notStarted = (command: string, error: unknown): KodiakError =>
+  new KodiakError({ kind: "unavailable", what: `${command} cannot be started: ${reasonOf(error)}` }, { cause: error });
 
 /**
  * A shell that waits for the end of a pipe whose other end only this program holds: the kernel closes it however we die. Node has

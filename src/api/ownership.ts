@@ -4,8 +4,9 @@
 import { invalid, Problem } from "#api/problem.ts";
 import type { Issue } from "#lib/issue.ts";
 import type { Kind } from "#resources/kind.ts";
+import { kindNamed } from "#resources/kinds.ts";
 import { labelPath, type Place } from "#resources/labels.ts";
-import { describeId, type Labels, label, type Resource } from "#resources/resource.ts";
+import { describeId, label, type Resource } from "#resources/resource.ts";
 
 /** Where the control plane is, and for a federated zone the address of its global one, for messages. */
 export interface Site {
@@ -68,17 +69,17 @@ const mustBeZone = (site: Site): Issue => ({
 
 /** Refuses to touch what is here only as a copy. `path` is the field that the refusal names. */
 export function requireOwn(site: Site, stored: Resource, title: string, path: string): void {
-  const owner = foreignOwner(site, stored.labels);
+  const owner = foreignOwner(site, stored);
   if (owner === undefined) return;
   throw invalid(title, [{ path, message: `${describeId(stored)} belongs to ${owner}; edit it there` }]);
 }
 
-function foreignOwner(site: Site, labels: Labels): string | undefined {
+function foreignOwner(site: Site, { kind, labels }: Resource): string | undefined {
   const { place } = site;
   const [origin, zone] = [labels[label.origin], labels[label.zone]];
   if (place.kind === "global") return origin === "zone" ? `zone "${zone ?? ""}"` : undefined;
   if (!place.isFederated) return undefined;
-  // A copy of another zone's resource comes through global and says so, but names its zone.
-  if (zone !== undefined && zone !== place.zone) return `zone "${zone}"`;
+  // A copy of another zone's resource comes through global and says so, but names its zone; what zones do not share is global's, for that zone.
+  if (zone !== undefined && zone !== place.zone && kindNamed(kind).sync.acrossZones) return `zone "${zone}"`;
   return origin === "global" ? globalOf(site) : undefined;
 }

@@ -41,25 +41,28 @@ test("on a zone: this one, whose egresses need not say that they are its own", a
   assert.equal((await withEgress(["get", "zones"])).out, "");
 });
 
-test("MeshExternalServices need one, too: those of the zone, and those that are every zone's", async (t) => {
-  const resource = (name: string, inMesh: string, zone?: string) =>
+test("MeshExternalServices need one, too: those of the zone, those that are every zone's, and those that global pins to one", async (t) => {
+  const resource = (name: string, inMesh: string, zone?: string, origin = "zone") =>
     seed("MeshExternalService", name, {
       mesh: inMesh,
-      ...(zone !== undefined && { labels: { "kuma.io/zone": zone } }),
+      ...(zone !== undefined && { labels: { "kuma.io/origin": origin, "kuma.io/zone": zone } }),
       spec: { match: { port: 9000 }, endpoints: [{ address: "10.0.0.9", port: 80 }] },
     });
-  const direct = [mesh("direct", false), mesh("other", false), mesh("plain", false, {})];
+  const direct = [mesh("direct", false), mesh("other", false), mesh("plain", false, {}), mesh("pinned", false)];
   const zones = ["a", "b", "c"].map((name) => seed("Zone", name, { mesh: "" }));
   const { run } = await served(t, {
     seeds: [
       ...[...direct, ...zones, egress("e-a", "a"), insight("e-a", { connectTime })],
       ...[resource("one", "direct"), resource("two", "other", "b"), resource("three", "plain")],
+      resource("four", "pinned", "a", "global"),
     ],
   });
   const { out } = await run(["get", "zones"]);
   const what = "MeshExternalServices";
   assert.ok(
-    out.endsWith(`${said("b", "meshes direct, other reach", what)}${said("c", "mesh direct reaches", what)}`),
+    out.endsWith(
+      `${said("b", "meshes direct, other, pinned reach", what)}${said("c", "meshes direct, pinned reach", what)}`,
+    ),
     out,
   );
   assert.doesNotMatch(out, /\na: /);

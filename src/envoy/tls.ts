@@ -25,13 +25,15 @@ export function serviceSni(mesh: string, service: string, tags: Readonly<Record<
   return `${service}{${all.map(([key, value]) => `${key}=${value}`).join(",")}}`;
 }
 
-/** `a<16 hex>.<name>.<port>.<mesh>.<ms|mzms|mes>`, the hash being FNV-1a over name and mesh (interop 7.5 b). */
+/** `a<16 hex>.<name>.<port>.<mesh>.<ms|mzms|mes>`, the hash being FNV-1a over name, mesh and the tags of a part (interop 7.5 b). */
 export function resourceSni(
   kind: "ms" | "mzms" | "mes",
   { mesh, name, port }: { readonly mesh: string; readonly name: string; readonly port: number },
+  tags: Readonly<Record<string, string>> = {},
 ): string {
   const cut = (text: string): string => (text.length > 62 ? `${text.slice(0, 62)}x` : text);
-  const hash = Buffer.from(`${name};${mesh};`).reduce(
+  const part = Object.entries(tags).map(([key, value]) => `${key}=${value}`);
+  const hash = Buffer.from(`${name};${mesh};${part.sort().join(",")}`).reduce(
     (sum, byte) => BigInt.asUintN(64, (sum ^ BigInt(byte)) * 0x100000001b3n),
     0xcbf29ce484222325n,
   );

@@ -6,7 +6,7 @@ import type { ZoneIngress_AvailableServiceJson, ZoneIngressJson } from "#gen/kum
 import { type Resource, tag } from "#resources/resource.ts";
 import type { Pinned } from "#topology/external.ts";
 import { isHealthy } from "#topology/inbound.ts";
-import { keyOfOffered, portOffered, resourceOffered, splitServiceKey, type Tags } from "#topology/provider.ts";
+import { externalOffered, keyOfOffered, portOffered, splitServiceKey, type Tags } from "#topology/provider.ts";
 
 /** One healthy inbound of this zone, as it counts: a mesh and the full set of tags, in a text that is equal for equal sets. */
 export function offeredBy(dataplane: Resource<DataplaneJson>): ReadonlyMap<string, number> {
@@ -46,7 +46,7 @@ export function servicesOutside(outside: ReadonlyMap<string, Pinned>): readonly 
   }
   return [
     ...availableServices(counts).map((one) => ({ ...one, externalService: true })),
-    ...resources.sort().map(resourceOffered),
+    ...resources.sort().map(externalOffered),
   ];
 }
 

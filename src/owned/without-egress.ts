@@ -2,7 +2,7 @@
 
 import { isOnline } from "#owned/online.ts";
 import { asMesh } from "#resources/mesh.ts";
-import { label } from "#resources/resource.ts";
+import { type Labels, label } from "#resources/resource.ts";
 import type { View } from "#resources/store.ts";
 import { asZoneEgress } from "#resources/zone-egress.ts";
 import { meshFactsOf } from "#topology/mesh.ts";
@@ -14,6 +14,10 @@ export interface WithoutEgress {
   /** Others, that have MeshExternalServices, which egresses alone lead to. */
   readonly external: readonly string[];
 }
+
+/** One that is written in a zone is for that zone; one that is pinned to it, by global, is called from others through its egress (decision 26). */
+const isCalledFrom = (zone: string, labels: Labels): boolean =>
+  labels[label.origin] === "global" || (labels[label.zone] ?? zone) === zone;
 
 /** `zones`: those that are looked at. `own`: the one that an egress belongs to that does not say. */
 export function zonesWithoutEgress(
@@ -36,8 +40,7 @@ export function zonesWithoutEgress(
   return zones
     .filter((zone) => !alive.has(zone))
     .map((zone) => {
-      // One that is written in a zone is for that zone.
-      const called = resources.filter(({ labels }) => (labels[label.zone] ?? zone) === zone).map(({ mesh }) => mesh);
+      const called = resources.filter(({ labels }) => isCalledFrom(zone, labels)).map(({ mesh }) => mesh);
       return { zone, meshes, external: others.filter((name) => called.includes(name)) };
     })
     .filter(({ meshes, external }) => meshes.length + external.length > 0);

@@ -58,6 +58,8 @@ export function egressCollections(graph: Graph, input: EgressInput) {
   const inside = graph.derive("egress targets", offers, (_, read, key): readonly IngressTarget[] | undefined => {
     const service = splitServiceKey(key);
     if (!read.one(isThere, here) || !read.one(meshes, service.mesh)?.mtls) return undefined;
+    // Nobody inside can be what a resource says to be outside.
+    if (read.one(input.outside.outside, key)?.resource) return undefined;
     return ingressTargetsOf(service, [...(read.one(subsets, key)?.values() ?? [])].flat(), sniOf(read, key));
   });
   const targets = graph.union("all egress targets", inside, external.elsewhere);

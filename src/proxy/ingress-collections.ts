@@ -66,7 +66,7 @@ export function ingressCollections(graph: Graph, input: IngressInput) {
     instances,
     (_, read, key): readonly IngressTarget[] | undefined => {
       const service = splitServiceKey(key);
-      if (!read.one(meshes, service.mesh)?.mtls) return undefined;
+      if (!read.one(meshes, service.mesh)?.mtls || read.one(outside.reaches, key)?.resource) return undefined;
       return ingressTargetsOf(service, partsOf(read, key), sniOf(read, key));
     },
   );

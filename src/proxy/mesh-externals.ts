@@ -12,7 +12,7 @@ import { displayNameOf, keyOf, label, type Resource, tag } from "#resources/reso
 import { type External, type ExternalReach, externalReach } from "#topology/external.ts";
 import { pemSource } from "#topology/mesh.ts";
 import { resourceServiceName } from "#topology/mesh-service.ts";
-import { serviceKey } from "#topology/provider.ts";
+import { serviceKey, type Tags } from "#topology/provider.ts";
 
 /** By service key, with `resourceServiceName` for the service. */
 export function meshExternals(graph: Graph, sources: Sources, zone: string): Collection<ExternalReach> {
@@ -22,30 +22,39 @@ export function meshExternals(graph: Graph, sources: Sources, zone: string): Col
     const spec = meshExternalServiceIn(one);
     if (!spec) return undefined;
     const { port, protocol = "tcp" } = spec.match;
-    const externals = meshExternalsOf(one, spec);
+    const pinned = pinOf(one);
+    const externals = meshExternalsOf(one, spec, pinned);
     const reach = externalReach(
       externals,
       { zone, usesEgress: true },
       (name) => read.one(secrets, keyOf({ mesh, name }))?.spec.data,
     );
     const missing = externals.length > 0 ? reach.missing : [{ tags: {}, why: notHere(one, spec) }];
-    const sni = resourceSni("mes", { mesh, name: displayNameOf(one), port });
+    const sni = resourceSni("mes", { mesh, name: displayNameOf(one), port }, pinned);
     const resource = { ...identityOf(one), sni, section: String(port) };
     return { key: serviceKey(mesh, resourceServiceName(one, port)), reach: { ...reach, protocol, missing, resource } };
   });
   const byKey = graph.group("mesh external services by key", reaches, ({ key, reach }) => [[key, reach]]);
-  return graph.derive("mesh external services by name", byKey, (group) => group.values().next().value);
+  // One that a zone wrote and one that is pinned to it may have one name: which is called must not depend on which came first.
+  return graph.derive("mesh external services by name", byKey, (group) => [...group].sort(byResource)[0]?.[1]);
 }
+
+const byResource = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1);
+
+/** The zone that alone calls it, as a tag. One that a zone wrote has its label, too, and is nowhere else. */
+const pinOf = ({ labels: { [label.origin]: origin, [label.zone]: zone } }: Resource): Tags =>
+  origin === "global" && zone !== undefined ? { [tag.zone]: zone } : {};
 
 const notHere = (resource: Resource, { extension }: MeshExternalService): string =>
   `MeshExternalService ${displayNameOf(resource)} is provided by the extension ${extension?.type}, which is not supported`;
 
 /** None where an extension provides it: what that would do is not known. */
-function meshExternalsOf(resource: Resource, { endpoints = [], tls, extension }: MeshExternalService): External[] {
+function meshExternalsOf(
+  resource: Resource,
+  { endpoints = [], tls, extension }: MeshExternalService,
+  tags: Tags,
+): External[] {
   if (extension) return [];
-  const { [label.origin]: origin, [label.zone]: pinned } = resource.labels;
-  // One that a zone wrote has its label, too, and is nowhere else.
-  const tags = origin === "global" && pinned !== undefined ? { [tag.zone]: pinned } : {};
   const called = { name: resource.name, displayName: displayNameOf(resource), tags };
   const { mode = "Secured", serverName, subjectAltNames = [], ...sources } = tls?.verification ?? {};
   const firstName = endpoints.find(({ address }) => !isIp(address))?.address;

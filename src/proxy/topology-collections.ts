@@ -63,10 +63,9 @@ export function topologyCollections(graph: Graph, sources: Sources, zone: string
     (services) => services,
   );
   const offers = graph.union("offers", services.offers, byTags);
-  const offersOutside = graph.group("offers outside the mesh", ingresses, (ingress) =>
+  const saidOutside = graph.group("offers outside the mesh", ingresses, (ingress) =>
     offersOf(ingress, zone, "outside"),
   );
-  const isOfferedOutside = graph.derive("offered outside the mesh", offersOutside, (): true => true);
   const entrances = graph.group("entrances of zones", ingresses, (ingress) => entranceOf(ingress, zone));
   const ingressesOfZones = graph.derive("ingresses of zones", entrances, (group) =>
     [...group.values()].map(hostPortText).sort(),
@@ -81,6 +80,13 @@ export function topologyCollections(graph: Graph, sources: Sources, zone: string
   });
   const resources = meshExternals(graph, sources, zone);
   const outside = graph.union("outside the mesh", resources, external);
+  // Who is not the zone that a resource is pinned to has nothing to offer of it; tags are held against their zone by whoever takes them.
+  const offersOutside = graph.derive("offers outside that count", saidOutside, (offers, read, key) => {
+    const { resource } = read.one(outside, key) ?? {};
+    const counted = [...offers].filter(([, offer]) => !resource || offer.zone === resource.zone);
+    return counted.length > 0 ? new Map(counted) : undefined;
+  });
+  const isOfferedOutside = graph.derive("offered outside the mesh", offersOutside, (): true => true);
   const localFacts = graph.derive("local facts", instances, (group) => factsOfInstances(group.values()));
   const remoteFacts = graph.derive("remote facts", offers, (group) => factsOfOffers(group.values()));
   const facts = (read: Read, mesh: MeshFacts, service: string): ServiceFacts | undefined => {

@@ -135,7 +135,7 @@ export const portOffered = (key: string, instances: number): ZoneIngress_Availab
 });
 
 /** As `portOffered`, of what is outside the mesh (decision 26). */
-export const resourceOffered = (key: string): ZoneIngress_AvailableServiceJson => ({
+export const externalOffered = (key: string): ZoneIngress_AvailableServiceJson => ({
   ...portOffered(key, 1),
   externalService: true,
 });

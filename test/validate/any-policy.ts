@@ -459,7 +459,7 @@ const check = all({
       failTrafficOnPanic: fc.boolean(),
       reuseConnection: fc.boolean(),
       alwaysLogHealthCheckFailures: fc.boolean(),
-      eventLogPath: fc.constantFrom("/dev/null", "/dev/stdout"),
+      eventLogPath: fc.constantFrom("/dev/null", "/dev/stdout", "/dev/stderr"),
       http: some({
         disabled: fc.boolean(),
         path,

@@ -18,7 +18,7 @@ export async function validatingEnvoy(t: TestContext): Promise<RefusalOf> {
   return async (bootstrap) => {
     await writeFile(file, bootstrap);
     const { exit, lines } = await run(path, ["--mode", "validate", "--log-level", "error", "--config-path", file], {
-      opensStdout: true,
+      opensOutput: true,
     });
     return exit.code === 0 ? undefined : lines.join("\n");
   };

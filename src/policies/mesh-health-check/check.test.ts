@@ -28,6 +28,10 @@ const rows: readonly (readonly [conf: JsonObject, says: string])[] = [
     { http: { requestHeadersToAdd: { set: [{ name: "A", value: "" }] } } },
     "default.http.requestHeadersToAdd.set[0].name: must be a header name in lower case, like x-request-id",
   ],
+  [
+    { http: { requestHeadersToAdd: { add: [{ name: "host", value: "a" }] } } },
+    "default.http.requestHeadersToAdd.add[0].name: must not be host: a check asks for the service",
+  ],
   [{ tcp: { send: "" } }, "default.tcp.send: must not be empty"],
   [{ tcp: { receive: [""] } }, "default.tcp.receive[0]: must not be empty"],
   [{ grpc: { authority: "a\nb" } }, "default.grpc.authority: must be one line"],
