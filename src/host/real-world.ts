@@ -1,6 +1,7 @@
 // The machine as it is: its clock, its randomness, its network.
 
 import { randomUUID } from "node:crypto";
+import { addressesOf } from "#host/addresses-of.ts";
 import { alarmsOf } from "#host/alarm.ts";
 import { dial } from "#host/grpc-client.ts";
 import { listen } from "#host/listen.ts";
@@ -15,6 +16,7 @@ export function realWorld({ log }: { readonly log: Log }): World {
     network: {
       listen: (options) => listen(options, clock, log),
       dial: (target) => dial(target, clock, log),
+      lookup: addressesOf,
     },
     log,
   };

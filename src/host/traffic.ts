@@ -47,6 +47,7 @@ export function countedNetwork(network: Network): CountedNetwork {
           Object.entries(options.streams).map(([path, serve]) => [path, served(path, serve)]),
         ),
       }),
+    lookup: network.lookup,
     dial(target) {
       const connection = network.dial(target);
       return { ...connection, stream: (path, options) => called(path, connection.stream(path, options)) };

@@ -27,6 +27,8 @@ export interface Network {
   listen(options: ListenOptions): Promise<Listening>;
   /** Begins to connect. Throws `invalid` when `trust` itself is not usable, which no second try would change. */
   dial(target: Target): Connection;
+  /** The IP addresses of a host, sorted, IPv4 alone where there is any. Rejects where nothing is known of it. */
+  lookup(name: string): Promise<readonly string[]>;
 }
 
 export interface ListenOptions {

@@ -7,7 +7,6 @@
 import { hostname } from "node:os";
 import { serveDiagnostics } from "#api/diagnostics.ts";
 import { serveApi } from "#api/serve.ts";
-import type { DataplaneJson } from "#gen/kuma/mesh/v1alpha1/dataplane_pb.ts";
 import { type AuditLog, noAuditLog } from "#host/audit-log.ts";
 import type { LogLevels } from "#host/log.ts";
 import type { Metrics } from "#host/metrics.ts";
@@ -19,49 +18,32 @@ import { clusterIdOf, firstStart } from "#identity/first-start.ts";
 import { keyMaker } from "#identity/key-maker.ts";
 import { rotationKeeper } from "#identity/rotation-keeper.ts";
 import { tokenIssuer } from "#identity/token-issuer.ts";
-import type { Collection } from "#incremental/collection.ts";
-import { incrementalGraph } from "#incremental/graph.ts";
 import { kdsMetrics } from "#kds/counts.ts";
-import { upwardResources } from "#kds/outgoing.ts";
 import { refusalsOfLinks, troubleMetrics } from "#kds/trouble-metrics.ts";
 import { kdsClient } from "#kds/zone-client.ts";
 import { KodiakError } from "#lib/failure.ts";
-import { defaultPolicies } from "#owned/default-policies.ts";
-import { missingKeys } from "#owned/defaults.ts";
-import { hostnames } from "#owned/hostnames.ts";
-import { internalListenersOf } from "#owned/internal-listeners.ts";
-import { meshServices } from "#owned/mesh-services.ts";
-import { multiZoneServices } from "#owned/multi-zone-services.ts";
-import { wantedVips } from "#owned/names.ts";
-import { nodesOf } from "#owned/nodes.ts";
-import { mtlsPromises, type PromisedMtls } from "#owned/promised-mtls.ts";
-import type { ProxyStatus } from "#owned/proxy-insight.ts";
-import { openGates } from "#owned/rotation.ts";
-import { zoneOwned } from "#owned/zone-owned.ts";
 import { isActedOn, unknownMembers, validateResource } from "#policies/kinds.ts";
-import { proxyPipeline } from "#proxy/pipeline.ts";
-import { probesOfProxies } from "#proxy/probes.ts";
 import { kindNamed } from "#resources/kinds.ts";
 import type { Resource } from "#resources/resource.ts";
 import type { Store } from "#resources/store.ts";
 import { graceKeeper } from "#store/grace-keeper.ts";
-import { live, resourceSources } from "#store/live.ts";
+import { live } from "#store/live.ts";
 import { storeMetrics } from "#store/metrics.ts";
 import { vipKeeper } from "#store/vip-keeper.ts";
 import { ownedWriter } from "#store/writer.ts";
-import type { Ways } from "#topology/egress.ts";
-import type { Mark } from "#topology/provider.ts";
 import { healthServer } from "#xds/health-server.ts";
 import { xdsMetrics } from "#xds/metrics.ts";
 import { xdsServer } from "#xds/server.ts";
-import { certificateKeeper, type KeptCertificate } from "#zone/certificates.ts";
+import { certificateKeeper } from "#zone/certificates.ts";
+import { computed } from "#zone/computed.ts";
 import { departures } from "#zone/departures.ts";
 import { health } from "#zone/health.ts";
 import { heldSecrets } from "#zone/held-secrets.ts";
+import { hostNames } from "#zone/host-names.ts";
 import { intermediates } from "#zone/intermediates.ts";
 import { leads } from "#zone/leads.ts";
 import { membership } from "#zone/membership.ts";
-import { promiseKeeper, rememberPromises } from "#zone/promised-mtls.ts";
+import { promiseKeeper } from "#zone/promised-mtls.ts";
 import { proxies } from "#zone/proxies.ts";
 import { proxyPort } from "#zone/proxy-port.ts";
 import { readiness } from "#zone/readiness.ts";
@@ -126,45 +108,12 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
   const validate = (resource: Resource) => validateResource(kindNamed(resource.kind), resource);
 
   // What is computed.
-  const graph = incrementalGraph();
-  const sources = resourceSources(graph, store);
-  const certificates = graph.source<KeptCertificate>("certificates");
-  const statuses = graph.source<ProxyStatus>("proxy statuses");
-  const marked = graph.source<Mark>("marked");
-  const departed = graph.source<Resource<DataplaneJson>>("departed");
-  const silent = graph.source<true>("silent zones");
-  const promised = graph.source<PromisedMtls>("promised mtls");
-  rememberPromises(store, promised);
-  const promises = mtlsPromises(graph, sources.of("Mesh"), sources.of("Dataplane"), promised);
+  const computing = computed(store, place);
+  const { graph, resources, sources, promises, probes, pipeline, issued, outgoing, wanted } = computing;
+  const { certificates, statuses, marked } = sources;
   const { meshes } = promises;
-  // The kind says what the spec is.
-  const of = <Spec>(kind: string) => (kind === "Mesh" ? meshes : sources.of(kind)) as Collection<Resource<Spec>>;
-  const egressWays = graph.source<Ways>("served by egresses");
-  const internalListeners = internalListenersOf(graph, statuses, sources.of("DataplaneInsight"));
-  const probes = probesOfProxies(graph, of, settings.name);
-  const nodes = nodesOf(graph, statuses, sources.of("DataplaneInsight"));
-  const facts = { of, certificates, marked, departed, nodes, internalListeners, egressWays, silent };
-  const pipeline = proxyPipeline(graph, facts, settings.name);
-  // As they are sent: what is issued in this turn is not settled yet.
-  const issued = graph.derive("issued", certificates, ({ status }) => status);
-  const served = graph.source<readonly string[]>("served by ingresses");
-  const owned = zoneOwned(graph, {
-    ...{ zone: settings.name, of, marked, served, statuses },
-    ports: pipeline.portsForZones,
-    outside: pipeline.outsideForZones,
-  });
-  // A zone's meshes, their keys and policies are global's business, if there is one.
-  const missing = missingKeys(graph, sources.of);
-  const defaults = defaultPolicies(graph, sources.of, place);
-  const open = openGates(graph, { of: sources.of });
-  const vips = wantedVips(graph, of);
-  const named = hostnames(graph, of, settings.name);
-  const ofAllZones = multiZoneServices(graph, of, pipeline.multiZone);
-  const generated = meshServices(graph, { zone: settings.name, of, statuses, served });
-  // A zone that stands alone encodes nothing for a global control plane.
-  const outgoing = settings.global && upwardResources(graph, sources.of, settings.name);
-  const departing = departures({ store, clock, marked, departed, touch: () => running.touch() });
-  const running = live(graph, store, sources);
+  const departing = departures({ store, clock, marked, departed: sources.departed, touch: () => running.touch() });
+  const running = live(graph, store, resources);
 
   // Who acts on it.
   const ready = readiness(place.isFederated, clock, log);
@@ -184,11 +133,11 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     });
   const keeper = certificateKeeper({
     ...(own && { intermediates: own }),
-    wanted: owned.wantedCertificates,
-    dataplanes: sources.of("Dataplane"),
-    egresses: sources.of("ZoneEgress"),
+    wanted: wanted.certificates,
+    dataplanes: resources.of("Dataplane"),
+    egresses: resources.of("ZoneEgress"),
     meshes,
-    secrets: sources.of("Secret"),
+    secrets: resources.of("Secret"),
     certificates,
     touch: running.touch,
     issuerOf: credentials.issuerOf,
@@ -196,25 +145,25 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     clock,
     log: logOf("certificates"),
   });
-  const promiseMtls = promiseKeeper(promises, promised, store, () => running.touch(), logOf("meshes"));
-  const makeKeys = keyMaker(missing, store, clock, log);
+  const promiseMtls = promiseKeeper(promises, sources.promised, store, () => running.touch(), logOf("meshes"));
+  const makeKeys = keyMaker(wanted.keys, store, clock, log);
   const acknowledged = () => xds.acknowledged(clock.now() - heardForMs);
-  const rotate = rotationKeeper({ open, store, log: logOf("meshes"), heard: acknowledged });
-  const keepVips = vipKeeper({ wanted: vips, store, clock, log: logOf("store") });
-  const grace = graceKeeper({ abandoned: generated.abandoned, store, clock, log: logOf("store") });
+  const rotate = rotationKeeper({ open: wanted.openGates, store, log: logOf("meshes"), heard: acknowledged });
+  const keepVips = vipKeeper({ wanted: wanted.vips, store, clock, log: logOf("store") });
+  const grace = graceKeeper({ abandoned: wanted.meshServices.abandoned, store, clock, log: logOf("store") });
   const writer = ownedWriter(store, clock, logOf("store"), [
     ...(place.isFederated
       ? []
       : [
-          { wanted: defaults.wanted, deletes: false, onlyNew: true },
-          { wanted: defaults.record, deletes: true },
+          { wanted: wanted.policies.wanted, deletes: false, onlyNew: true },
+          { wanted: wanted.policies.record, deletes: true },
         ]),
-    { wanted: owned.ingresses, deletes: false },
-    { wanted: generated.wanted, deletes: false },
-    { wanted: generated.withStatus, deletes: false, isRecord: true },
-    { wanted: ofAllZones, deletes: false, isRecord: true },
-    ...named.map((wanted) => ({ wanted, deletes: false })),
-    { wanted: owned.insights, deletes: true, isRecord: true },
+    { wanted: wanted.ingresses, deletes: false },
+    { wanted: wanted.meshServices.wanted, deletes: false },
+    { wanted: wanted.meshServices.withStatus, deletes: false, isRecord: true },
+    { wanted: wanted.multiZoneServices, deletes: false, isRecord: true },
+    ...wanted.names.map((one) => ({ wanted: one, deletes: false })),
+    { wanted: wanted.insights, deletes: true, isRecord: true },
   ]);
   const member =
     settings.global &&
@@ -266,7 +215,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     configs: pipeline,
     statuses,
     marked,
-    leads: leads({ configs: pipeline, services: served, ways: egressWays }),
+    leads: leads({ configs: pipeline, services: sources.servedByIngresses, ways: sources.servedByEgresses }),
     heldBy: heldSecrets(pipeline.secrets, issued),
     touch: running.touch,
     onGone: departing.gone,
@@ -282,8 +231,12 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     return admitted;
   };
   const xds = xdsServer({ instanceId, log: logOf("xds"), clock, bundles: pipeline.bundles, admit });
+  const hosts = hostNames({
+    ...{ wanted: computing.hostNames, addresses: sources.addresses, network },
+    ...{ store, clock, log: logOf("proxies"), touch: running.touch },
+  });
   const evidence = zoneEvidence({
-    ...{ store, clock, log: logOf("proxies"), left: silent, touch: running.touch },
+    ...{ store, clock, log: logOf("proxies"), left: sources.silent, touch: running.touch },
     onChange: () => link?.ping(),
   });
   const reported = health({
@@ -324,6 +277,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     // First who uses it. What follows from it is written before the link sends, so that both travel as one revision.
     xds.publish(changes);
     hds.publish(changes);
+    hosts.publish(changes);
     writer.publish(changes);
     grace.publish(changes);
     keepVips(changes);
@@ -382,7 +336,7 @@ export async function zone(settings: ZoneSettings, { clock, random, network, log
     diagnosticsPort: probed?.port,
     async close() {
       ready.stopping();
-      for (const one of [member, own, link, known, reported, evidence, departing, keeper]) one?.stop();
+      for (const one of [member, own, link, known, reported, evidence, hosts, departing, keeper]) one?.stop();
       await api.close();
       await dp.close("the control plane is shutting down");
       writer.stop();

@@ -61,6 +61,7 @@ export function simulatedNetwork(links: Links): SimulatedNetwork {
     of: (program) => ({
       dial: ({ host, port }) => dial(program, host, port),
       listen: (options) => Promise.resolve(listen(program, options)),
+      lookup: (name) => Promise.reject(new Error(`no host is called ${name} here`)),
     }),
   };
 
