@@ -8,6 +8,7 @@ import { denyAllHttp, httpPermissions, tcpPermissions } from "#envoy/rbac.ts";
 import { downstreamTls, serviceSni } from "#envoy/tls.ts";
 import type { Permissions } from "#policies/policy.ts";
 import type { Draft } from "#proxy/bundle.ts";
+import { leavingServers } from "#proxy/evidence.ts";
 import { ingressClusterName } from "#proxy/ingress.ts";
 import { externalHost } from "#proxy/outbound.ts";
 import { type ExternalReach, externalPart } from "#topology/external.ts";
@@ -56,7 +57,10 @@ export function externalDrafts(target: ExternalTarget): readonly Draft[] {
   const hosts = endpoints.map(externalHost);
   const cluster: Draft = {
     ...{ type: "cluster", name },
-    json: externalCluster(name, hosts, protocol, { lbPolicy: "ROUND_ROBIN", connectTimeout: "5s" }),
+    json: externalCluster(name, hosts, protocol, {
+      ...{ lbPolicy: "ROUND_ROBIN", connectTimeout: "5s" },
+      ...(hosts.length > 1 && leavingServers),
+    }),
   };
   if (!isHttp(protocol)) return [cluster];
   // How long a request may take is the client's to say.

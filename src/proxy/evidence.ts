@@ -67,6 +67,12 @@ export const hopCluster = (name: string, { connectTimeout, failures }: Hop): Clu
     commonLbConfig: { healthyPanicThreshold: { value: 1 }, updateMergeWindow: "0s" },
   });
 
+/** Servers outside the mesh, of which there are several: who cannot be connected to is left for the others, those of a higher priority among them. */
+export const leavingServers: ClusterPiece = {
+  outlierDetection: { ...outlierDetection, maxEjectionPercent: 100 },
+  commonLbConfig: { healthyPanicThreshold: { value: 1 } },
+};
+
 /** `said`: by policies, of which one that says when instances are left out counts alone. */
 export function withEvidence(said: ClusterPiece, egress: EgressForm | undefined): ClusterPiece {
   const most = egress ? mostConnectSeconds.behindEgress : mostConnectSeconds.direct;

@@ -19,6 +19,8 @@ interface Row {
   readonly name: string;
   readonly protocol?: string;
   readonly port: number;
+  /** Of servers that are used when that is out of order, the most preferred first. */
+  readonly others?: readonly number[];
   readonly tls?: { readonly version?: object; readonly verification: object };
   /** What the server has seen; absent: it is not spoken to. */
   readonly says: RegExp | undefined;
@@ -81,6 +83,7 @@ test("a MeshExternalService's server is spoken to as it says", async (t) => {
   const versioned = (name: string, port: number, version: object, says: RegExp | undefined): Row => ({
     ...{ name, port, tls: { version, verification: { ...known, ...right } }, says },
   });
+  const nobody = await freePort();
   const spoken = /^TLSv1\.3$/;
   const refused = undefined;
   const rows: readonly Row[] = [
@@ -100,6 +103,8 @@ test("a MeshExternalService's server is spoken to as it says", async (t) => {
     versioned("old-min-13", old, { min: "TLS13" }, undefined),
     versioned("young-max-12", young, { max: "TLS12" }, undefined),
     { name: "http2", protocol: "http2", port: h2, says: /^HTTP\/2\.0$/ },
+    { name: "preferred", protocol: "http2", port: h2, others: [nobody], says: /^HTTP\/2\.0$/ },
+    { name: "second", protocol: "http2", port: nobody, others: [h2, nobody], says: /^HTTP\/2\.0$/ },
   ];
   const tcp: Row = {
     name: "tcp",
@@ -114,12 +119,12 @@ test("a MeshExternalService's server is spoken to as it says", async (t) => {
   await put(zone.api, "/meshes/default", mesh("default"));
   await put(zone.api, "/meshes/default/meshtrafficpermissions/allow-all", allowAll("default"));
   const ports = new Map<string, number>();
-  for (const { name, protocol = "http", port, tls } of [...rows, tcp, rpc]) {
+  for (const { name, protocol = "http", port, others = [], tls } of [...rows, tcp, rpc]) {
     await put(zone.api, `/meshes/default/meshexternalservices/${name}`, {
       ...{ type: "MeshExternalService", mesh: "default", name },
       spec: {
         match: { port: 9000, protocol },
-        endpoints: [{ address: "127.0.0.1", port }],
+        endpoints: [port, ...others].map((at, priority) => ({ address: "127.0.0.1", port: at, priority })),
         ...(tls && { tls: { enabled: true, ...tls } }),
       },
     });

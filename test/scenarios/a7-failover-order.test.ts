@@ -1,18 +1,27 @@
 // A7: the own zone, then the zones that are listed, then any but one, then nobody: each only when those before have no instance left.
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { get } from "../lab/http.ts";
 import { eventually, lab, put } from "../lab/lab.ts";
+import { egressMesh, mesh } from "../lab/manifests.ts";
 import { answersOf, manyZones, zoneOf } from "./many-zones.ts";
 
-test("A7: fail-over in the order that is listed", async (t) => {
+for (const hasEgress of [false, true])
+  test(`A7: fail-over in the order that is listed${hasEgress ? ", behind egresses" : ""}`, (t) =>
+    inOrder(t, hasEgress));
+
+async function inOrder(t: TestContext, hasEgress: boolean): Promise<void> {
   const own = await lab(t);
   const one = { instances: 1, ingresses: 1 };
-  const { global, zones, url } = await manyZones(own, {
-    "zone-a": { instances: 1, ingresses: 0 },
-    ...{ "zone-b": one, "zone-c": one, "zone-d": one },
-  });
+  const { global, zones, url } = await manyZones(
+    own,
+    {
+      "zone-a": { instances: 1, ingresses: 0, egresses: hasEgress ? 2 : 0 },
+      ...{ "zone-b": one, "zone-c": one, "zone-d": one },
+    },
+    hasEgress ? egressMesh("default") : mesh("default"),
+  );
   const inForce = (failover: readonly object[]) =>
     put(global.api, "/meshes/default/meshloadbalancingstrategies/order", {
       ...{ type: "MeshLoadBalancingStrategy", mesh: "default", name: "order" },
@@ -69,4 +78,4 @@ test("A7: fail-over in the order that is listed", async (t) => {
     await inForce([{ to: { type: "None" } }]);
     await isNobody();
   });
-});
+}
