@@ -153,6 +153,8 @@ test("while a response is stuck, nothing that will be old is sent behind it", as
   const responses = slow.received.length;
   await change(proxies, 1, () => clusters(1), "cluster");
   for (let port = 40_001; port <= 40_020; port++) await write(zone, web(services, 100, port));
+  // After a push the control plane rests: the last of these may not have been pushed yet. What comes after it has.
+  await change(proxies, 1, () => write(zone, backend(2)), "endpoint");
   slow.resume();
   const isNewest = (name: string): boolean => name.includes("40020");
   await slow.until("its newest inbound", () => [...slow.held("listener").keys()].some(isNewest));
