@@ -1,13 +1,10 @@
-// What an Envoy concludes of others from what it sends them (decision 20): a client of other zones in a cluster with endpoints there, and the
-// hops on the way, an egress and an ingress, of the next. Who does not answer is found, left and tried again, whether packets to it are
+// What an Envoy concludes of others from what it sends them (decision 20): a client of a service's instances and of other zones, and the hops on
+// the way, an egress and an ingress, of the next. Who does not answer is found, left and tried again, whether packets to it are
 // refused or dropped. Nothing is sent for it at rest but a PING on a connection that is open: https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier
 
 import { type ClusterPiece, tcpCluster } from "#envoy/cluster.ts";
 import type { ClusterJson } from "#gen/envoy/config/cluster/v3/cluster_pb.ts";
 import type { EgressForm } from "#topology/egress.ts";
-
-/** Seconds for TCP and TLS, and behind an egress for its own attempts as well. Who does not answer in that time is asked no longer. */
-const mostConnectSeconds = { direct: 1, behindEgress: 3 } as const;
 
 /** A request that comes when nothing has for a second asks first; one that waits on a silent connection is found in four seconds. */
 const keepalive = { connectionIdleInterval: "1s", interval: "3s", timeout: "1s" } as const;
@@ -73,19 +70,32 @@ export const leavingServers: ClusterPiece = {
   commonLbConfig: { healthyPanicThreshold: { value: 1 } },
 };
 
+/** Where the endpoints of a client's cluster may be: in its own zone, behind ingresses of others, or behind egresses. */
+export type Reach = "zone" | "ingresses" | EgressForm;
+
+/**
+ * Seconds for TCP and TLS, and behind an egress for its own attempts as well. Who does not answer in that time is asked no longer. Absent: as long
+ * as MeshTimeout says.
+ */
+const mostConnectSeconds: Partial<Record<Reach, number>> = { ingresses: 1, zones: 3, addresses: 3 };
+
 /** `said`: by policies, of which one that says when instances are left out counts alone. */
-export function withEvidence(said: ClusterPiece, egress: EgressForm | undefined): ClusterPiece {
-  const most = egress ? mostConnectSeconds.behindEgress : mostConnectSeconds.direct;
-  const { connectTimeout = `${most}s`, commonLbConfig } = said;
+export function withEvidence(said: ClusterPiece, reach: Reach): ClusterPiece {
+  const { commonLbConfig, ...rest } = said;
   return {
     // An egress without ways of its own stands for all zones, and must not be left for one of them.
-    ...(egress !== "addresses" && { outlierDetection }),
+    ...(reach !== "addresses" && { outlierDetection }),
     // Behind an egress the way that may be cut begins there.
-    ...(!egress && endsSilent),
-    ...said,
-    connectTimeout: Number.parseFloat(connectTimeout) > most ? `${most}s` : connectTimeout,
+    ...((reach === "zone" || reach === "ingresses") && endsSilent),
+    ...rest,
+    ...connectTimeWithin(mostConnectSeconds[reach], said),
     // By default what is found within a second of something else would wait for the rest of it.
     commonLbConfig: { ...commonLbConfig, updateMergeWindow: "0s" },
     keepalive,
   };
+}
+
+function connectTimeWithin(most: number | undefined, { connectTimeout }: ClusterPiece): ClusterPiece {
+  if (most === undefined) return {};
+  return Number.parseFloat(connectTimeout ?? "Infinity") > most ? { connectTimeout: `${most}s` } : {};
 }

@@ -173,7 +173,7 @@ export function clusterCollector({ mesh, egress, factsOf, findResource, policies
         }
         const isRemote = zones ? zones.length > 0 : mesh.mtls !== undefined;
         const ways = egress === "zones" ? (zones ?? []) : [];
-        const piece = isRemote ? withEvidence(said.cluster ?? {}, egress) : (said.cluster ?? {});
+        const piece = withEvidence(said.cluster ?? {}, isRemote ? (egress ?? "ingresses") : "zone");
         const json = clusterJson(mesh, target, resource ?? taggedPeer(mesh, target), { isRemote, piece, ways });
         const draft: Draft = { type: "cluster", name: target.name, json };
         return { target, ...(said.locality && { locality: said.locality }), draft, isComplete: false };

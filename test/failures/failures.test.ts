@@ -54,7 +54,7 @@ const failures: readonly Failure[] = [
   { what: "an instance of another zone is killed", lose: killed("b1"), lost: ["b1"], isLeftToSoak: true },
   { what: "the host of an instance of another zone vanishes", lose: vanished("b1"), lost: ["b1"] },
   { what: "an instance of the own zone is killed", lose: killed("a1"), lost: ["a1"], isLeftToSoak: true },
-  { what: "the host of an instance of the own zone vanishes", lose: vanished("a1"), lost: ["a1"], isLeftToSoak: true },
+  { what: "the host of an instance of the own zone vanishes", lose: vanished("a1"), lost: ["a1"] },
   {
     what: "one of another zone's two ingresses is killed",
     lose: killed("ingress-b1"),

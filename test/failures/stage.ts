@@ -1,10 +1,10 @@
 // Three zones whose hosts have networks of their own, with no route to each other but to the ingresses, and control planes that can be killed:
 //
-//   zone-a: web (an application with its proxy), a1      zone-b: b1, b2, two ingresses      zone-c: c1, ingress-c
+//   zone-a: web (an application with its proxy), a1, a2      zone-b: b1, b2, two ingresses      zone-c: c1, ingress-c
 //           and ingress-a, or two egresses
 //
-// Service `one` is in one zone (b1, b2), `two` in two (c1 as well), `three` in all of them (a1 as well): an instance has an inbound for
-// each of its services.
+// Service `near` is in web's own zone (a1, a2), `one` in one other (b1, b2), `two` in two (c1 as well), `three` in all of them (a1 as well): an
+// instance has an inbound for each of its services.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -37,14 +37,15 @@ export interface Variant {
   readonly isRedirected: boolean;
 }
 
-export const services = ["one", "two", "three"] as const;
+export const services = ["near", "one", "two", "three"] as const;
 export type Service = (typeof services)[number];
 export type ZoneName = "zone-a" | "zone-b" | "zone-c";
 
 const instances: Readonly<Record<string, { readonly zone: ZoneName; readonly provides: readonly Service[] }>> = {
-  a1: { zone: "zone-a", provides: ["three"] },
-  b1: { zone: "zone-b", provides: services },
-  b2: { zone: "zone-b", provides: services },
+  a1: { zone: "zone-a", provides: ["near", "three"] },
+  a2: { zone: "zone-a", provides: ["near"] },
+  b1: { zone: "zone-b", provides: ["one", "two", "three"] },
+  b2: { zone: "zone-b", provides: ["one", "two", "three"] },
   c1: { zone: "zone-c", provides: ["two", "three"] },
 };
 

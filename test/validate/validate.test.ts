@@ -17,7 +17,7 @@ import { staticBootstrap } from "./static-bootstrap.ts";
 import { validatingEnvoy } from "./validating-envoy.ts";
 
 const folder = join(import.meta.dirname, "../../src/policies");
-const documents = times(40, 4000);
+const documents = times(40, 2000);
 
 interface Case {
   readonly policies: readonly (Parameters<typeof written>[1] & { readonly type: string })[];
