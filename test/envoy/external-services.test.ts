@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { createServer as createHttp2Server } from "node:http2";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { certificateFor } from "#host/certificate-for-test.ts";
@@ -9,7 +10,7 @@ import { freePort } from "#host/free-port.ts";
 import { get, startApp } from "../lab/http.ts";
 import { eventually, lab, put, remove, startProxy, startZone } from "../lab/lab.ts";
 import { allowAll, dataplane, egressMesh, mesh } from "../lab/manifests.ts";
-import { echoServer, tlsServer } from "../lab/outside.ts";
+import { echoServer, listening, tlsServer } from "../lab/outside.ts";
 
 test("external services", async (t) => {
   const own = await lab(t);
@@ -21,7 +22,12 @@ test("external services", async (t) => {
   const echo = await echoServer(own);
   const tls = await tlsServer(own, "api.example.com");
 
-  const services = ["web", "echo", "api", "stranger", "pinned", "keyless"];
+  const http2 = await listening(
+    own,
+    createHttp2Server((request, response) => response.end(`HTTP/${request.httpVersion}`)),
+  );
+
+  const services = ["web", "echo", "api", "stranger", "other-name", "newer", "pinned", "keyless"];
   const ports = new Map<string, number>();
   for (const service of services) ports.set(service, await freePort());
   const url = (service: string) => `http://127.0.0.1:${ports.get(service)}/`;
@@ -90,6 +96,27 @@ test("external services", async (t) => {
     await external("stranger", `127.0.0.1:${tls.port}`, { tls: { enabled: true, ...inline, serverName } });
     await answer("stranger", 503, /remote connection failure/);
     assert.match(await proxy.admin("/stats?filter=^cluster.stranger.ssl.fail_verify_error$"), /: [1-9]/);
+  });
+
+  await t.test(
+    "skipHostnameVerification: another name than that of the server is asked for, and not proved",
+    async () => {
+      const named = (more: object) =>
+        external("other-name", `127.0.0.1:${tls.port}`, {
+          tls: { enabled: true, caCert: { secret: "api-ca" }, serverName: "other.example.com", ...more },
+        });
+      await named({});
+      await answer("other-name", 503, /remote connection failure/);
+      assert.match(await proxy.admin("/stats?filter=^cluster.other-name.ssl.fail_verify_san$"), /: [1-9]/);
+      const client = { clientCert: { secret: "client-certificate" }, clientKey: { secret: "client-key" } };
+      await named({ skipHostnameVerification: true, ...client });
+      assert.equal(JSON.parse(await answer("other-name", 200)).sni, "other.example.com");
+    },
+  );
+
+  await t.test("HTTP/2", async () => {
+    await external("newer", `127.0.0.1:${http2}`, {}, { "kuma.io/protocol": "http2" });
+    assert.equal(await answer("newer", 200), "HTTP/2.0");
   });
 
   await t.test("pinned to another zone, or without a Secret that it needs: 503, with the reason", async () => {

@@ -6,7 +6,7 @@ import { freePort } from "#host/free-port.ts";
 import { get } from "../lab/http.ts";
 import { eventually, type LabProxy, lab, startProxy } from "../lab/lab.ts";
 import { load } from "../lab/load.ts";
-import { zoneIngress } from "../lab/manifests.ts";
+import { usualMesh, zoneIngress } from "../lab/manifests.ts";
 import { noneFailed } from "../lab/soak.ts";
 import { twoZones } from "../lab/two-zones.ts";
 
@@ -24,7 +24,8 @@ test("ingresses that are advertised by the name of a host", async (t) => {
     return known.get(name) ?? assert.fail(`no host ${name}`);
   };
   const own = { ...plain, world: { ...plain.world, network: { ...plain.world.network, lookup } } };
-  const stage = await twoZones(own);
+  // With retries, as who leaves may lose a request without.
+  const stage = await twoZones(own, usualMesh("default"));
   await stage.addBackend(stage.zoneB, "backend-b", "127.0.2.2");
   await eventually("an answer", 20_000, async () => assert.equal((await get(stage.url)).status, 200));
 

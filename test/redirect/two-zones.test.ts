@@ -157,6 +157,7 @@ test("redirected applications of two zones", async (t) => {
     await remove(global.api, "/meshes/default/meshpassthroughs/outside");
     await soon("without a policy the mesh's word holds", () => assert.rejects(web.app.get(outside)));
     await put(global.api, "/meshes/default", mesh("default"));
+    await soon("and its next word", isOutside);
   });
 
   await t.test("over IPv6 a name has an address, too, and what is outside passes", async () => {
