@@ -59,7 +59,8 @@ export function externalDrafts(target: ExternalTarget): readonly Draft[] {
     ...{ type: "cluster", name },
     json: externalCluster(name, hosts, protocol, {
       ...{ lbPolicy: "ROUND_ROBIN", connectTimeout: "5s" },
-      ...(hosts.length > 1 && leavingServers),
+      // A name may be that of several.
+      ...((hosts.length > 1 || hosts.some(({ isName }) => isName)) && leavingServers),
     }),
   };
   if (!isHttp(protocol)) return [cluster];

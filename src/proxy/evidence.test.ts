@@ -39,9 +39,8 @@ test("a connection on which nothing is acknowledged ends, but of one to an egres
   );
 });
 
-test("an instance of the own zone is left as others are, but has the time to connect that MeshTimeout says", () => {
-  const { connectTimeout, ...near } = withEvidence({ connectTimeout: "5s" }, "zone");
-  const { connectTimeout: _, ...far } = withEvidence({ connectTimeout: "5s" }, "ingresses");
-  assert.equal(connectTimeout, "5s");
-  assert.deepEqual(near, far);
+test("an instance of the own zone has the time to connect that MeshTimeout says, longer to answer a PING, and is left after more failures", () => {
+  const { connectTimeout, keepalive, outlierDetection } = withEvidence({ connectTimeout: "5s" }, "zone");
+  assert.deepEqual([connectTimeout, keepalive?.timeout], ["5s", "3s"]);
+  assert.equal(outlierDetection?.consecutiveLocalOriginFailure, 5);
 });

@@ -8,10 +8,12 @@ import type { EgressForm } from "#topology/egress.ts";
 
 /** A request that comes when nothing has for a second asks first; one that waits on a silent connection is found in four seconds. */
 const keepalive = { connectionIdleInterval: "1s", interval: "3s", timeout: "1s" } as const;
+/** In the own zone an Envoy that is held up for a second or two is late, and not gone. */
+const patientKeepalive = { ...keepalive, timeout: "3s" } as const;
 
 /**
- * Left after two failures in a row to connect or to keep a connection, for three seconds; then the next requests try it again. What it
- * answers counts for nothing. Two thirds of the endpoints at most: who has lost them all has lost its own network.
+ * Left after two failures in a row to connect, to keep a connection or to answer in time, for three seconds; then the next requests try it
+ * again. What it answers counts for nothing. Two thirds of the endpoints at most: who has lost them all has lost its own network.
  */
 const outlierDetection = {
   splitExternalLocalOriginErrors: true,
@@ -64,10 +66,17 @@ export const hopCluster = (name: string, { connectTimeout, failures }: Hop): Clu
     commonLbConfig: { healthyPanicThreshold: { value: 1 }, updateMergeWindow: "0s" },
   });
 
-/** Servers outside the mesh, of which there are several: who cannot be connected to is left for the others, those of a higher priority among them. */
+/** Requests that are slow, of which there may be several at once, must not take a single instance away: so many in a row do. */
+const patientDetection = { ...outlierDetection, consecutiveLocalOriginFailure: 5 } as const;
+
+/**
+ * Servers outside the mesh, of which there are several: who cannot be connected to is left for the others, those of a higher priority among
+ * them, for longer than it takes to find out again.
+ */
 export const leavingServers: ClusterPiece = {
-  outlierDetection: { ...outlierDetection, maxEjectionPercent: 100 },
-  commonLbConfig: { healthyPanicThreshold: { value: 1 } },
+  connectTimeout: "2s",
+  outlierDetection: { ...outlierDetection, baseEjectionTime: "30s", maxEjectionTime: "30s", maxEjectionPercent: 100 },
+  commonLbConfig: { healthyPanicThreshold: { value: 1 }, updateMergeWindow: "0s" },
 };
 
 /** Where the endpoints of a client's cluster may be: in its own zone, behind ingresses of others, or behind egresses. */
@@ -82,16 +91,17 @@ const mostConnectSeconds: Partial<Record<Reach, number>> = { ingresses: 1, zones
 /** `said`: by policies, of which one that says when instances are left out counts alone. */
 export function withEvidence(said: ClusterPiece, reach: Reach): ClusterPiece {
   const { commonLbConfig, ...rest } = said;
+  const isNear = reach === "zone";
   return {
     // An egress without ways of its own stands for all zones, and must not be left for one of them.
-    ...(reach !== "addresses" && { outlierDetection }),
+    ...(reach !== "addresses" && { outlierDetection: isNear ? patientDetection : outlierDetection }),
     // Behind an egress the way that may be cut begins there.
-    ...((reach === "zone" || reach === "ingresses") && endsSilent),
+    ...((isNear || reach === "ingresses") && endsSilent),
     ...rest,
     ...connectTimeWithin(mostConnectSeconds[reach], said),
     // By default what is found within a second of something else would wait for the rest of it.
     commonLbConfig: { ...commonLbConfig, updateMergeWindow: "0s" },
-    keepalive,
+    keepalive: isNear ? patientKeepalive : keepalive,
   };
 }
 

@@ -69,7 +69,8 @@ test("a proxy of this zone is at the first address of its name, by the name that
   addresses.set("one.example", ["10.0.0.1", "10.0.0.2"]);
   assert.deepEqual(of("Dataplane"), [], "not yet");
   addresses.set("two.example", ["10.0.1.1"]);
-  for (const kind of ["Dataplane", "ZoneEgress", "ZoneIngress"]) assert.deepEqual(of(kind), ["p 10.0.0.1 10.0.1.1"]);
+  for (const kind of ["Dataplane", "ZoneEgress"]) assert.deepEqual(of(kind), ["p 10.0.0.1 10.0.1.1"]);
+  assert.deepEqual(of("ZoneIngress"), ["p 10.0.0.1 two.example"], "where others meet it is theirs to find out");
   assert.deepEqual(met.departed.get("default/p")?.spec, {
     networking: { address: "10.0.0.1", advertisedAddress: "10.0.1.1" },
   });

@@ -58,16 +58,17 @@ export function atAddresses(graph: Graph, { zone, of, departed, addresses }: Hos
     // The kind says what the spec is.
     of: <S>(kind: string) => (collections[kind] ?? of<S>(kind)) as Collection<Resource<S>>,
     departed: met(departed),
-    wanted: [wantedBy(dataplanes), wantedBy(egresses), wantedBy(ingresses)],
+    wanted: [wantedBy(dataplanes), wantedBy(departed), wantedBy(egresses), wantedBy(ingresses)],
   };
 }
 
 const isElsewhere = ({ kind, spec }: Resource<Reached & { readonly zone?: string }>, zone: string): boolean =>
   kind === "ZoneIngress" && (spec.zone || zone) !== zone;
 
-/** Where names are that this zone needs: how the ingress of another one listens is no concern of it. */
+/** Where names are that this zone needs: of its ingresses where they listen, of others' where these are met. */
 function fieldsOf(one: Resource<Reached>, zone: string): readonly Field[] {
-  const all: readonly Field[] = isElsewhere(one, zone) ? ["advertisedAddress"] : ["address", "advertisedAddress"];
+  const ofIngress: Field = isElsewhere(one, zone) ? "advertisedAddress" : "address";
+  const all: readonly Field[] = one.kind === "ZoneIngress" ? [ofIngress] : ["address", "advertisedAddress"];
   return all.filter((field) => {
     const at = one.spec.networking?.[field] ?? "";
     return at !== "" && !isIp(at);

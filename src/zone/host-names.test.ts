@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { incrementalGraph } from "#incremental/graph.ts";
-import { againAfterMs, hostNames, unknownAgainAfterMs } from "#zone/host-names.ts";
+import { againAfterMs, answersWithout, hostNames, unknownAgainAfterMs } from "#zone/host-names.ts";
 import { recordingLog } from "../../test/agent/recording-log.ts";
 
 /** `notes`: of the store, which outlives the control plane. */
@@ -65,9 +65,39 @@ test("a name is looked up at once and again, and the graph hears of it when it h
   assert.deepEqual(asked, ["lb"]);
   await pass(1);
   assert.deepEqual([asked, touched()], [["lb", "lb"], 1]);
-  known.set("lb", ["10.0.0.2", "10.0.0.3"]);
+  known.set("lb", ["10.0.0.0", "10.0.0.1"]);
   await pass(againAfterMs);
-  assert.deepEqual([found(), touched()], [{ lb: ["10.0.0.2", "10.0.0.3"] }, 2]);
+  assert.deepEqual([found(), touched()], [{ lb: ["10.0.0.1", "10.0.0.0"] }, 2], "who was known first comes first");
+});
+
+test("an address is kept for some answers without it, after those that are answered", async () => {
+  const { known, want, pass, found } = stage();
+  known.set("lb", ["10.0.0.1"]);
+  await want("lb", true);
+  known.set("lb", ["10.0.0.2"]);
+  for (let i = 1; i < answersWithout; i++) {
+    await pass(againAfterMs);
+    assert.deepEqual(found(), { lb: ["10.0.0.2", "10.0.0.1"] });
+  }
+  await pass(againAfterMs);
+  assert.deepEqual(found(), { lb: ["10.0.0.2"] });
+  for (const one of ["10.0.0.3", "10.0.0.2", "10.0.0.3", "10.0.0.2"]) {
+    known.set("lb", [one]);
+    await pass(againAfterMs);
+    assert.deepEqual([...(found().lb ?? [])].sort(), ["10.0.0.2", "10.0.0.3"], "a name server that tells one of two");
+  }
+});
+
+test("names are looked up one after the other", async () => {
+  const { known, want, asked } = stage();
+  const answer = Promise.withResolvers<readonly string[]>();
+  known.set("slow", answer.promise as never).set("other", ["10.0.0.1"]);
+  await want("slow", true);
+  await want("other", true);
+  assert.deepEqual(asked, ["slow"]);
+  answer.resolve(["10.0.0.2"]);
+  await want("other", true);
+  assert.deepEqual(asked, ["slow", "other"]);
 });
 
 test("one that is not found is asked for sooner, one that is not found any more stays, and each is said once", async () => {

@@ -30,6 +30,8 @@ export interface HostNamesOptions {
 export const againAfterMs = 30_000;
 /** What is not known yet is wanted sooner. */
 export const unknownAgainAfterMs = 5_000;
+/** An address that is in none of so many answers in a row is not one any more: servers leave in turn, and some name servers tell one of several. */
+export const answersWithout = 3;
 
 /** In the store: JSON of addresses by name. */
 const noteKey = "addresses of hosts";
@@ -40,6 +42,10 @@ export function hostNames({ wanted, addresses, network, store, clock, log, touch
   /** Names that are wanted, with what ends the wait for their next lookup. */
   const next = new Map<string, () => void>();
   const failing = new Set<string>();
+  /** By name, of addresses that were not in the last answers: in how many. */
+  const missing = new Map<string, Map<string, number>>();
+  /** The machine looks up few at a time, and global's name is one of them. */
+  let turn: Promise<unknown> = Promise.resolve();
   let [isFirst, isStopped] = [true, false];
   const remembered: Readonly<Record<string, readonly string[]>> = JSON.parse(store.note(noteKey) ?? "{}");
   for (const [name, found] of Object.entries(remembered)) addresses.set(name, found);
@@ -49,10 +55,10 @@ export function hostNames({ wanted, addresses, network, store, clock, log, touch
     const asked = (): void => {};
     next.set(name, asked);
     try {
-      const found = await network.lookup(name);
+      const found = await inTurn(() => network.lookup(name));
       if (next.get(name) !== asked) return;
       if (failing.delete(name)) log.info({ name, addresses: found }, "a host is found again");
-      set(name, found);
+      set(name, withRecent(name, found));
     } catch (error) {
       if (next.get(name) !== asked) return;
       if (!failing.has(name))
@@ -64,6 +70,26 @@ export function hostNames({ wanted, addresses, network, store, clock, log, touch
       name,
       clock.alarm(clock.now() + wait, () => void look(name)),
     );
+  }
+
+  const inTurn = <V>(act: () => Promise<V>): Promise<V> => {
+    const done = turn.then(act);
+    turn = done.catch(() => {});
+    return done;
+  };
+
+  /** The ones that have been known for longer first: of some resources only the first counts. */
+  function withRecent(name: string, found: readonly string[]): readonly string[] {
+    const before = missing.get(name) ?? new Map<string, number>();
+    const known = addresses.get(name) ?? [];
+    const gone = known.filter((one) => !found.includes(one)).map((one) => [one, (before.get(one) ?? 0) + 1] as const);
+    const kept = new Map(gone.filter(([, answers]) => answers < answersWithout));
+    missing.set(name, kept);
+    return [
+      ...known.filter((one) => found.includes(one)),
+      ...found.filter((one) => !known.includes(one)),
+      ...kept.keys(),
+    ];
   }
 
   const lost = (name: string): string =>
@@ -89,6 +115,7 @@ export function hostNames({ wanted, addresses, network, store, clock, log, touch
     next.get(name)?.();
     next.delete(name);
     failing.delete(name);
+    missing.delete(name);
     set(name, undefined);
   }
 
