@@ -18,6 +18,8 @@ export interface Applied {
   split(destination: Destination): readonly Share[] | undefined;
   inbound(place: InboundPlace): Pieces;
   passthrough(): PassthroughConf | undefined;
+  /** What holds for what comes in at this listener of a builtin gateway; `undefined`: the same as for all. `section`: of the listener. */
+  atListener(section: string): Applied | undefined;
 }
 
 /** `find` gives a policy as it is now; one that has gone meanwhile says nothing. */
@@ -30,6 +32,10 @@ export function applied(
     const policy = find(kind, key);
     if (policy) matches.get(kind)?.push({ policy, sections });
   }
+  return appliedOf(matches);
+}
+
+function appliedOf(matches: ReadonlyMap<string, readonly Match[]>): Applied {
   const of = (kind: string): readonly Match[] => matches.get(kind) ?? [];
   return {
     to: (destination, traffic) =>
@@ -43,8 +49,21 @@ export function applied(
         (found, { kind, translate }) => found ?? translate.passthrough?.(of(kind)),
         undefined,
       ),
+    atListener(section) {
+      const isElsewhere = (match: Match): boolean => isForSomeListeners(match) && !match.sections.includes(section);
+      if (![...matches.values()].flat().some(isForSomeListeners)) return undefined;
+      return appliedOf(new Map([...matches].map(([kind, all]) => [kind, all.filter((one) => !isElsewhere(one))])));
+    },
   };
 }
+
+/** Of those that say how something is sent: routes lead where they lead, and what is said of who calls has its place. */
+const isForSomeListeners = ({ policy: { kind, spec } }: Match): boolean =>
+  spec.targetRef?.kind === "MeshGateway" &&
+  Object.keys(spec.targetRef.tags ?? {}).length > 0 &&
+  (spec.to ?? []).length > 0 &&
+  kindsOfSending.has(kind);
+const kindsOfSending = new Set(policies.flatMap(({ kind, translate }) => (translate.outbound ? [kind] : [])));
 
 /** Policies say different things; where two say the same, the later in the order of application wins. */
 function joined(pieces: readonly (Pieces | undefined)[]): Pieces {

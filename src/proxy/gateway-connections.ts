@@ -5,10 +5,11 @@ import type { FilterJson } from "#gen/envoy/config/listener/v3/listener_componen
 import type { Match } from "#policies/match.ts";
 import type { MeshTCPRoute } from "#policies/mesh-tcp-route/schema.ts";
 import { tcpSplit } from "#policies/mesh-tcp-route/translate.ts";
-import { type ClusterOf, destination, type OutboundInput, shared, sharesOf, usualOf } from "#proxy/outbound.ts";
+import type { ListenerSending } from "#proxy/gateway-sending.ts";
+import { destination, type OutboundInput, shared, sharesOf, usualOf } from "#proxy/outbound.ts";
 import type { GatewayListener, MeshGateway } from "#topology/gateway.ts";
 
-export interface GatewayConnectionsInput extends Pick<OutboundInput, "factsOf" | "findResource" | "policies"> {
+export interface GatewayConnectionsInput extends Pick<OutboundInput, "factsOf" | "findResource"> {
   readonly gateway: MeshGateway;
   /** Those that are for the gateway; `sections` are its listeners. */
   readonly tcpRoutes: readonly Match<MeshTCPRoute>[];
@@ -17,9 +18,9 @@ export interface GatewayConnectionsInput extends Pick<OutboundInput, "factsOf" |
 /** `used` gets the clusters. Without a backend that is known and has a weight connections are closed. */
 export function gatewayConnections(
   statPrefix: string,
-  { gateway, tcpRoutes, factsOf, findResource, policies }: GatewayConnectionsInput,
+  { gateway, tcpRoutes, factsOf, findResource }: GatewayConnectionsInput,
   { section }: GatewayListener,
-  clusterOf: ClusterOf,
+  { policies, clusterOf }: ListenerSending,
   used: Set<string>,
 ): FilterJson {
   const own = tcpRoutes.filter(({ sections }) => sections.includes(section));

@@ -6,15 +6,8 @@ import type { HttpRule } from "#policies/mesh-http-route/http-rule.ts";
 import type { MeshHTTPRoute } from "#policies/mesh-http-route/schema.ts";
 import { httpRules } from "#policies/mesh-http-route/translate.ts";
 import type { Draft } from "#proxy/bundle.ts";
-import {
-  type ClusterOf,
-  destination,
-  type OutboundInput,
-  protocolIn,
-  routeJson,
-  routeWays,
-  usualOf,
-} from "#proxy/outbound.ts";
+import type { ListenerSending, SendingOf } from "#proxy/gateway-sending.ts";
+import { destination, type OutboundInput, protocolIn, routeJson, routeWays, usualOf } from "#proxy/outbound.ts";
 import { bySpecificity, covers, type GatewayListener, narrowed } from "#topology/gateway.ts";
 
 export interface GatewayRoutesInput extends Pick<OutboundInput, "factsOf" | "findResource" | "policies" | "cutOff"> {
@@ -27,14 +20,14 @@ export function gatewayRoutes(
   name: string,
   input: GatewayRoutesInput,
   listeners: readonly GatewayListener[],
-  clusterOf: ClusterOf,
+  sending: SendingOf,
 ): Draft {
   const used = new Set<string>();
   const virtualHosts = hostsOf(input.routes, listeners).map(
-    ({ hostname, rules }): VirtualHostJson => ({
+    ({ hostname, rules, at }): VirtualHostJson => ({
       name: hostname,
       domains: [hostname],
-      routes: rules.map((rule) => ruleJson(input, rule, clusterOf, used)),
+      routes: rules.map((rule) => ruleJson(input, rule, sending(at), used)),
     }),
   );
   return {
@@ -44,8 +37,13 @@ export function gatewayRoutes(
   };
 }
 
-function ruleJson(input: GatewayRoutesInput, rule: HttpRule, clusterOf: ClusterOf, used: Set<string>) {
-  const { factsOf, findResource, policies } = input;
+function ruleJson(
+  input: GatewayRoutesInput,
+  rule: HttpRule,
+  { policies, clusterOf }: ListenerSending,
+  used: Set<string>,
+) {
+  const { factsOf, findResource } = input;
   const [first] = rule.split.flatMap((one) => usualOf(one, findResource) ?? []);
   const facts = first && factsOf(first.service);
   const said =
@@ -59,6 +57,7 @@ function ruleJson(input: GatewayRoutesInput, rule: HttpRule, clusterOf: ClusterO
 interface Host {
   readonly hostname: string;
   readonly rules: readonly HttpRule[];
+  readonly at: GatewayListener;
 }
 
 /** A name belongs to the listener that says it most exactly; what routes say of a name comes before what they say of names that cover it. */
@@ -71,7 +70,7 @@ function hostsOf(matches: readonly Match<MeshHTTPRoute>[], listeners: readonly G
       if (hosts.has(hostname) || exact.find((other) => covers(other.hostname, hostname)) !== one) continue;
       const covering = [...byHost].filter(([other]) => covers(other, hostname));
       const rules = covering.sort(([a], [b]) => bySpecificity(a, b)).flatMap(([, own]) => own);
-      hosts.set(hostname, { hostname, rules });
+      hosts.set(hostname, { hostname, rules, at: one });
     }
   }
   return [...hosts.values()].sort((a, b) => bySpecificity(a.hostname, b.hostname));

@@ -177,3 +177,74 @@ test("connections to a service that is a resource have its timeouts and attempts
   assert.match(json, /"idleTimeout":"60s"/);
   assert.match(json, /"maxConnectAttempts":7/);
 });
+
+test("a policy with `to` for some listeners holds for what comes in there: each listener has clusters and routes of its own", () => {
+  const toAll = (kind: string, name: string, tags: Record<string, string>, conf: object): Resource<PolicySpec> =>
+    resource(kind, "default", name, {
+      targetRef: { kind: "MeshGateway" as const, name: "edge", ...(Object.keys(tags).length > 0 && { tags }) },
+      to: [{ targetRef: { kind: "Mesh" as const }, default: conf }],
+    });
+  const strategy = toAll("MeshLoadBalancingStrategy", "strategy", { part: "a" }, { loadBalancer: { type: "Random" } });
+  const timeout = toAll("MeshTimeout", "timeout", { part: "b" }, { http: { requestTimeout: "7s" } });
+  const everywhere = toAll("MeshTimeout", "everywhere", {}, { http: { requestTimeout: "9s" } });
+  const route = resource("MeshHTTPRoute", "default", "route", {
+    targetRef: { kind: "MeshGateway" as const, name: "edge" },
+    to: [
+      {
+        targetRef: { kind: "Mesh" as const },
+        rules: [
+          {
+            matches: [{ path: { type: "PathPrefix" as const, value: "/" } }],
+            default: { backendRefs: [{ kind: "MeshService" as const, name: "backend" }] },
+          },
+        ],
+      },
+    ],
+  });
+  const [a, b] = ["80/a.example", "80/b.example"];
+  const made = (...saying: readonly (readonly [Resource<PolicySpec>, readonly string[]])[]) => {
+    const { clusters, routes } = gatewayOf({
+      view: "view",
+      mesh: meshFactsOf(resource("Mesh", "", "default", {})),
+      gateway: resource("MeshGateway", "default", "edge", {
+        conf: {
+          listeners: ["a", "b"].map((part) => ({
+            ...{ port: 80, protocol: "HTTP" as const, hostname: `${part}.example`, tags: { part } },
+          })),
+        },
+      }),
+      address: "10.0.0.1",
+      tags: { "kuma.io/service": "edge" },
+      routes: [{ policy: route, sections: [a, b] as string[] }],
+      tcpRoutes: [],
+      factsOf: () => undefined,
+      findResource: () => undefined,
+      policies: applied(
+        saying.map(([{ kind, name }, sections]) => ({ kind, key: name, sections })),
+        (_, key) => saying.find(([{ name }]) => name === key)?.[0],
+      ),
+    });
+    const hosts = routes[0]?.json as { virtualHosts: { name: string; routes: { route: Record<string, unknown> }[] }[] };
+    return {
+      clusters: clusters.map(({ draft }) => [draft.name, "lbPolicy" in draft.json && draft.json.lbPolicy]),
+      routes: hosts.virtualHosts.map(({ name, routes }) => [name, routes[0]?.route.cluster, routes[0]?.route.timeout]),
+    };
+  };
+  assert.deepEqual(made([strategy, [a]], [everywhere, [a, b]], [timeout, [b]]), {
+    clusters: [
+      [`backend@${a}`, "RANDOM"],
+      [`backend@${b}`, "ROUND_ROBIN"],
+    ],
+    routes: [
+      ["a.example", `backend@${a}`, "9s"],
+      ["b.example", `backend@${b}`, "7s"],
+    ],
+  });
+  assert.deepEqual(made([everywhere, [a, b]]), {
+    clusters: [["backend", "ROUND_ROBIN"]],
+    routes: [
+      ["a.example", "backend", "9s"],
+      ["b.example", "backend", "9s"],
+    ],
+  });
+});

@@ -8,7 +8,8 @@ import type { HttpConnectionManagerJson } from "#gen/envoy/extensions/filters/ne
 import type { Draft } from "#proxy/bundle.ts";
 import { type GatewayConnectionsInput, gatewayConnections } from "#proxy/gateway-connections.ts";
 import { type GatewayRoutesInput, gatewayRoutes } from "#proxy/gateway-routes.ts";
-import { type ClusterOf, clusterCollector, type OutboundInput, type Sending } from "#proxy/outbound.ts";
+import { type SendingOf, sendingOf } from "#proxy/gateway-sending.ts";
+import type { OutboundInput, Sending } from "#proxy/outbound.ts";
 import { tag } from "#resources/resource.ts";
 import { type GatewayListener, listenersOf, type MeshGateway } from "#topology/gateway.ts";
 import type { Tags } from "#topology/provider.ts";
@@ -30,14 +31,14 @@ export interface Gateway extends Sending {
 
 export function gatewayOf(input: GatewayInput): Gateway {
   const { view, mesh, egress, own, gateway, tags } = input;
-  const clusters = clusterCollector(input);
+  const sending = sendingOf(input);
   const ports = Map.groupBy(listenersOf(gateway, tags), ({ port }) => port);
-  const made = [...ports].flatMap(([port, all]) => portOf(input, port, all, clusters.clusterOf));
+  const made = [...ports].flatMap(([port, all]) => portOf(input, port, all, sending.of));
   return {
     ...{ view, mesh: mesh.name, ...(egress && { egress }), ...(own && { own }) },
     listeners: made.map(({ listener }) => listener),
     routes: made.flatMap(({ routes }) => routes),
-    clusters: clusters.all(),
+    clusters: sending.clusters(),
   };
 }
 
@@ -46,14 +47,14 @@ function portOf(
   input: GatewayInput,
   port: number,
   all: readonly GatewayListener[],
-  clusterOf: ClusterOf,
+  sending: SendingOf,
 ): { readonly listener: Draft; readonly routes: readonly Draft[] }[] {
   const { gateway, address } = input;
   const protocol = all[0]?.protocol ?? "NONE";
   if (protocol === "NONE") return [];
   const name = `${gateway.name}:${protocol}:${port}`;
   const own = all.filter((one) => one.protocol === protocol);
-  const made = chainsOf(protocol, name, input, own, clusterOf);
+  const made = chainsOf(protocol, name, input, own, sending);
   if (made.chains.length === 0) return [];
   const json = listener({
     ...{ name, at: { address, port }, direction: "INBOUND", chains: made.chains },
@@ -75,13 +76,13 @@ function chainsOf(
   name: string,
   input: GatewayInput,
   listeners: readonly GatewayListener[],
-  clusterOf: ClusterOf,
+  sending: SendingOf,
 ): Chains {
   const used = new Set<string>();
   const requests = (one: GatewayListener) => httpFilter(input, `${name}:${one.hostname}`, one);
-  const connections = (one: GatewayListener) => gatewayConnections(statPrefix(input), input, one, clusterOf, used);
+  const connections = (one: GatewayListener) => gatewayConnections(statPrefix(input), input, one, sending(one), used);
   const routesOf = (one: GatewayListener, of: readonly GatewayListener[] = [one]) =>
-    gatewayRoutes(`${name}:${one.hostname}`, input, of, clusterOf);
+    gatewayRoutes(`${name}:${one.hostname}`, input, of, sending);
   switch (protocol) {
     case "HTTP": {
       const [first] = listeners;

@@ -133,7 +133,7 @@ export function outboundOf(input: OutboundInput): Outbound {
 /** Nobody provides it: a 503 says so better than a connection that closes, and if it comes to be HTTP, the listener stays. */
 export const protocolIn = (facts: ServiceFacts | undefined): string => facts?.protocol ?? "http";
 
-type ClusterInput = Pick<OutboundInput, "mesh" | "egress" | "factsOf" | "findResource" | "policies">;
+export type ClusterInput = Pick<OutboundInput, "mesh" | "egress" | "factsOf" | "findResource" | "policies">;
 
 /** The service by its tag or as `resourceServiceName`, and which part of it. */
 export function usualOf(backend: Backend, findResource: FindResource): Usual | undefined {
@@ -142,14 +142,17 @@ export function usualOf(backend: Backend, findResource: FindResource): Usual | u
   return service === undefined ? undefined : { service, tags: {} };
 }
 
-/** Where traffic goes, as it is found out: names first, then a cluster for each. */
-export function clusterCollector({ mesh, egress, factsOf, findResource, policies }: ClusterInput) {
+/**
+ * Where traffic goes, as it is found out: names first, then a cluster for each. `marked`: at the end of each name, of clusters that are not as those
+ * of the same services without it.
+ */
+export function clusterCollector({ mesh, egress, factsOf, findResource, policies }: ClusterInput, marked = "") {
   const targets = new Map<string, ClusterTarget>();
   return {
     clusterOf(backend: Backend): string | undefined {
       const found = usualOf(backend, findResource);
       if (!found) return undefined;
-      const name = subsetClusterName(found.service, found.tags);
+      const name = `${subsetClusterName(found.service, found.tags)}${marked}`;
       targets.set(name, { name, service: found.service, subset: found.tags });
       return name;
     },

@@ -131,6 +131,20 @@ test("a builtin gateway leads names, paths and connections to services of both z
   const { headers } = JSON.parse((await ask("other.test", "/")).text);
   assert.match(headers["x-forwarded-client-cert"], /URI=spiffe:\/\/default\/edge/);
 
+  // What is said of the way on for some listeners holds for what comes in there.
+  await put(global.api, "/meshes/default/meshtimeouts/other", {
+    ...{ type: "MeshTimeout", mesh: "default", name: "other" },
+    spec: {
+      targetRef: { kind: "MeshGateway", name: "edge", tags: { part: "other" } },
+      to: [{ targetRef: { kind: "Mesh" }, default: { http: { requestTimeout: "300ms" } } }],
+    },
+  });
+  await eventually("a timeout", 20_000, async () =>
+    assert.equal((await ask("other.test", "/api?ms=1500")).status, 504),
+  );
+  assert.equal((await ask("shop.example", "/api?ms=1500")).status, 200);
+  assert.equal(await answered("other.test", "/api"), "backend");
+
   const instances = new Set<string>();
   await eventually("connections to both zones", 20_000, async () => {
     instances.add(instanceIn(await exchange(connectTcp({ host: address, port: tcpPort }))));
