@@ -20,14 +20,15 @@ export interface NamedPipe {
 }
 
 /**
- * It has no name any more when this resolves: /dev/stdout leads to what is open, not to a path. `undefined` where the system has no mkfifo:
- * then Envoy itself says what it cannot open, should it ever have to.
+ * It has no name any more when this resolves: /dev/stdout leads to what is open, not to a path. `undefined` where none can be made, for want of
+ * mkfifo or of a place: then Envoy itself says what it cannot open, should it ever have to.
  */
 export async function openNamedPipe(): Promise<NamedPipe | undefined> {
-  const folder = await mkdtemp(join(tmpdir(), "kodiak-pipe-"));
+  const folder = await mkdtemp(join(tmpdir(), "kodiak-pipe-")).catch(() => undefined);
+  if (folder === undefined) return undefined;
   try {
     const path = join(folder, "pipe");
-    if (!(await makeNamedPipe(path))) return undefined;
+    if (!(await isMade(path))) return undefined;
     // Without O_NONBLOCK each end waits for the other.
     const reader = new Socket({ fd: openSync(path, constants.O_RDONLY | constants.O_NONBLOCK), writable: false });
     try {
@@ -42,13 +43,8 @@ export async function openNamedPipe(): Promise<NamedPipe | undefined> {
   }
 }
 
-/** `false`: there is no mkfifo. */
-async function makeNamedPipe(path: string): Promise<boolean> {
-  try {
-    await promisify(execFile)("mkfifo", ["-m", "600", path]);
-    return true;
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
-    throw error;
-  }
-}
+const isMade = (path: string): Promise<boolean> =>
+  promisify(execFile)("mkfifo", ["-m", "600", path]).then(
+    () => true,
+    () => false,
+  );

@@ -18,8 +18,11 @@ export interface Applied {
   split(destination: Destination): readonly Share[] | undefined;
   inbound(place: InboundPlace): Pieces;
   passthrough(): PassthroughConf | undefined;
-  /** What holds for what comes in at this listener of a builtin gateway; `undefined`: the same as for all. `section`: of the listener. */
-  atListener(section: string): Applied | undefined;
+  /**
+   * What holds for what comes in at a listener of a builtin gateway, by its `section`. `mark`: names what of it is for some listeners only, and
+   * is empty where nothing is; where it is equal, the same holds.
+   */
+  atListener(section: string): { readonly policies: Applied; readonly mark: string };
 }
 
 /** `find` gives a policy as it is now; one that has gone meanwhile says nothing. */
@@ -50,9 +53,11 @@ function appliedOf(matches: ReadonlyMap<string, readonly Match[]>): Applied {
         undefined,
       ),
     atListener(section) {
-      const isElsewhere = (match: Match): boolean => isForSomeListeners(match) && !match.sections.includes(section);
-      if (![...matches.values()].flat().some(isForSomeListeners)) return undefined;
-      return appliedOf(new Map([...matches].map(([kind, all]) => [kind, all.filter((one) => !isElsewhere(one))])));
+      const isHere = (match: Match): boolean => !isForSomeListeners(match) || match.sections.includes(section);
+      const here = new Map([...matches].map(([kind, all]) => [kind, all.filter(isHere)]));
+      const own = [...here.values()].flat().filter(isForSomeListeners);
+      const mark = own.map(({ policy: { kind, name } }) => `@${kind}/${name}`).sort();
+      return { policies: appliedOf(here), mark: mark.join("") };
     },
   };
 }

@@ -11,18 +11,17 @@ export interface ListenerSending {
 }
 export type SendingOf = (one: GatewayListener) => ListenerSending;
 
-/** All listeners share clusters, unless a policy is for some of them: then each has its own. */
+/** Listeners share clusters, but for those for which policies hold that are for some listeners only: these have others. */
 export function sendingOf(input: ClusterInput): { readonly of: SendingOf; clusters(): readonly OutboundCluster[] } {
-  const collector = (policies: Applied, marked: string) => ({
-    ...{ policies, ...clusterCollector({ ...input, policies }, marked) },
+  const collector = (policies: Applied, mark: string) => ({
+    ...{ policies, ...clusterCollector({ ...input, policies }, mark) },
   });
   const collectors = new Map<string, ReturnType<typeof collector>>();
   return {
     of({ section }) {
-      const own = input.policies.atListener(section);
-      const marked = own ? `@${section}` : "";
-      const found = collectors.get(marked) ?? collector(own ?? input.policies, marked);
-      collectors.set(marked, found);
+      const { policies, mark } = input.policies.atListener(section);
+      const found = collectors.get(mark) ?? collector(policies, mark);
+      collectors.set(mark, found);
       return found;
     },
     clusters: () =>

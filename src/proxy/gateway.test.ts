@@ -178,7 +178,7 @@ test("connections to a service that is a resource have its timeouts and attempts
   assert.match(json, /"maxConnectAttempts":7/);
 });
 
-test("a policy with `to` for some listeners holds for what comes in there: each listener has clusters and routes of its own", () => {
+test("a policy with `to` for some listeners holds for what comes in there: these have clusters and routes of their own", () => {
   const toAll = (kind: string, name: string, tags: Record<string, string>, conf: object): Resource<PolicySpec> =>
     resource(kind, "default", name, {
       targetRef: { kind: "MeshGateway" as const, name: "edge", ...(Object.keys(tags).length > 0 && { tags }) },
@@ -230,14 +230,25 @@ test("a policy with `to` for some listeners holds for what comes in there: each 
       routes: hosts.virtualHosts.map(({ name, routes }) => [name, routes[0]?.route.cluster, routes[0]?.route.timeout]),
     };
   };
+  const [random, timed] = ["backend@MeshLoadBalancingStrategy/strategy", "backend@MeshTimeout/timeout"];
   assert.deepEqual(made([strategy, [a]], [everywhere, [a, b]], [timeout, [b]]), {
     clusters: [
-      [`backend@${a}`, "RANDOM"],
-      [`backend@${b}`, "ROUND_ROBIN"],
+      [random, "RANDOM"],
+      [timed, "ROUND_ROBIN"],
     ],
     routes: [
-      ["a.example", `backend@${a}`, "9s"],
-      ["b.example", `backend@${b}`, "7s"],
+      ["a.example", random, "9s"],
+      ["b.example", timed, "7s"],
+    ],
+  });
+  assert.deepEqual(made([strategy, [a]], [everywhere, [a, b]]), {
+    clusters: [
+      ["backend", "ROUND_ROBIN"],
+      [random, "RANDOM"],
+    ],
+    routes: [
+      ["a.example", random, "9s"],
+      ["b.example", "backend", "9s"],
     ],
   });
   assert.deepEqual(made([everywhere, [a, b]]), {

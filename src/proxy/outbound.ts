@@ -143,16 +143,16 @@ export function usualOf(backend: Backend, findResource: FindResource): Usual | u
 }
 
 /**
- * Where traffic goes, as it is found out: names first, then a cluster for each. `marked`: at the end of each name, of clusters that are not as those
- * of the same services without it.
+ * Where traffic goes, as it is found out: names first, then a cluster for each. `mark`: at the end of each name, of clusters that are not as those of
+ * the same services without it.
  */
-export function clusterCollector({ mesh, egress, factsOf, findResource, policies }: ClusterInput, marked = "") {
+export function clusterCollector({ mesh, egress, factsOf, findResource, policies }: ClusterInput, mark = "") {
   const targets = new Map<string, ClusterTarget>();
   return {
     clusterOf(backend: Backend): string | undefined {
       const found = usualOf(backend, findResource);
       if (!found) return undefined;
-      const name = `${subsetClusterName(found.service, found.tags)}${marked}`;
+      const name = `${subsetClusterName(found.service, found.tags)}${mark}`;
       targets.set(name, { name, service: found.service, subset: found.tags });
       return name;
     },

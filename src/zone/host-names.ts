@@ -55,7 +55,7 @@ export function hostNames({ wanted, addresses, network, store, clock, log, touch
     const asked = (): void => {};
     next.set(name, asked);
     try {
-      const found = await inTurn(() => network.lookup(name));
+      const found = await inTurn(async () => (next.get(name) === asked ? network.lookup(name) : []));
       if (next.get(name) !== asked) return;
       if (failing.delete(name)) log.info({ name, addresses: found }, "a host is found again");
       set(name, withRecent(name, found));
@@ -86,9 +86,8 @@ export function hostNames({ wanted, addresses, network, store, clock, log, touch
     const kept = new Map(gone.filter(([, answers]) => answers < answersWithout));
     missing.set(name, kept);
     return [
-      ...known.filter((one) => found.includes(one)),
+      ...known.filter((one) => found.includes(one) || kept.has(one)),
       ...found.filter((one) => !known.includes(one)),
-      ...kept.keys(),
     ];
   }
 
