@@ -58,7 +58,8 @@ export function externalDrafts(target: ExternalTarget): readonly Draft[] {
   const cluster: Draft = {
     ...{ type: "cluster", name },
     json: externalCluster(name, hosts, protocol, {
-      ...{ lbPolicy: "ROUND_ROBIN", connectTimeout: "5s" },
+      // Where there is another it is not waited for long.
+      ...{ lbPolicy: "ROUND_ROBIN", connectTimeout: hosts.length > 1 ? "2s" : "5s" },
       // A name may be that of several.
       ...((hosts.length > 1 || hosts.some(({ isName }) => isName)) && leavingServers),
     }),

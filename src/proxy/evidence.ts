@@ -74,7 +74,6 @@ const patientDetection = { ...outlierDetection, consecutiveLocalOriginFailure: 5
  * them, for longer than it takes to find out again.
  */
 export const leavingServers: ClusterPiece = {
-  connectTimeout: "2s",
   outlierDetection: { ...outlierDetection, baseEjectionTime: "30s", maxEjectionTime: "30s", maxEjectionPercent: 100 },
   commonLbConfig: { healthyPanicThreshold: { value: 1 }, updateMergeWindow: "0s" },
 };
