@@ -13,6 +13,22 @@ const resource = <Spec>(kind: string, mesh: string, name: string, spec: Spec): R
   ...{ creationTime: zeroTime, modificationTime: zeroTime },
 });
 
+/** All that comes in at `edge` goes to `backend`. */
+const route = resource("MeshHTTPRoute", "default", "route", {
+  targetRef: { kind: "MeshGateway" as const, name: "edge" },
+  to: [
+    {
+      targetRef: { kind: "Mesh" as const },
+      rules: [
+        {
+          matches: [{ path: { type: "PathPrefix" as const, value: "/" } }],
+          default: { backendRefs: [{ kind: "MeshService" as const, name: "backend" }] },
+        },
+      ],
+    },
+  ],
+});
+
 test("a MeshLoadBalancingStrategy says how a gateway chooses, what of its requests counts, and which endpoints come first", () => {
   const strategy: Resource<PolicySpec> = resource("MeshLoadBalancingStrategy", "default", "sticky", {
     to: [
@@ -22,20 +38,6 @@ test("a MeshLoadBalancingStrategy says how a gateway chooses, what of its reques
           loadBalancer: { type: "Maglev" },
           hashPolicies: [{ type: "Header", header: { name: "x-user" } }],
         },
-      },
-    ],
-  });
-  const route = resource("MeshHTTPRoute", "default", "route", {
-    targetRef: { kind: "MeshGateway" as const, name: "edge" },
-    to: [
-      {
-        targetRef: { kind: "Mesh" as const },
-        rules: [
-          {
-            matches: [{ path: { type: "PathPrefix" as const, value: "/" } }],
-            default: { backendRefs: [{ kind: "MeshService" as const, name: "backend" }] },
-          },
-        ],
       },
     ],
   });
@@ -187,20 +189,6 @@ test("a policy with `to` for some listeners holds for what comes in there: these
   const strategy = toAll("MeshLoadBalancingStrategy", "strategy", { part: "a" }, { loadBalancer: { type: "Random" } });
   const timeout = toAll("MeshTimeout", "timeout", { part: "b" }, { http: { requestTimeout: "7s" } });
   const everywhere = toAll("MeshTimeout", "everywhere", {}, { http: { requestTimeout: "9s" } });
-  const route = resource("MeshHTTPRoute", "default", "route", {
-    targetRef: { kind: "MeshGateway" as const, name: "edge" },
-    to: [
-      {
-        targetRef: { kind: "Mesh" as const },
-        rules: [
-          {
-            matches: [{ path: { type: "PathPrefix" as const, value: "/" } }],
-            default: { backendRefs: [{ kind: "MeshService" as const, name: "backend" }] },
-          },
-        ],
-      },
-    ],
-  });
   const [a, b] = ["80/a.example", "80/b.example"];
   const made = (...saying: readonly (readonly [Resource<PolicySpec>, readonly string[]])[]) => {
     const { clusters, routes } = gatewayOf({

@@ -2,129 +2,21 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { resourceIn } from "#discovery/frame.ts";
-import type { EnvoyType } from "#discovery/order.ts";
-import { decode } from "#envoy/encode.ts";
-import type { Source } from "#incremental/collection.ts";
-import { incrementalGraph } from "#incremental/graph.ts";
 import type { JsonObject } from "#lib/json.ts";
-import { bundlesOf, type ProxyConfig } from "#proxy/bundle.ts";
-import { proxyPipeline } from "#proxy/pipeline.ts";
-import type { IssuedCertificate } from "#proxy/secrets.ts";
-import { kinds } from "#resources/kinds.ts";
-import { keyOf, type Labels, type Resource } from "#resources/resource.ts";
-import { zeroTime } from "#resources/rest.ts";
-import { egressCertificateKey } from "#topology/egress.ts";
-import type { Mark } from "#topology/provider.ts";
-
-const resource = (
-  kind: string,
-  name: string,
-  spec: JsonObject,
-  labels: Labels = {},
-  status?: JsonObject,
-): Resource => ({
-  ...{ kind, mesh: kind === "Mesh" || kind.startsWith("Zone") ? "" : "default", name, labels, spec },
-  ...(status && { status }),
-  ...{ creationTime: zeroTime, modificationTime: zeroTime },
-});
-
-/** Of `zone-a`, with a client that calls what `outbound` says and has a redirect. */
-function stage(outbound: readonly JsonObject[] = [], more: readonly Resource[] = []) {
-  const graph = incrementalGraph();
-  const sources = new Map<string, Source<Resource>>(kinds.map(({ name }) => [name, graph.source<Resource>(name)]));
-  const certificates = graph.source<IssuedCertificate>("certificates");
-  const marked = graph.source<Mark>("marked");
-  const of = (kind: string) => sources.get(kind)! as never;
-  const pipeline = proxyPipeline(graph, { of, certificates, marked, departed: graph.source("departed") }, "zone-a");
-  const certificate = { mesh: "default", chain: "Yw==", privateKey: "aw==" };
-  const set = (...all: readonly Resource[]): void => {
-    for (const one of all) {
-      sources.get(one.kind)?.set(keyOf(one), one);
-      if (one.kind === "Dataplane") certificates.set(keyOf(one), certificate);
-      if (one.kind === "ZoneEgress") certificates.set(egressCertificateKey(one.name, "default"), certificate);
-    }
-    graph.settle();
-  };
-  const remove = (kind: string, key: string): void => {
-    sources.get(kind)?.set(key, undefined);
-    graph.settle();
-  };
-  const transparentProxying = { redirectPortOutbound: 15001, redirectPortInbound: 15006 };
-  set(
-    resource("Mesh", "default", {
-      mtls: { enabledBackend: "ca-1", backends: [{ name: "ca-1", type: "builtin" }] },
-      meshServices: { mode: "Everywhere" },
-    }),
-    resource("Secret", "default.ca-builtin-cert-ca-1", { data: "Y2E=" }),
-    resource("Dataplane", "client", {
-      networking: {
-        ...{ address: "10.0.0.9", transparentProxying },
-        inbound: [{ port: 8080, tags: { "kuma.io/service": "client" } }],
-        outbound: [...outbound],
-      },
-    }),
-    ...more,
-  );
-  const items = (config: ProxyConfig | undefined) =>
-    (config ? bundlesOf(config) : []).flatMap(({ from, key }) => from.get(key) ?? []);
-  const find = (all: ReturnType<typeof items>, type: EnvoyType, name: string): JsonObject | undefined => {
-    const found = all.find(({ type: own, item }) => own === type && item.name === name);
-    return found && (decode(type, resourceIn(found.item)?.resource?.value ?? new Uint8Array()) as JsonObject);
-  };
-  const ofClient = () => items(pipeline.dataplanes.get("default/client"));
-  return {
-    ...{ graph, set, remove, pipeline },
-    client: (type: EnvoyType, name: string) => find(ofClient(), type, name),
-    names: (type: EnvoyType) => ofClient().flatMap((one) => (one.type === type ? [one.item.name] : [])),
-    egress: (type: EnvoyType, name: string) => find(items(pipeline.egresses.get("egress-a")), type, name),
-    ingress: (type: EnvoyType, name: string) => find(items(pipeline.ingresses.get("ingress-a")), type, name),
-  };
-}
-
-const dataplane = (name: string, address: string, service: string, more: Labels = {}, labels: Labels = {}) =>
-  resource(
-    "Dataplane",
-    name,
-    {
-      networking: {
-        address,
-        inbound: [
-          { name: "main", port: 8080, tags: { "kuma.io/service": service, "kuma.io/protocol": "http", ...more } },
-        ],
-      },
-    },
-    labels,
-  );
-
-const own = { "kuma.io/origin": "zone", "kuma.io/zone": "zone-a" };
-const meshService = (name: string, spec: JsonObject, labels: Labels = own, ip = "241.0.0.1") =>
-  resource("MeshService", name, spec, { "kuma.io/display-name": name, ...labels }, { vips: [{ ip }] });
-const backendSpec = {
-  state: "Available",
-  selector: { dataplaneTags: { "kuma.io/service": "backend" } },
-  ports: [{ name: "main", port: 8080, targetPort: 8080, appProtocol: "http" }],
-  identities: ["backend", "db"].map((value) => ({ type: "ServiceTag", value })),
-};
-const cluster = "default_backend__zone-a_msvc_8080";
-const byRef = (name: string, port = 8080) => [{ port: 9000, backendRef: { kind: "MeshService", name, port } }];
-
-interface Assignment {
-  readonly endpoints: readonly {
-    readonly priority?: number;
-    readonly lbEndpoints: readonly {
-      readonly endpoint: { readonly address: { readonly socketAddress: { address: string; portValue: number } } };
-      readonly loadBalancingWeight: number;
-    }[];
-  }[];
-}
-const endpointsIn = (assignment: JsonObject | undefined): readonly string[] =>
-  ((assignment as unknown as Assignment | undefined)?.endpoints ?? []).flatMap(({ priority = 0, lbEndpoints }) =>
-    lbEndpoints.map(({ endpoint: { address }, loadBalancingWeight }) => {
-      const { socketAddress } = address;
-      return `${priority} ${socketAddress.address}:${socketAddress.portValue} ${loadBalancingWeight}`;
-    }),
-  );
+import {
+  backendSpec,
+  byRef,
+  cluster,
+  dataplane,
+  endpointsIn,
+  ingressOf,
+  meshService,
+  own,
+  remoteLabels,
+  resource,
+  stage,
+} from "#proxy/services.fixture.ts";
+import type { Resource } from "#resources/resource.ts";
 
 test("a MeshService of this zone is called at its own cluster, for its instances and their identities", () => {
   const { set, client } = stage(byRef("backend"), [
@@ -164,14 +56,6 @@ test("who wrote it chooses by name, by labels or by tags, and the inbound by its
   assert.deepEqual(chosen({}), []);
   assert.deepEqual(chosen({ dataplaneTags: { version: "v3" } }), []);
 });
-
-const remoteLabels = { "kuma.io/origin": "global", "kuma.io/zone": "zone-b", "kuma.io/display-name": "backend" };
-const ingressOf = (zone: string, name: string, address: string, instances: number) =>
-  resource("ZoneIngress", name, {
-    ...{ zone, networking: { address, port: 10001, advertisedAddress: address, advertisedPort: 10001 } },
-    availableServices:
-      instances === 0 ? [] : [{ mesh: "default", instances, tags: { "kuma.io/service": "backend", version: "v1" } }],
-  });
 
 test("one of another zone is called through those of its ingresses that lead to it, while it is available", () => {
   const remote = "default_backend__zone-b_msvc_8080";
@@ -322,67 +206,6 @@ test("several MeshServices of another zone that are parts of one weigh as all th
     "1 10.2.0.1:10001 8",
     "1 10.2.0.2:10001 8",
   ]);
-});
-
-const bank = (zone?: string, origin = "global", name = "bank", endpoint = "192.0.2.1"): Resource =>
-  resource(
-    "MeshExternalService",
-    name,
-    { match: { port: 9000, protocol: "http" }, endpoints: [{ address: endpoint, port: 443 }] },
-    { "kuma.io/origin": origin, "kuma.io/display-name": "bank", ...(zone !== undefined && { "kuma.io/zone": zone }) },
-    { vip: { ip: "242.0.0.1" } },
-  );
-const egressA = resource("ZoneEgress", "egress-a", { networking: { address: "10.0.0.5", port: 10002 } });
-const offering = (zone: string, name: string, address: string, offered: JsonObject): Resource => {
-  const one = ingressOf(zone, name, address, 0);
-  return { ...one, spec: { ...(one.spec as JsonObject), availableServices: [{ instances: 1, ...offered }] } };
-};
-
-test("a MeshExternalService that is pinned to another zone is behind that zone's ingresses, and no other's", () => {
-  const name = "default_bank__zone-b_extsvc_9000";
-  const entry = { mesh: "", externalService: true, tags: { "kuma.io/service": name } };
-  const { remove, egress, client } = stage(
-    [],
-    [
-      ...[egressA, bank("zone-b"), bank("zone-a", "zone", "bank-of-a")],
-      ...[offering("zone-b", "i-1", "10.2.0.1", entry), offering("zone-c", "i-2", "10.3.0.1", entry)],
-    ],
-  );
-  assert.deepEqual(endpointsIn(egress("endpoint", name)), ["0 10.2.0.1:10001 1"]);
-  const snis = [name, "default_bank__zone-a_extsvc_9000"].map(
-    (one) => /"sni":"(a[0-9a-f]{16}\.bank\.9000\.default\.mes)"/.exec(JSON.stringify(client("cluster", one)))?.[1],
-  );
-  assert.ok(snis.every((sni) => sni !== undefined) && snis[0] !== snis[1], `one SNI for each: ${snis}`);
-  assert.ok(JSON.stringify(egress("listener", "inbound:10.0.0.5:10002")).includes(`"${snis[0]}"`));
-  remove("ZoneIngress", "i-1");
-  assert.equal(egress("endpoint", name), undefined);
-  assert.match(JSON.stringify(client("route", `outbound:${name}`)), /no zone ingress of zone-b offers it/);
-});
-
-test("of two with one identity, of which the zone wrote one, the same is called whichever came first", () => {
-  const two = [bank("zone-a", "global", "a", "192.0.2.1"), bank("zone-a", "zone", "b", "192.0.2.2")];
-  for (const all of [two, two.toReversed()]) {
-    const { egress } = stage([], [egressA, ...all]);
-    assert.match(JSON.stringify(egress("cluster", "default_bank__zone-a_extsvc_9000")), /192\.0\.2\.1/);
-  }
-});
-
-test("no proxy's tag leads to what a resource says to be outside", () => {
-  const name = "default_bank___extsvc_9000";
-  const { egress, ingress, set } = stage(
-    [],
-    [
-      ...[egressA, ingressOf("", "ingress-a", "10.1.0.1", 0), dataplane("thief", "10.0.0.6", name)],
-      offering("zone-c", "i-2", "10.3.0.1", { mesh: "default", tags: { "kuma.io/service": name } }),
-    ],
-  );
-  const led = () => ["endpoint", "cluster"].map((type) => egress(type as EnvoyType, `default:${name}`) !== undefined);
-  assert.deepEqual(led(), [true, true]);
-  assert.ok(ingress("endpoint", `default:${name}`));
-  set(bank());
-  assert.deepEqual(led(), [false, false]);
-  assert.equal(egress("endpoint", name), undefined);
-  assert.equal(ingress("endpoint", `default:${name}`) ?? ingress("endpoint", name), undefined);
 });
 
 test("a proxy that claims a resource's name as its tag is none of its instances", () => {

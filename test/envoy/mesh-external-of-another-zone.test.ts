@@ -5,9 +5,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { freePort } from "#host/free-port.ts";
 import { get, startApp } from "../lab/http.ts";
-import { eventually, type LabProxy, type LabZone, lab, post, put, startProxy } from "../lab/lab.ts";
-import { dataplane, mesh, zoneEgress } from "../lab/manifests.ts";
-import { tlsServer } from "../lab/outside.ts";
+import { type LabProxy, type LabZone, lab, put, startProxy } from "../lab/lab.ts";
+import { dataplane, mesh } from "../lab/manifests.ts";
+import { answered, egressStarter, tlsServer } from "../lab/outside.ts";
 import { twoZones } from "../lab/two-zones.ts";
 
 const name = "default_bank__zone-b_extsvc_9000";
@@ -35,29 +35,18 @@ test("a MeshExternalService that is pinned to another zone", async (t) => {
     await startProxy(own, zone, client, stage.token);
     return `http://127.0.0.1:${out}`;
   };
-  const answer = (url: string, status: number, says = /./) =>
-    eventually(`${status}`, 20_000, async () => {
-      const got = await get(url);
-      assert.equal(got.status, status, got.text);
-      assert.match(got.text, says);
-      return got.text;
-    });
-  const token = await eventually("a token", 10_000, () =>
-    post(api, "/tokens/zone", { scope: ["egress"], validFor: "1h" }),
-  );
-  const startEgress = async (zone: LabZone, name: string, address: string) =>
-    startProxy(own, zone, zoneEgress(name, address, await freePort(address)), token);
+  const startEgress = await egressStarter(own, stage.global);
   const notOffered =
     /^external service bank is called from zone-b only, and no zone ingress of zone-b offers it: an ingress and an egress must be alive there$/;
 
   await bank(app.port);
   const url = await startClient(stage.zoneA, "teller", "127.0.1.7");
   await t.test("without an egress there it fails closed, and says why", async () => {
-    await answer(url, 503, notOffered);
+    await answered(url, 503, notOffered);
   });
   const egressB = await startEgress(stage.zoneB, "egress-b", "127.0.2.9");
   await t.test("without an egress here it fails closed, and says why", async () => {
-    await answer(
+    await answered(
       url,
       503,
       /^no way out of zone-a: mesh default reaches services outside through a zone egress, and none/,
@@ -71,7 +60,7 @@ test("a MeshExternalService that is pinned to another zone", async (t) => {
   });
 
   await t.test("HTTP goes through both egresses and the ingress", async () => {
-    assert.equal(JSON.parse(await answer(url, 200)).instance, "outside");
+    assert.equal(JSON.parse(await answered(url, 200)).instance, "outside");
     const before = await hops();
     assert.ok(before.egress > 0 && before.ingress > 0, JSON.stringify(before));
     for (let i = 0; i < 20; i++) assert.equal((await get(url)).status, 200);
@@ -82,7 +71,7 @@ test("a MeshExternalService that is pinned to another zone", async (t) => {
   await t.test("its own zone calls it from its egress", async () => {
     const near = await startClient(stage.zoneB, "near", "127.0.2.7");
     const before = await hops();
-    assert.equal(JSON.parse(await answer(near, 200)).instance, "outside");
+    assert.equal(JSON.parse(await answered(near, 200)).instance, "outside");
     const after = await hops();
     assert.ok(after.server > before.server);
     assert.deepEqual([after.egress, after.ingress], [before.egress, before.ingress]);
@@ -91,9 +80,9 @@ test("a MeshExternalService that is pinned to another zone", async (t) => {
   await t.test("a mesh that forbids what is outside is asked there, and here nothing is reached", async () => {
     const forbids = { routing: { defaultForbidMeshExternalServiceAccess: true } };
     await put(api, "/meshes/default", { ...mesh("default"), ...forbids });
-    await answer(url, 403);
+    await answered(url, 403);
     await put(api, "/meshes/default", mesh("default"));
-    await answer(url, 200);
+    await answered(url, 200);
   });
 
   await t.test("TLS that the egress there begins", async () => {
@@ -103,12 +92,12 @@ test("a MeshExternalService that is pinned to another zone", async (t) => {
       clientKey: { inlineString: tls.client.privateKey },
     };
     await bank(tls.port, { tls: { enabled: true, verification } });
-    const said = JSON.parse(await answer(url, 200, /sni/));
+    const said = JSON.parse(await answered(url, 200, /sni/));
     assert.deepEqual([said.sni, said.client], ["api.example.com", "DNS:the-mesh"]);
   });
 
   await t.test("the egress there ends: nothing leads outside, and the reason is said", async () => {
     await egressB.leave();
-    await answer(url, 503, notOffered);
+    await answered(url, 503, notOffered);
   });
 });

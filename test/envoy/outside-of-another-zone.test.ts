@@ -5,11 +5,10 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "node:test";
-import { freePort } from "#host/free-port.ts";
 import { get, startApp } from "../lab/http.ts";
-import { eventually, type LabProxy, type LabZone, lab, post, put, startProxy } from "../lab/lab.ts";
-import { egressMesh, zoneEgress } from "../lab/manifests.ts";
-import { echoServer, tlsServer } from "../lab/outside.ts";
+import { eventually, type LabProxy, lab, put } from "../lab/lab.ts";
+import { egressMesh } from "../lab/manifests.ts";
+import { answered, echoServer, egressStarter, tlsServer } from "../lab/outside.ts";
 import { twoZones } from "../lab/two-zones.ts";
 
 const counter = async ({ admin }: LabProxy, name: string): Promise<number> =>
@@ -29,18 +28,8 @@ test("services outside that are pinned to another zone", async (t) => {
       tags: { "kuma.io/service": "backend", "kuma.io/protocol": protocol, "kuma.io/zone": "zone-b" },
       networking: { address: `127.0.0.1:${port}`, ...more },
     });
-  const answer = (status: number, says = /./) =>
-    eventually(`${status}`, 20_000, async () => {
-      const got = await get(stage.url);
-      assert.equal(got.status, status, got.text);
-      assert.match(got.text, says);
-      return got.text;
-    });
-  const token = await eventually("a token", 10_000, () =>
-    post(api, "/tokens/zone", { scope: ["egress"], validFor: "1h" }),
-  );
-  const startEgress = async (zone: LabZone, name: string, address: string) =>
-    startProxy(own, zone, zoneEgress(name, address, await freePort(address)), token);
+  const answer = (status: number, says?: RegExp) => answered(stage.url, status, says);
+  const startEgress = await egressStarter(own, stage.global);
   const notOffered =
     /^external service outside is called from zone-b only, and no zone ingress of zone-b offers it: an ingress and an egress must be alive there$/;
 

@@ -1,11 +1,15 @@
 // Servers outside the mesh.
 
+import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer as createTlsServer } from "node:https";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { certificateFor } from "#host/certificate-for-test.ts";
-import type { Lab } from "./lab.ts";
+import { freePort } from "#host/free-port.ts";
+import { get } from "./http.ts";
+import { eventually, type Lab, type LabGlobal, type LabProxy, type LabZone, post, startProxy } from "./lab.ts";
+import { zoneEgress } from "./manifests.ts";
 
 /** On a free port, until the lab ends. */
 export async function listening(own: Lab, server: Server, host = "127.0.0.1"): Promise<number> {
@@ -16,6 +20,24 @@ export async function listening(own: Lab, server: Server, host = "127.0.0.1"): P
     if ("closeAllConnections" in server) (server as unknown as { closeAllConnections(): void }).closeAllConnections();
   });
   return (server.address() as AddressInfo).port;
+}
+
+/** Of a GET; resolves with its text. */
+export const answered = (url: string, status: number, says = /./): Promise<string> =>
+  eventually(`${status} of ${url}`, 20_000, async () => {
+    const got = await get(url);
+    assert.equal(got.status, status, got.text);
+    assert.match(got.text, says);
+    return got.text;
+  });
+
+/** Starts egresses, with a token of global's. */
+export async function egressStarter(own: Lab, global: LabGlobal) {
+  const token = await eventually("a token", 10_000, () =>
+    post(global.api, "/tokens/zone", { scope: ["egress"], validFor: "1h" }),
+  );
+  return async (zone: LabZone, name: string, address: string): Promise<LabProxy> =>
+    startProxy(own, zone, zoneEgress(name, address, await freePort(address)), token);
 }
 
 /** Says back what it is told. */
